@@ -1,0 +1,208 @@
+//! The trait that every engine is written against. Redis implements it over sockets; Cluster, Sentinel and the embedded
+//! engine stand behind the same trait.
+
+use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
+
+use tokio::sync::oneshot;
+
+use super::command::{Batch, Command};
+use crate::{
+    codec::resp::{Reply, Value},
+    error::{Error, Result},
+};
+
+/// A boxed future, as traits give it.
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// Receives the replies of a [`Batch`].
+pub trait ReplySink: Send + Sync + 'static {
+    /// Called exactly once for each token, on the I/O thread or, for an error known at once, on the submitting thread.
+    /// Must not block. An error reply arrives as `Err`; errors inside aggregates stay in the reply.
+    fn settle(&self, token: u64, reply: Result<Reply<'_>>);
+
+    /// Called after a run of [`settle`](Self::settle) calls that one read of the socket caused.
+    fn flush(&self) {}
+}
+
+/// What a link is doing. The names are the contract's `ConnectionState`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LinkState {
+    Connecting,
+    /// The socket is open; the handshake is running.
+    Connected,
+    Ready,
+    Disconnecting,
+    Disconnected,
+    Reconnecting,
+    /// Given up: `retryStrategy` said so, or the server refused the credentials.
+    Error,
+}
+
+/// Hears of state changes of a link.
+pub trait StateSink: Send + Sync + 'static {
+    /// `error` is why, where the change is due to one.
+    fn state(&self, state: LinkState, error: Option<&Error>);
+}
+
+/// How a subscription names its channels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum SubscriptionKind {
+    Channel,
+    Pattern,
+}
+
+/// A published message.
+#[derive(Clone, Copy, Debug)]
+pub struct Message<'a> {
+    /// The subscription that it came for: the channel, or the pattern.
+    pub kind: SubscriptionKind,
+    pub subscription: &'a str,
+    pub channel: &'a str,
+    pub payload: &'a [u8],
+}
+
+/// Receives what subscriptions deliver.
+pub trait MessageSink: Send + Sync + 'static {
+    fn message(&self, message: &Message<'_>);
+
+    /// The connection broke and is back: messages published in between are lost. `lost` lists subscriptions that the
+    /// server refused to restore, each with its error; they are no longer active.
+    fn restored(&self, lost: &[(SubscriptionKind, String, Error)]);
+}
+
+/// Subscriptions over one link of their own, shared by all subscribers of the process.
+pub trait Subscriptions: Send + Sync + 'static {
+    /// Adds `sink` to a channel or pattern; resolves when the server has confirmed it (at once when it already had).
+    fn subscribe<'a>(
+        &'a self,
+        kind: SubscriptionKind,
+        name: &'a str,
+        sink: Arc<dyn MessageSink>,
+    ) -> BoxFuture<'a, Result<()>>;
+
+    /// Takes `sink` (the same `Arc`) off; the server is told when it was the last one.
+    fn unsubscribe<'a>(
+        &'a self,
+        kind: SubscriptionKind,
+        name: &'a str,
+        sink: &'a Arc<dyn MessageSink>,
+    ) -> BoxFuture<'a, Result<()>>;
+}
+
+/// A link of its own for blocking commands, one at a time.
+pub trait BlockingLink: Send + Sync + 'static {
+    /// Runs a command that blocks for at most `wait` on the server. Its reply is `Nil` when the wait ended with nothing.
+    /// The client-side deadline is `wait` plus a margin, after which the link reconnects and the call gets
+    /// `CommandTimedOut`. When the connection breaks, the call gets `ConnectionLost` once; the next call waits for the
+    /// link to be back.
+    fn block(&self, command: Command, wait: Duration) -> BoxFuture<'_, Result<Value>>;
+
+    /// Ends a running [`block`](Self::block) early, as if its wait had ended. Does nothing when none is running.
+    fn unblock(&self) -> BoxFuture<'_, ()>;
+}
+
+/// A connection to a server (later: a cluster, or the embedded engine). Shared by every service of the process that has
+/// the same options; the last one to drop it closes its sockets.
+pub trait Link: Send + Sync + 'static {
+    /// Sends commands, in order, from any thread, without waiting. Replies go to the batch's sink.
+    fn submit(&self, batch: Batch);
+
+    /// A new link for blocking commands, with a socket of its own.
+    fn open_blocking(&self) -> Arc<dyn BlockingLink>;
+
+    /// The shared subscriber link, connected on first use.
+    fn subscriptions(&self) -> Arc<dyn Subscriptions>;
+
+    fn state(&self) -> LinkState;
+
+    /// Calls `sink` on every change of state until the returned guard is dropped.
+    fn watch_state(&self, sink: Arc<dyn StateSink>) -> Box<dyn Send + Sync>;
+
+    /// Where it points, for messages: `127.0.0.1:6379/0`. Never a credential.
+    fn describe(&self) -> &str;
+}
+
+impl dyn Link {
+    /// Sends one command and waits for its reply. An error reply is an `Err`.
+    pub async fn call(&self, command: Command) -> Result<Value> {
+        let (sink, reply) = OneReply::new();
+        let mut batch = Batch::new(sink);
+        batch.push(&command, 0);
+        self.submit(batch);
+        reply.await.unwrap_or_else(|_| Err(Error::closed("connection")))
+    }
+
+    /// Sends commands in one go and waits for all replies, each of which may be an error.
+    pub async fn call_many(&self, commands: &[Command]) -> Vec<Result<Value>> {
+        if commands.is_empty() {
+            return Vec::new();
+        }
+        let (sink, replies) = ManyReplies::new(commands.len());
+        let mut batch = Batch::new(sink);
+        for (token, command) in commands.iter().enumerate() {
+            batch.push(command, token as u64);
+        }
+        self.submit(batch);
+        match replies.await {
+            Ok(replies) => replies,
+            Err(_) => commands.iter().map(|_| Err(Error::closed("connection"))).collect(),
+        }
+    }
+}
+
+/// Sink of one command.
+struct OneReply {
+    caller: std::sync::Mutex<Option<oneshot::Sender<Result<Value>>>>,
+}
+
+impl OneReply {
+    fn new() -> (Arc<Self>, oneshot::Receiver<Result<Value>>) {
+        let (sender, receiver) = oneshot::channel();
+        (Arc::new(Self { caller: std::sync::Mutex::new(Some(sender)) }), receiver)
+    }
+}
+
+impl ReplySink for OneReply {
+    fn settle(&self, _token: u64, reply: Result<Reply<'_>>) {
+        let caller = self.caller.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
+        if let Some(caller) = caller {
+            // A caller that went away no longer wants the reply.
+            let _ = caller.send(reply.map(|reply| reply.to_value()));
+        }
+    }
+}
+
+/// Sink of a pipeline: answers when every command has.
+struct ManyReplies {
+    pending: std::sync::Mutex<Pending>,
+}
+
+struct Pending {
+    replies: Vec<Option<Result<Value>>>,
+    missing: usize,
+    caller: Option<oneshot::Sender<Vec<Result<Value>>>>,
+}
+
+impl ManyReplies {
+    fn new(count: usize) -> (Arc<Self>, oneshot::Receiver<Vec<Result<Value>>>) {
+        let (sender, receiver) = oneshot::channel();
+        let pending = Pending { replies: (0..count).map(|_| None).collect(), missing: count, caller: Some(sender) };
+        (Arc::new(Self { pending: std::sync::Mutex::new(pending) }), receiver)
+    }
+}
+
+impl ReplySink for ManyReplies {
+    fn settle(&self, token: u64, reply: Result<Reply<'_>>) {
+        let mut pending = self.pending.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let index = usize::try_from(token).unwrap_or(usize::MAX);
+        let Some(place @ None) = pending.replies.get_mut(index) else { return };
+        *place = Some(reply.map(|reply| reply.to_value()));
+        pending.missing -= 1;
+        if pending.missing == 0 {
+            let replies = std::mem::take(&mut pending.replies).into_iter().flatten().collect();
+            if let Some(caller) = pending.caller.take() {
+                let _ = caller.send(replies);
+            }
+        }
+    }
+}
