@@ -1,0 +1,50 @@
+//! What a pub/sub service can be told.
+
+use serde::Deserialize;
+
+use crate::error::{Error, Result};
+
+/// Options of a service, as JSON gives them.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct PubSubOptions {
+    /// Stands in front of every channel and pattern, joined by `:`. Default: none.
+    pub channel_prefix: String,
+    /// Repeats a publish that failed in a way that may pass. A message may then arrive twice. Default false.
+    pub retry_on_error: bool,
+    /// How often at most. Default 3.
+    pub max_retries: u32,
+    /// Messages of one channel or pattern that may wait for their handlers. Default 10,000.
+    pub max_pending_messages: usize,
+    /// Bytes of payload that may wait likewise. Default 64 MiB.
+    pub max_pending_bytes: usize,
+}
+
+impl Default for PubSubOptions {
+    fn default() -> Self {
+        Self {
+            channel_prefix: String::new(),
+            retry_on_error: false,
+            max_retries: 3,
+            max_pending_messages: 10_000,
+            max_pending_bytes: 64 << 20,
+        }
+    }
+}
+
+impl PubSubOptions {
+    /// # Errors
+    /// `InvalidOption` with the option's name.
+    pub fn check(&self) -> Result<()> {
+        if self.max_retries > 100 {
+            return Err(Error::invalid_option("maxRetries", &self.max_retries.to_string(), "0 to 100"));
+        }
+        if self.max_pending_messages == 0 {
+            return Err(Error::invalid_option("maxPendingMessages", "0", "at least 1"));
+        }
+        if self.max_pending_bytes == 0 {
+            return Err(Error::invalid_option("maxPendingBytes", "0", "at least 1"));
+        }
+        Ok(())
+    }
+}
