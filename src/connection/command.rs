@@ -62,6 +62,14 @@ impl Command {
         self
     }
 
+    /// Adds all arguments of another command, whose route, flags and deadline do not count.
+    #[must_use]
+    pub fn append(mut self, tail: &Command) -> Self {
+        self.body.extend_from_slice(&tail.body);
+        self.argc += tail.argc;
+        self
+    }
+
     /// Adds a key: an argument by whose hash slot a cluster routes.
     #[must_use]
     pub fn key(mut self, key: impl AsRef<[u8]>) -> Self {

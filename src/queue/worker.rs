@@ -39,9 +39,14 @@ pub enum Retry {
 pub enum Settlement {
     Completed,
     /// For good.
-    Failed { attempts_made: i64 },
+    Failed {
+        attempts_made: i64,
+    },
     /// Tried again after `delay_ms`.
-    Retrying { attempts_made: i64, delay_ms: i64 },
+    Retrying {
+        attempts_made: i64,
+        delay_ms: i64,
+    },
     /// `Outcome::Delayed`, `Waiting` or `WaitingChildren`.
     Moved,
 }
@@ -50,15 +55,31 @@ pub enum Settlement {
 #[derive(Clone, Debug)]
 pub enum WorkerEvent {
     /// The outcome is stored.
-    Settled { job_id: String, token: String, settlement: Settlement },
+    Settled {
+        job_id: String,
+        token: String,
+        settlement: Settlement,
+    },
     /// The outcome could not be stored: the lock is lost, or the job is gone.
-    NotSettled { job_id: String, token: String, error: Error },
+    NotSettled {
+        job_id: String,
+        token: String,
+        error: Error,
+    },
     /// This process no longer holds the lock; another worker may run the job. Its processor should stop.
-    LockLost { job_id: String, token: String },
+    LockLost {
+        job_id: String,
+        token: String,
+    },
     /// The job failed before it was delivered (stalled too often, or a child failed).
-    FailedUndelivered { job: Box<JobRecord>, reason: String },
+    FailedUndelivered {
+        job: Box<JobRecord>,
+        reason: String,
+    },
     /// The jobs of dead workers that were put back.
-    Stalled { job_ids: Vec<String> },
+    Stalled {
+        job_ids: Vec<String>,
+    },
     /// Nothing is left to take.
     Drained,
     /// The worker goes on by itself.

@@ -1,1 +1,9 @@
-//! (being written)
+//! Lua scripts: assembled from `lua/` at build time, called by name with an arity that the compiler checks.
+
+mod catalogue;
+mod script;
+
+#[allow(unused_imports, reason = "an engine without a script yet has no module here")]
+pub(crate) use catalogue::*;
+pub use catalogue::{ALL, ScriptInfo};
+pub use script::{Script, ScriptCall, Source, call_many};

@@ -1,0 +1,14 @@
+//! The scripts, one constant each, as `build.rs` assembled them.
+
+use super::script::{Script, Source};
+
+/// What a script says about itself.
+#[derive(Clone, Copy, Debug)]
+pub struct ScriptInfo {
+    /// Path below `lua/` without extension.
+    pub name: &'static str,
+    /// Names of the errors that it replies with.
+    pub errors: &'static [&'static str],
+}
+
+include!(concat!(env!("OUT_DIR"), "/catalogue.rs"));

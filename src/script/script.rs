@@ -1,0 +1,132 @@
+//! Calling a script: by its digest, and with its text when the server does not know it yet.
+
+use std::time::Duration;
+
+use crate::{
+    codec::resp::Value,
+    connection::{Command, Link},
+    error::{Error, ErrorCode, Result},
+};
+
+/// An assembled script.
+#[derive(Debug)]
+pub struct Source {
+    pub name: &'static str,
+    /// SHA-1 of `text` in hexadecimal, as EVALSHA wants it.
+    pub sha: &'static str,
+    pub text: &'static str,
+}
+
+/// A script with `K` keys and `A` arguments; with `REST`, any number of arguments follows them.
+#[derive(Clone, Copy, Debug)]
+pub struct Script<const K: usize, const A: usize, const REST: bool = false> {
+    source: &'static Source,
+}
+
+impl<const K: usize, const A: usize, const REST: bool> Script<K, A, REST> {
+    #[doc(hidden)]
+    pub const fn new(source: &'static Source) -> Self {
+        Self { source }
+    }
+
+    fn prepare(&self, keys: [&str; K], args: [&[u8]; A]) -> ScriptCall {
+        let mut tail = Command::default();
+        for key in keys {
+            tail = tail.key(key);
+        }
+        ScriptCall { source: self.source, keys: K, tail: tail.args(args) }
+    }
+}
+
+impl<const K: usize, const A: usize> Script<K, A, false> {
+    /// A call with these keys and arguments.
+    pub fn with(&self, keys: [&str; K], args: [&[u8]; A]) -> ScriptCall {
+        self.prepare(keys, args)
+    }
+}
+
+impl<const K: usize, const A: usize> Script<K, A, true> {
+    /// A call with these keys, arguments, and the variadic rest.
+    pub fn with<T: AsRef<[u8]>>(
+        &self,
+        keys: [&str; K],
+        args: [&[u8]; A],
+        rest: impl IntoIterator<Item = T>,
+    ) -> ScriptCall {
+        let mut call = self.prepare(keys, args);
+        call.tail = call.tail.args(rest);
+        call
+    }
+}
+
+/// A script with its keys and arguments, ready to be sent.
+#[derive(Clone, Debug)]
+pub struct ScriptCall {
+    source: &'static Source,
+    keys: usize,
+    tail: Command,
+}
+
+impl ScriptCall {
+    /// Marks the call as safe to resend after a connection broke.
+    #[must_use]
+    pub fn repeatable(mut self) -> Self {
+        self.tail = self.tail.repeatable();
+        self
+    }
+
+    /// Gives the call a deadline of its own.
+    #[must_use]
+    pub fn deadline(mut self, after: Duration) -> Self {
+        self.tail = self.tail.deadline(after);
+        self
+    }
+
+    /// By digest.
+    fn by_digest(&self) -> Command {
+        self.command("EVALSHA", self.source.sha)
+    }
+
+    /// With the text, which the server then knows.
+    fn by_text(&self) -> Command {
+        self.command("EVAL", self.source.text)
+    }
+
+    fn command(&self, name: &str, what: &str) -> Command {
+        let mut command = Command::new(name).arg(what).arg(itoa::Buffer::new().format(self.keys)).append(&self.tail);
+        (command.route, command.flags, command.deadline) = (self.tail.route, self.tail.flags, self.tail.deadline);
+        command
+    }
+
+    /// Runs the script.
+    pub async fn run(&self, link: &dyn Link) -> Result<Value> {
+        let reply = match link.call(self.by_digest()).await {
+            Err(error) if is_unknown_script(&error) => link.call(self.by_text()).await,
+            reply => reply,
+        };
+        reply.map_err(|error| error.during(self.source.name))
+    }
+}
+
+/// Runs scripts in one pipeline. Those that the server does not know are sent again, with their text, in order.
+pub async fn call_many(link: &dyn Link, calls: &[ScriptCall]) -> Vec<Result<Value>> {
+    let commands: Vec<_> = calls.iter().map(ScriptCall::by_digest).collect();
+    let mut replies = link.call_many(&commands).await;
+    let unknown: Vec<usize> = replies
+        .iter()
+        .enumerate()
+        .filter(|(_, reply)| reply.as_ref().is_err_and(is_unknown_script))
+        .map(|(index, _)| index)
+        .collect();
+    if !unknown.is_empty() {
+        let again: Vec<_> = unknown.iter().map(|&index| calls[index].by_text()).collect();
+        for (index, reply) in unknown.into_iter().zip(link.call_many(&again).await) {
+            replies[index] = reply;
+        }
+    }
+    replies.into_iter().zip(calls).map(|(reply, call)| reply.map_err(|e| e.during(call.source.name))).collect()
+}
+
+fn is_unknown_script(error: &Error) -> bool {
+    error.code() == ErrorCode::Reply && error.message().starts_with("NOSCRIPT")
+}
