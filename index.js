@@ -1,0 +1,3 @@
+const oxcart = require('./dist/index.js');
+
+module.exports = {};

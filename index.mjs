@@ -1,0 +1,3 @@
+import oxcart from './index.js';
+
+export const {} = oxcart;
