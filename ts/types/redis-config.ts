@@ -1,0 +1,78 @@
+/** What a part of an application keeps in a database of its own. Default numbers 0 to 9 in this order. */
+export type DatabaseRole =
+  | 'cache'
+  | 'session'
+  | 'rateLimit'
+  | 'tokenBlacklist'
+  | 'queue'
+  | 'pubsub'
+  | 'featureFlags'
+  | 'analytics'
+  | 'temp'
+  | 'test';
+
+/** What a connection is doing, as the `state` event reports it. */
+export type ConnectionState =
+  | 'CONNECTING'
+  | 'CONNECTED'
+  | 'READY'
+  | 'DISCONNECTING'
+  | 'DISCONNECTED'
+  | 'RECONNECTING'
+  | 'ERROR';
+
+/** TLS of a connection. Its presence, also as `{}`, turns TLS on. */
+export interface TlsConfig {
+  /** Refuse certificates that no trusted authority signed for this server. Default true. */
+  rejectUnauthorized?: boolean;
+  /** PEM text of trusted authorities. Default: those of the operating system. */
+  ca?: string;
+  /** PEM text of the client's certificate. */
+  cert?: string;
+  /** PEM text of the client's key. */
+  key?: string;
+  /** Name in the server's certificate. Default: the host. */
+  servername?: string;
+}
+
+/**
+ * How to reach a server. One shape for every service; services with the same options share their connections.
+ * An unknown or wrong option is refused with `ERR_INVALID_OPTION`, whose `option` is its path.
+ */
+export interface RedisConfig {
+  /** `redis://`, `rediss://` or `unix://`. Options beside it win. Default: the environment variable `REDIS_URL`. */
+  url?: string;
+  /** Default `127.0.0.1`. */
+  host?: string;
+  /** Default 6379. */
+  port?: number;
+  /** Path of a unix socket, in place of `host` and `port`. */
+  path?: string;
+  username?: string;
+  password?: string;
+  /** Database number, 0 to 15. Default 0. */
+  db?: number;
+  /** Reconnection attempts after which a waiting command fails; `null`, the default, waits for its deadline. */
+  maxRetriesPerRequest?: number | null;
+  /** Wait until the server has loaded its data before sending. Default true. */
+  enableReadyCheck?: boolean;
+  /** Hold commands while not connected. Default true; false fails them at once. */
+  enableOfflineQueue?: boolean;
+  /** Bytes of commands held while not connected. */
+  maxOfflineQueueBytes?: number;
+  /** Milliseconds to make a connection. Default 10000. */
+  connectTimeout?: number;
+  /** Milliseconds from a call to its reply. Default 5000. */
+  commandTimeout?: number;
+  /** Milliseconds of silence before TCP asks whether the peer lives. Default 30000. */
+  keepAlive?: number;
+  tls?: TlsConfig;
+  /** Milliseconds before reconnection attempt number `times`; anything but a number gives up. */
+  retryStrategy?: (times: number) => number | undefined | null | void;
+  /** Put in front of every key that a command names. */
+  keyPrefix?: string;
+  /** Shown by the server in `CLIENT LIST`. */
+  connectionName?: string;
+  /** Database numbers of roles that differ from the default. */
+  databases?: Partial<Record<DatabaseRole, number>>;
+}
