@@ -123,29 +123,31 @@ pub trait Link: Send + Sync + 'static {
 }
 
 impl dyn Link {
-    /// Sends one command and waits for its reply. An error reply is an `Err`.
-    pub async fn call(&self, command: Command) -> Result<Value> {
+    /// Sends one command at once; the future waits for its reply. An error reply is an `Err`.
+    pub fn call(&self, command: Command) -> impl Future<Output = Result<Value>> + Send + use<> {
         let (sink, reply) = OneReply::new();
         let mut batch = Batch::new(sink);
         batch.push(&command, 0);
         self.submit(batch);
-        reply.await.unwrap_or_else(|_| Err(Error::closed("connection")))
+        async move { reply.await.unwrap_or_else(|_| Err(Error::closed("connection"))) }
     }
 
-    /// Sends commands in one go and waits for all replies, each of which may be an error.
-    pub async fn call_many(&self, commands: &[Command]) -> Vec<Result<Value>> {
-        if commands.is_empty() {
-            return Vec::new();
+    /// Sends commands at once, in one go; the future waits for all replies, each of which may be an error.
+    pub fn call_many(&self, commands: &[Command]) -> impl Future<Output = Vec<Result<Value>>> + Send + use<> {
+        let count = commands.len();
+        let (sink, replies) = ManyReplies::new(count);
+        if count > 0 {
+            let mut batch = Batch::new(sink);
+            for (token, command) in commands.iter().enumerate() {
+                batch.push(command, token as u64);
+            }
+            self.submit(batch);
         }
-        let (sink, replies) = ManyReplies::new(commands.len());
-        let mut batch = Batch::new(sink);
-        for (token, command) in commands.iter().enumerate() {
-            batch.push(command, token as u64);
-        }
-        self.submit(batch);
-        match replies.await {
-            Ok(replies) => replies,
-            Err(_) => commands.iter().map(|_| Err(Error::closed("connection"))).collect(),
+        async move {
+            match replies.await {
+                Ok(replies) => replies,
+                Err(_) => (0..count).map(|_| Err(Error::closed("connection"))).collect(),
+            }
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Calling a script: by its digest, and with its text when the server does not know it yet.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use crate::{
     codec::resp::Value,
@@ -96,6 +96,18 @@ impl ScriptCall {
         let mut command = Command::new(name).arg(what).arg(itoa::Buffer::new().format(self.keys)).append(&self.tail);
         (command.route, command.flags, command.deadline) = (self.tail.route, self.tail.flags, self.tail.deadline);
         command
+    }
+
+    /// Sends the call at once, in the order of the caller's other commands; the future waits for the result.
+    pub fn start(self, link: Arc<dyn Link>) -> impl Future<Output = Result<Value>> + Send + use<> {
+        let first = link.call(self.by_digest());
+        async move {
+            let reply = match first.await {
+                Err(error) if is_unknown_script(&error) => link.call(self.by_text()).await,
+                reply => reply,
+            };
+            reply.map_err(|error| error.during(self.source.name))
+        }
     }
 
     /// Runs the script.
