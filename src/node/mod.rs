@@ -1,1 +1,7 @@
-//! (being written)
+//! The only folder that knows Node-API.
+//!
+//! [`door`] carries every asynchronous call and every event; the `Native*` classes are thin: they parse options, make an
+//! engine object and put it behind the door as a [`door::Target`].
+
+mod door;
+mod error;
