@@ -54,7 +54,10 @@ async function bentocache(redisPort, serialize) {
         .useL2Layer(redisDriver({ connection: { host: '127.0.0.1', port: redisPort } })),
     },
   });
-  return { getOrSet: (key, factory) => bento.getOrSet({ key, factory, ttl: '1h' }), close: () => bento.disconnectAll() };
+  return {
+    getOrSet: (key, factory) => bento.getOrSet({ key, factory, ttl: '1h' }),
+    close: () => bento.disconnectAll(),
+  };
 }
 
 const cache = await caches[contender]();

@@ -36,9 +36,20 @@ export async function startRedis() {
   const socket = join(folder, 'redis.sock');
   const server = spawn(
     BINARY,
-    ['--port', port, '--bind', '127.0.0.1', '--unixsocket', socket, '--save', '', '--appendonly', 'no', '--dir', folder].map(
-      String,
-    ),
+    [
+      '--port',
+      port,
+      '--bind',
+      '127.0.0.1',
+      '--unixsocket',
+      socket,
+      '--save',
+      '',
+      '--appendonly',
+      'no',
+      '--dir',
+      folder,
+    ].map(String),
     { stdio: 'ignore' },
   );
   const deadline = Date.now() + START_DEADLINE_MS;

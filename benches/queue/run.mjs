@@ -24,7 +24,9 @@ const scenarios = [
 const server = await startRedis();
 try {
   console.log(machine(server, ['oxcart', 'bullmq', 'ioredis']));
-  console.log('TCP loopback, a job of about 200 bytes, an async processor that reads it. Median (range); CPU in microseconds per job.');
+  console.log(
+    'TCP loopback, a job of about 200 bytes, an async processor that reads it. Median (range); CPU in microseconds per job.',
+  );
   for (const scenario of scenarios) {
     const name = `${scenario.scenario} ${scenario.concurrency}`;
     if (options.only && options.only !== name) continue;
@@ -36,7 +38,9 @@ try {
     });
     const column = (contender, field) => results.get(contender).map((result) => result[field]);
     const base = median(column('bullmq', 'perSecond'));
-    console.log(`\n### ${name === 'addBulk 500' ? 'addBulk, 500 a call' : `${scenario.scenario}, ${scenario.concurrency} at a time`}\n`);
+    console.log(
+      `\n### ${name === 'addBulk 500' ? 'addBulk, 500 a call' : `${scenario.scenario}, ${scenario.concurrency} at a time`}\n`,
+    );
     console.log(
       table(
         ['queue', 'jobs/s', 'times BullMQ', 'main us/job', 'total us/job', 'redis-server us/job'],
