@@ -1,0 +1,8 @@
+import { createRequire } from 'node:module';
+import type * as oxcart from 'oxcart';
+import { CacheService } from 'oxcart';
+import { useEverything } from './services.js';
+
+const required: typeof oxcart = createRequire(import.meta.url)('oxcart');
+if (required.CacheService !== CacheService) throw new Error('import and require give two different classes');
+console.log(JSON.stringify(await useEverything(process.argv[2]!)));
