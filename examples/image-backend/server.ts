@@ -69,8 +69,7 @@ export async function startBackend({ redisUrl, folder, port = 0 }: BackendOption
     return {
       id: job.id,
       state: await job.getState(),
-      // In Bull's API `progress` is the method that reports; a job that was read carries the value there too.
-      progress: Number(job.progress),
+      progress: job.progress(),
       attempts: job.attemptsMade,
       result: job.returnvalue ?? null,
       error: job.failedReason ?? null,
