@@ -1,1 +1,19 @@
-//! (being written)
+//! The cache: values in this process and in Redis, with one rule for when a copy is valid ([`epochs`]).
+
+mod cache;
+pub mod epochs;
+mod gates;
+mod invalidate;
+mod keys;
+mod local_tier;
+mod options;
+mod remote_tier;
+mod scripts;
+mod tags;
+mod write;
+
+pub use cache::{Cache, Condition, Hit, Loaded, Size};
+pub use keys::{MAX_TAG_LENGTH, MAX_TAGS};
+pub use local_tier::LocalEntry;
+pub use options::{CacheOptions, EvictionStrategy, Level1Options, Level2Options, Limits, ttl_argument};
+pub use write::{Fill, Write};

@@ -1,0 +1,29 @@
+-- Writes an entry that carries tags, under the versions that they have now.
+-- The time is the server's and no argument, because versions must grow whichever process asks.
+--
+-- @key  entry
+-- @key  prefix      what every key of the cache begins with
+-- @key  <prefix>#tag:<tag>       version of a tag
+-- @key  <prefix>#tagged:<tag>    HyperLogLog of the keys written under it since its last invalidation
+-- @arg  value       JSON text
+-- @arg  ttl_ms
+-- @arg  condition   NX, XX or empty, as of SET
+-- @arg  created_ms  the writer's clock
+-- @arg  keep_ms     how long the versions must be kept at least
+-- @arg  ...tags     at least one
+-- @ret  1 when written, 0 when the condition did not hold
+-- @use  lib/tag_version
+
+local exists = call('EXISTS', entry) == 1
+if (condition == 'NX' and exists) or (condition == 'XX' and not exists) then
+  return 0
+end
+local versions = {}
+for index = tags_offset + 1, #tags do
+  local tag = tags[index]
+  versions[tag] = current_version(prefix, tag, tonumber(keep_ms))
+  call('PFADD', members_key(prefix, tag), entry)
+end
+local line = '{"t":' .. cjson.encode(versions) .. ',"c":' .. created_ms .. '}'
+call('SET', entry, '\1' .. line .. '\n' .. value, 'PX', ttl_ms)
+return 1

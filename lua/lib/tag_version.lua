@@ -1,0 +1,50 @@
+-- Versions of cache tags.
+--
+-- A version is the server's clock in microseconds, or the last version plus one where the clock stands still or went back.
+-- So it grows although writers' clocks differ, and a version that was lost to eviction is replaced by a larger one: an
+-- entry written under an old version never becomes valid again.
+
+local function version_key(prefix, tag)
+  return prefix .. '#tag:' .. tag
+end
+
+-- HyperLogLog of the keys written under the tag since its last invalidation.
+local function members_key(prefix, tag)
+  return prefix .. '#tagged:' .. tag
+end
+
+-- A number in full, which Lua's own conversion would round to 14 digits.
+local function digits(number)
+  return string.format('%.0f', number)
+end
+
+local function new_version(last)
+  local time = call('TIME')
+  local now = time[1] * 1000000 + time[2]
+  if last and last >= now then
+    return last + 1
+  end
+  return now
+end
+
+-- Keeps a record of the tag for at least `keep_ms`.
+local function keep(key, keep_ms)
+  if call('PTTL', key) < keep_ms then
+    call('PEXPIRE', key, digits(keep_ms))
+  end
+end
+
+-- The version that the tag has, or a first one; it and the member count outlive an entry that lives `keep_ms`.
+local function current_version(prefix, tag, keep_ms)
+  local key = version_key(prefix, tag)
+  local version = call('GET', key)
+  if not version then
+    version = digits(new_version())
+    call('SET', key, version)
+  end
+  keep(key, keep_ms)
+  local members = members_key(prefix, tag)
+  call('PFADD', members)
+  keep(members, keep_ms)
+  return version
+end

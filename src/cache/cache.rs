@@ -1,0 +1,340 @@
+//! A cache: what it is made of, and reading from it.
+
+use std::{collections::BTreeSet, slice, sync::Arc, time::Duration};
+
+use super::{
+    epochs::{Epochs, Shard, Watch},
+    keys::Keys,
+    local_tier::{LocalEntry, LocalTier},
+    options::CacheOptions,
+    remote_tier::{RawEntry, Remaining, RemoteTier},
+    scripts,
+    tags::{self, Stored},
+};
+use crate::{
+    clock::Clock,
+    codec::resp::Value,
+    connection::{Command, Link},
+    error::{Error, ErrorCode, Result},
+};
+
+/// The name of the counter that pattern deletes and flushes add to. No caller's key is empty.
+const SWEEP: &str = "";
+
+/// Values in this process and in Redis under one prefix. Cheap to clone.
+///
+/// Methods send their commands before they return; the future waits for the replies. So calls take effect in the order
+/// in which they were made, whether or not the earlier ones were awaited.
+#[derive(Clone)]
+pub struct Cache {
+    pub(super) inner: Arc<Inner>,
+}
+
+pub(super) struct Inner {
+    pub(super) keys: Keys,
+    pub(super) options: CacheOptions,
+    pub(super) local: Option<Arc<LocalTier>>,
+    pub(super) remote: Arc<RemoteTier>,
+    pub(super) clock: Clock,
+    pub(super) sweep: Shard,
+}
+
+/// When a write takes place.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Condition {
+    #[default]
+    Always,
+    /// Only where there is no entry.
+    IfMissing,
+    /// Only where there is one.
+    IfExists,
+}
+
+impl Condition {
+    /// The option of SET.
+    pub(super) const fn word(self) -> Option<&'static str> {
+        match self {
+            Self::Always => None,
+            Self::IfMissing => Some("NX"),
+            Self::IfExists => Some("XX"),
+        }
+    }
+}
+
+/// A value that was found.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Hit {
+    /// JSON, or text that someone else wrote.
+    pub text: String,
+    pub watch: Watch,
+    /// Valid while `watch` adds up to this.
+    pub stamp: u32,
+    /// How long a copy may live in this process; zero when it must not be kept.
+    pub life: Duration,
+}
+
+/// The outcome of [`Cache::load`].
+#[derive(Clone, Debug, PartialEq)]
+pub enum Loaded {
+    Hit(Hit),
+    /// Not there, or dead by one of its tags. With the versions of the tags that a new value would carry, in their order.
+    Miss(Vec<String>),
+}
+
+/// Entries, bytes and keys that a cache holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Size {
+    /// Entries and bytes in this process.
+    pub local_entries: u64,
+    pub local_bytes: u64,
+    /// Keys in Redis, and whether all of the database was looked at.
+    pub(super) keys: u64,
+    pub complete: bool,
+}
+
+impl Cache {
+    /// A cache on `link`. Never waits for the server. `deadline` bounds the calls that can be done without.
+    pub fn new(link: Arc<dyn Link>, options: CacheOptions, clock: Clock, deadline: Duration) -> Result<Self> {
+        options.check()?;
+        let local = options.level1.enabled.then(|| LocalTier::shared(&link, &options.prefix, &options.level1));
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked to be whole and above 0")]
+        let keys = Keys::new(options.prefix.clone(), options.limits.max_key_length as usize);
+        let sweep = Epochs::shard(&options.prefix, SWEEP);
+        let remote = Arc::new(RemoteTier::new(link, deadline));
+        Ok(Self { inner: Arc::new(Inner { keys, options, local, remote, clock, sweep }) })
+    }
+
+    /// The counters that a value under `key` with `tags` depends on.
+    pub fn watch(&self, key: &str, tags: &[String]) -> Watch {
+        self.inner.watch(key, tags)
+    }
+
+    /// A valid value in this process. Never waits.
+    pub fn peek(&self, key: &str) -> Option<Arc<LocalEntry>> {
+        self.inner.local.as_ref()?.get(key)
+    }
+
+    /// Reads an entry from Redis and keeps a copy. When it is missing and `tags` is not empty, their versions are read
+    /// too, for the [`Fill`](super::Fill) that follows.
+    pub fn load(
+        &self,
+        key: &str,
+        tags: Vec<String>,
+        ttl: Option<f64>,
+    ) -> impl Future<Output = Result<Loaded>> + Send + use<> {
+        let inner = Arc::clone(&self.inner);
+        let key = key.to_owned();
+        let sent = inner.check(&key, &tags, ttl).map(|ttl| (inner.begin(slice::from_ref(&key)), ttl));
+        async move {
+            let (reading, ttl) = sent?;
+            if let Some(hit) = inner.finish(vec![key], reading.await?).await?.pop().flatten() {
+                return Ok(Loaded::Hit(hit));
+            }
+            if tags.is_empty() {
+                return Ok(Loaded::Miss(Vec::new()));
+            }
+            let remote = &inner.remote;
+            let versions = scripts::read_tags(remote.link(), &inner.keys, &tags, ttl, remote.deadline()).await;
+            remote.observe(versions).map(Loaded::Miss)
+        }
+    }
+
+    /// Reads entries from Redis in one round trip (two if some have tags) and keeps copies; in the order of the keys.
+    pub fn load_many(&self, keys: Vec<String>) -> impl Future<Output = Result<Vec<Option<Hit>>>> + Send + use<> {
+        let inner = Arc::clone(&self.inner);
+        let sent = inner.check_bulk(&keys).map(|()| inner.begin(&keys));
+        async move { inner.finish(keys, sent?.await?).await }
+    }
+
+    /// Whether there is a live entry.
+    pub fn exists(&self, key: &str) -> impl Future<Output = Result<bool>> + Send + use<> {
+        let probed = self.probe_now(key, Command::new("EXISTS").key(self.inner.keys.entry(key)));
+        async move { Ok(probed.await?.map_or(Ok(0), Value::into_int)? == 1) }
+    }
+
+    /// Seconds until an entry expires: -1 when it never does, -2 when there is none.
+    pub fn ttl(&self, key: &str) -> impl Future<Output = Result<i64>> + Send + use<> {
+        let probed = self.probe_now(key, Command::new("TTL").key(self.inner.keys.entry(key)));
+        async move { probed.await?.map_or(Ok(-2), Value::into_int) }
+    }
+
+    /// Like [`probe`](Self::probe), for what can be done without.
+    fn probe_now(&self, key: &str, command: Command) -> impl Future<Output = Result<Option<Value>>> + Send + use<> {
+        let remote = Arc::clone(&self.inner.remote);
+        let sent = remote.available().map(|()| self.probe(key, command.deadline(remote.deadline())));
+        async move { remote.observe(sent?.await) }
+    }
+
+    /// Runs `command`, which names the stored key of `key`; `None` when the entry there is dead by one of its tags.
+    pub(super) fn probe(
+        &self,
+        key: &str,
+        command: Command,
+    ) -> impl Future<Output = Result<Option<Value>>> + Send + use<> {
+        let inner = Arc::clone(&self.inner);
+        let sent = inner.keys.check(key).map(|()| inner.begin_probe(key, command));
+        let key = key.to_owned();
+        async move {
+            let [reply, first] = sent?.await;
+            let reply = reply?;
+            // An error here means that the key is no string, and so no entry with tags.
+            let tagged = matches!(first, Ok(Value::Bulk(byte)) if byte == [tags::TAGGED]);
+            if tagged {
+                let reading = inner.begin(slice::from_ref(&key));
+                if inner.finish(vec![key], reading.await?).await?.pop().flatten().is_none() {
+                    return Ok(None);
+                }
+            }
+            Ok(Some(reply))
+        }
+    }
+
+    /// What the cache holds. Counting the keys walks the database, in slices, up to a million keys of it.
+    pub async fn size(&self) -> Result<Size> {
+        const ROUNDS: usize = 1_000;
+        let (local_entries, local_bytes) = self.local_size();
+        let keys = &self.inner.keys;
+        let (count, complete) = self.inner.remote.count(&keys.glob("*"), ROUNDS, |key| keys.is_entry(key)).await?;
+        Ok(Size { local_entries, local_bytes, keys: count, complete })
+    }
+
+    /// Entries and bytes in this process.
+    pub fn local_size(&self) -> (u64, u64) {
+        self.inner.local.as_ref().map_or((0, 0), |local| local.size())
+    }
+
+    /// Asks the server for a sign of life.
+    pub fn ping(&self) -> impl Future<Output = Result<String>> + Send + use<> {
+        let reply = self.inner.remote.link().call(Command::new("PING").repeatable());
+        async move { reply.await?.into_text() }
+    }
+}
+
+impl Inner {
+    pub(super) fn watch(&self, key: &str, tags: &[String]) -> Watch {
+        let space = self.keys.prefix();
+        Watch {
+            key: Epochs::shard(space, key),
+            sweep: self.sweep,
+            tags: tags.iter().map(|tag| self.tag(tag)).collect(),
+        }
+    }
+
+    /// The counter of a tag. Tags have a space of their own, so that a tag is no key of the same name.
+    pub(super) fn tag(&self, tag: &str) -> Shard {
+        Epochs::shard(self.keys.prefix(), &["#tag:", tag].concat())
+    }
+
+    /// Refuses a key, tags or life that may not be.
+    pub(super) fn check(&self, key: &str, tags: &[String], ttl: Option<f64>) -> Result<Duration> {
+        self.keys.check(key)?;
+        Keys::check_tags(tags)?;
+        ttl.map_or_else(|| Ok(self.options.default_ttl()), super::ttl_argument)
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "no list has 2^53 items")]
+    pub(super) fn check_bulk<T: AsRef<str>>(&self, keys: &[T]) -> Result<()> {
+        let limit = self.options.limits.max_bulk_keys;
+        if keys.len() as f64 > limit {
+            let message = format!("a bulk call with {} keys; allowed: at most {limit}", keys.len());
+            return Err(Error::new(ErrorCode::CacheBulkTooLarge, message).with("limit", limit));
+        }
+        keys.iter().try_for_each(|key| self.keys.check(key.as_ref()))
+    }
+
+    /// Notes the counters and sends the reads.
+    fn begin(
+        &self,
+        keys: &[String],
+    ) -> impl Future<Output = Result<Vec<(Watch, u32, Option<RawEntry>)>>> + Send + use<> {
+        let watches: Vec<_> = keys
+            .iter()
+            .map(|key| {
+                let watch = self.watch(key, &[]);
+                let stamp = watch.stamp();
+                (watch, stamp)
+            })
+            .collect();
+        let stored: Vec<_> = keys.iter().map(|key| self.keys.entry(key)).collect();
+        let reading = self.remote.read(&stored, self.local.is_some());
+        async move {
+            let entries = reading.await?;
+            Ok(watches.into_iter().zip(entries).map(|((watch, stamp), entry)| (watch, stamp, entry)).collect())
+        }
+    }
+
+    /// Drops what is dead by its tags, and keeps copies of the rest.
+    async fn finish(&self, keys: Vec<String>, read: Vec<(Watch, u32, Option<RawEntry>)>) -> Result<Vec<Option<Hit>>> {
+        // The tags' counters are noted before their versions are asked for: an invalidation in between moves one of them.
+        let mut pending = Vec::with_capacity(read.len());
+        for (mut watch, mut stamp, entry) in read {
+            pending.push(entry.and_then(|entry| {
+                let (line, text) = match tags::parse(&entry.bytes) {
+                    Stored::Plain(text) => (None, text),
+                    Stored::Tagged(line, text) => (Some(line), text),
+                    Stored::Broken => return None,
+                };
+                if let Some(line) = &line {
+                    watch.tags = line.versions.keys().map(|tag| self.tag(tag)).collect();
+                    // The sum of the tags' counters now, and of the others as they were when the read was sent.
+                    stamp = stamp.wrapping_add(watch.tags_stamp());
+                }
+                let text = String::from_utf8(text.to_vec())
+                    .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned());
+                Some((line, Hit { text, watch, stamp, life: self.life(entry.remaining) }))
+            }));
+        }
+        let wanted: BTreeSet<&String> = pending
+            .iter()
+            .flatten()
+            .filter_map(|(line, _)| line.as_ref())
+            .flat_map(|line| line.versions.keys())
+            .collect();
+        let wanted: Vec<String> = wanted.into_iter().cloned().collect();
+        let current =
+            if wanted.is_empty() { Vec::new() } else { self.remote.tag_versions(&self.keys, &wanted).await? };
+        let version = |tag: &String| wanted.binary_search(tag).ok().and_then(|at| current.get(at)?.clone());
+        Ok(pending
+            .into_iter()
+            .zip(keys)
+            .map(|(found, key)| {
+                let (line, hit) = found?;
+                if let Some(line) = line {
+                    let now: Vec<_> = line.versions.keys().map(version).collect();
+                    if !tags::holds(&line, &now) {
+                        return None;
+                    }
+                }
+                if !hit.life.is_zero()
+                    && let Some(local) = &self.local
+                {
+                    local.insert(&key, hit.text.clone(), hit.watch.clone(), hit.stamp, Some(hit.life));
+                }
+                Some(hit)
+            })
+            .collect())
+    }
+
+    /// How long a copy of an entry may live here.
+    pub(super) fn life(&self, remaining: Remaining) -> Duration {
+        let longest = Duration::from_secs_f64(self.options.level1.ttl);
+        match remaining {
+            Remaining::Unknown => Duration::ZERO,
+            Remaining::For(remaining) => remaining.min(longest),
+            Remaining::Endless => longest,
+        }
+    }
+
+    fn begin_probe(&self, key: &str, command: Command) -> impl Future<Output = [Result<Value>; 2]> + Send + use<> {
+        let stored = self.keys.entry(key);
+        let mut first_byte = Command::new("GETRANGE").key(&stored).int(0).int(0).repeatable();
+        first_byte.deadline = command.deadline;
+        let commands = [command.repeatable(), first_byte];
+        let replies = self.remote.link().call_many(&commands);
+        async move {
+            let mut replies = replies.await.into_iter();
+            let mut next = || replies.next().unwrap_or_else(|| Err(Error::closed("connection")));
+            [next(), next()]
+        }
+    }
+}

@@ -1,0 +1,151 @@
+//! Every Redis key of a cache, and what a caller may use as key, tag or pattern.
+
+use std::fmt::Write;
+
+use crate::error::{Error, ErrorCode, Result};
+
+/// Longest tag, in characters.
+pub const MAX_TAG_LENGTH: usize = 256;
+/// Most tags of one entry.
+pub const MAX_TAGS: usize = 64;
+
+/// What the cache's own records begin with, after the prefix. Callers' keys may not.
+const RESERVED: &str = "#tag";
+
+/// Names of a cache's keys in Redis.
+#[derive(Clone, Debug)]
+pub(super) struct Keys {
+    prefix: String,
+    max_length: usize,
+}
+
+impl Keys {
+    pub(super) fn new(prefix: String, max_length: usize) -> Self {
+        Self { prefix, max_length }
+    }
+
+    pub(super) fn prefix(&self) -> &str {
+        &self.prefix
+    }
+
+    /// The key under which a caller's key is stored.
+    pub(super) fn entry(&self, key: &str) -> String {
+        [&self.prefix, key].concat()
+    }
+
+    /// The key that holds the version of a tag.
+    pub(super) fn tag_version(&self, tag: &str) -> String {
+        [&self.prefix, "#tag:", tag].concat()
+    }
+
+    /// The key that counts the keys written under a tag.
+    pub(super) fn tag_members(&self, tag: &str) -> String {
+        [&self.prefix, "#tagged:", tag].concat()
+    }
+
+    /// Whether a stored key is a caller's, and not a record of the cache itself.
+    pub(super) fn is_entry(&self, stored: &[u8]) -> bool {
+        stored.strip_prefix(self.prefix.as_bytes()).is_some_and(|key| !key.starts_with(RESERVED.as_bytes()))
+    }
+
+    /// A glob for SCAN that matches what `pattern` matches below the prefix.
+    pub(super) fn glob(&self, pattern: &str) -> String {
+        let mut glob = escape(&self.prefix);
+        glob.push_str(pattern);
+        glob
+    }
+
+    /// A glob for every key that begins with `namespace:`.
+    pub(super) fn namespace_glob(&self, namespace: &str) -> String {
+        let mut glob = escape(&self.prefix);
+        let _ = write!(glob, "{}:*", escape(namespace));
+        glob
+    }
+
+    /// Refuses a key that is empty, too long or reserved.
+    pub(super) fn check(&self, key: &str) -> Result<()> {
+        if key.is_empty() {
+            return Err(Error::invalid_argument("key", "empty", "a string of at least one character"));
+        }
+        // A string has at most as many characters as bytes, so most keys need no count.
+        if key.len() > self.max_length {
+            let length = key.chars().count();
+            if length > self.max_length {
+                let message = format!("a cache key of {length} characters is too long; allowed: {}", self.max_length);
+                return Err(Error::new(ErrorCode::CacheKeyTooLong, message)
+                    .with("key", key.chars().take(64).collect::<String>())
+                    .with("limit", self.max_length as f64));
+            }
+        }
+        if key.starts_with(RESERVED) {
+            let allowed = format!("any that does not begin with `{RESERVED}`, which the cache keeps for itself");
+            return Err(Error::invalid_argument("key", &format!("`{key}`"), &allowed));
+        }
+        Ok(())
+    }
+
+    /// Refuses tags that are empty, too long or too many.
+    pub(super) fn check_tags(tags: &[String]) -> Result<()> {
+        if tags.len() > MAX_TAGS {
+            let allowed = format!("at most {MAX_TAGS}");
+            return Err(Error::invalid_argument("tags", &format!("a list of {}", tags.len()), &allowed));
+        }
+        for tag in tags {
+            let length = tag.chars().count();
+            if length == 0 || length > MAX_TAG_LENGTH {
+                let allowed = format!("1 to {MAX_TAG_LENGTH} characters");
+                return Err(Error::invalid_argument("tags", &format!("a tag of {length} characters"), &allowed));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Takes the special meaning from the characters of a Redis glob.
+fn escape(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for character in text.chars() {
+        if matches!(character, '*' | '?' | '[' | ']' | '\\' | '^') {
+            escaped.push('\\');
+        }
+        escaped.push(character);
+    }
+    escaped
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn keys(prefix: &str) -> Keys {
+        Keys::new(prefix.to_owned(), 8)
+    }
+
+    #[test]
+    fn a_prefix_has_no_glob_characters_in_a_pattern() {
+        assert_eq!(keys("a*[b]?\\:").glob("user:*"), "a\\*\\[b\\]\\?\\\\:user:*");
+        assert_eq!(keys("c:").namespace_glob("u*"), "c:u\\*:*");
+    }
+
+    #[test]
+    fn a_key_is_measured_in_characters() {
+        assert!(keys("").check("äöüäöüäö").is_ok());
+        assert_eq!(keys("").check("123456789").unwrap_err().code(), ErrorCode::CacheKeyTooLong);
+        assert_eq!(keys("").check("").unwrap_err().code(), ErrorCode::InvalidArgument);
+    }
+
+    #[test]
+    fn the_records_of_the_cache_are_out_of_reach() {
+        let keys = keys("c:");
+        assert_eq!(keys.check("#tag:x").unwrap_err().code(), ErrorCode::InvalidArgument);
+        assert!(keys.is_entry(b"c:x") && !keys.is_entry(keys.tag_version("x").as_bytes()) && !keys.is_entry(b"d:x"));
+    }
+
+    #[test]
+    fn tags_are_bounded_in_number_and_length() {
+        assert!(Keys::check_tags(&["a".to_owned()]).is_ok());
+        assert!(Keys::check_tags(&[String::new()]).is_err());
+        assert!(Keys::check_tags(&["x".repeat(MAX_TAG_LENGTH + 1)]).is_err());
+        assert!(Keys::check_tags(&vec!["a".to_owned(); MAX_TAGS + 1]).is_err());
+    }
+}

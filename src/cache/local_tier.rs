@@ -1,0 +1,207 @@
+//! The level in this process: serialized values, shared by every JavaScript thread, bounded by bytes.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, OnceLock, PoisonError, Weak},
+    time::Duration,
+};
+
+use moka::{policy::EvictionPolicy, sync::Cache as Moka};
+
+use super::{
+    epochs::Watch,
+    options::{EvictionStrategy, Level1Options},
+};
+use crate::{clock::Clock, connection::Link};
+
+/// What moka and we need for an entry beside its key and text.
+const OVERHEAD: usize = 160;
+
+/// A value in this process.
+#[derive(Debug)]
+pub struct LocalEntry {
+    /// JSON, or text that someone else wrote.
+    pub text: String,
+    /// Counters that the value depends on.
+    pub watch: Watch,
+    /// Their sum when the value was asked for.
+    pub stamp: u32,
+    /// When it expires here, in milliseconds since the epoch.
+    pub expires_at_ms: i64,
+}
+
+impl LocalEntry {
+    fn is_valid(&self, now_ms: i64) -> bool {
+        self.expires_at_ms > now_ms && self.watch.stamp() == self.stamp
+    }
+}
+
+/// The values of one prefix on one server.
+pub(super) struct LocalTier {
+    entries: Moka<Box<str>, Arc<LocalEntry>>,
+    ttl: Duration,
+    clock: Clock,
+    /// Keeps the address alive by which [`shared`](Self::shared) tells servers apart.
+    _link: Option<Arc<dyn Link>>,
+}
+
+/// What makes two caches share their values: the same link, prefix and settings.
+#[derive(PartialEq, Eq, Hash)]
+struct Identity {
+    link: usize,
+    prefix: String,
+    max_size: u64,
+    ttl: Duration,
+    strategy: EvictionStrategy,
+}
+
+impl LocalTier {
+    pub(super) fn new(options: &Level1Options, clock: Clock) -> Self {
+        let ttl = Duration::from_secs_f64(options.ttl);
+        let policy = match options.strategy {
+            EvictionStrategy::LeastRecentlyUsed => EvictionPolicy::lru(),
+            EvictionStrategy::LeastFrequentlyUsed => EvictionPolicy::tiny_lfu(),
+        };
+        let entries = Moka::builder()
+            .max_capacity(max_size(options))
+            .weigher(|key: &Box<str>, entry: &Arc<LocalEntry>| {
+                let tags = entry.watch.tags.len() * size_of::<u32>();
+                u32::try_from(key.len() + entry.text.len() + tags + OVERHEAD).unwrap_or(u32::MAX)
+            })
+            .eviction_policy(policy)
+            // Frees what nobody asks for again; an entry's own expiry is checked when it is read.
+            .time_to_live(ttl)
+            .build();
+        Self { entries, ttl, clock, _link: None }
+    }
+
+    /// The tier that all caches with this link, prefix and settings in the process share; it goes with the last of them.
+    pub(super) fn shared(link: &Arc<dyn Link>, prefix: &str, options: &Level1Options) -> Arc<Self> {
+        static TIERS: OnceLock<Mutex<HashMap<Identity, Weak<LocalTier>>>> = OnceLock::new();
+        let identity = Identity {
+            link: Arc::as_ptr(link).cast::<()>() as usize,
+            prefix: prefix.to_owned(),
+            max_size: max_size(options),
+            ttl: Duration::from_secs_f64(options.ttl),
+            strategy: options.strategy,
+        };
+        let mut tiers = TIERS.get_or_init(Mutex::default).lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(tier) = tiers.get(&identity).and_then(Weak::upgrade) {
+            return tier;
+        }
+        tiers.retain(|_, tier| tier.strong_count() > 0);
+        let tier = Arc::new(Self { _link: Some(Arc::clone(link)), ..Self::new(options, Clock::system()) });
+        tiers.insert(identity, Arc::downgrade(&tier));
+        tier
+    }
+
+    /// A value that is neither expired nor invalidated.
+    pub(super) fn get(&self, key: &str) -> Option<Arc<LocalEntry>> {
+        let entry = self.entries.get(key)?;
+        if entry.is_valid(self.clock.now_ms()) {
+            return Some(entry);
+        }
+        self.entries.invalidate(key);
+        None
+    }
+
+    /// Keeps a value for `remaining`, or the tier's own limit if that is shorter, provided that the counters of `watch`
+    /// still add up to `stamp`. `remaining` is `None` for an entry that never expires in Redis.
+    pub(super) fn insert(&self, key: &str, text: String, watch: Watch, stamp: u32, remaining: Option<Duration>) {
+        if watch.stamp() != stamp {
+            return;
+        }
+        let life = remaining.map_or(self.ttl, |remaining| remaining.min(self.ttl));
+        let expires_at_ms = self.clock.now_ms().saturating_add(i64::try_from(life.as_millis()).unwrap_or(i64::MAX));
+        self.entries.insert(key.into(), Arc::new(LocalEntry { text, watch, stamp, expires_at_ms }));
+    }
+
+    /// Frees what a sweep has already made invalid.
+    pub(super) fn clear(&self) {
+        self.entries.invalidate_all();
+    }
+
+    /// Entries and bytes held, as of moka's last housekeeping.
+    pub(super) fn size(&self) -> (u64, u64) {
+        self.entries.run_pending_tasks();
+        (self.entries.entry_count(), self.entries.weighted_size())
+    }
+}
+
+/// Checked to be a whole number when the cache was made.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked to be a whole number above 0")]
+fn max_size(options: &Level1Options) -> u64 {
+    options.max_size as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cache::epochs::{Epochs, epochs};
+
+    fn watch(key: &str) -> Watch {
+        Watch {
+            key: Epochs::shard("local", key),
+            sweep: Epochs::shard("local", "sweep"),
+            tags: Box::new([Epochs::shard("local", "tag")]),
+        }
+    }
+
+    fn tier(clock: &Clock) -> LocalTier {
+        LocalTier::new(&Level1Options { max_size: 10_000.0, ttl: 60.0, ..Level1Options::default() }, clock.clone())
+    }
+
+    fn insert(tier: &LocalTier, key: &str, remaining: Option<Duration>) {
+        let watch = watch(key);
+        let stamp = watch.stamp();
+        tier.insert(key, "1".to_owned(), watch, stamp, remaining);
+    }
+
+    #[test]
+    fn any_counter_of_an_entry_invalidates_it() {
+        let tier = tier(&Clock::system());
+        for shard in [watch("a").key, watch("a").sweep, watch("a").tags[0]] {
+            insert(&tier, "a", None);
+            assert!(tier.get("a").is_some());
+            epochs().bump(shard);
+            assert!(tier.get("a").is_none());
+        }
+    }
+
+    #[test]
+    fn a_value_asked_for_before_an_invalidation_is_not_kept() {
+        let tier = tier(&Clock::system());
+        let watch = watch("late");
+        let stamp = watch.stamp();
+        epochs().bump(watch.key);
+        tier.insert("late", "1".to_owned(), watch, stamp, None);
+        assert!(tier.get("late").is_none());
+    }
+
+    #[test]
+    fn a_copy_lives_no_longer_than_its_entry_in_redis_or_the_tier_allows() {
+        let clock = Clock::manual(1_000);
+        let tier = tier(&clock);
+        insert(&tier, "short", Some(Duration::from_millis(500)));
+        insert(&tier, "long", Some(Duration::from_hours(1)));
+        insert(&tier, "endless", None);
+        clock.advance_ms(499);
+        assert!(tier.get("short").is_some());
+        clock.advance_ms(1);
+        assert!(tier.get("short").is_none());
+        clock.advance_ms(59_499);
+        assert!(tier.get("long").is_some() && tier.get("endless").is_some());
+        clock.advance_ms(1);
+        assert!(tier.get("long").is_none() && tier.get("endless").is_none());
+    }
+
+    #[test]
+    fn it_is_bounded_by_bytes() {
+        let tier = tier(&Clock::system());
+        for n in 0..1_000 {
+            insert(&tier, &format!("key-{n}"), None);
+        }
+        let (entries, bytes) = tier.size();
+        assert!(bytes <= 10_000 && entries < 100 && entries > 0, "{entries} entries of {bytes} bytes");
+    }
+}

@@ -1,0 +1,200 @@
+//! What a cache may be told, checked where it enters.
+
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use crate::error::{Error, Result};
+
+/// Longest life of an entry: a hundred years.
+const MAX_TTL_SECONDS: f64 = 100.0 * 365.0 * 86_400.0;
+
+/// Options of a cache, beside its connection. Durations are seconds, as everywhere in the cache's interface.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
+pub struct CacheOptions {
+    /// In front of every key in Redis. Empty shares the whole database, and then [`flush`](super::Cache::flush) is
+    /// refused. Default `cache:`.
+    pub prefix: String,
+    /// Life of an entry whose writer names none. Default: `level2.ttl`.
+    pub default_ttl: Option<f64>,
+    pub level1: Level1Options,
+    pub level2: Level2Options,
+    pub limits: Limits,
+}
+
+/// The level in this process.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
+pub struct Level1Options {
+    pub enabled: bool,
+    /// Bytes of keys and values, 100 MB by default.
+    pub max_size: f64,
+    /// Longest life of a copy, 60 s by default. An entry that expires earlier in Redis expires here with it.
+    pub ttl: f64,
+    /// What goes when it is full.
+    pub strategy: EvictionStrategy,
+}
+
+/// Which copy gives way to a new one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Deserialize)]
+pub enum EvictionStrategy {
+    /// The one that was unused for longest. The default: on traces of web backends it keeps more of what is asked for.
+    #[default]
+    #[serde(rename = "LRU")]
+    LeastRecentlyUsed,
+    /// The one that was used least often.
+    #[serde(rename = "LFU")]
+    LeastFrequentlyUsed,
+}
+
+/// Redis.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
+pub struct Level2Options {
+    /// Life of an entry for which neither its writer nor `defaultTtl` says one. 3600 s by default.
+    pub ttl: f64,
+}
+
+/// What a single call may ask for. Each has an error of its own when passed.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
+pub struct Limits {
+    /// Characters of a key without the prefix. Default 512.
+    pub max_key_length: f64,
+    /// Bytes of a value as JSON. Default 5 MB.
+    pub max_value_size: f64,
+    /// Keys of one bulk call. Default 1,000.
+    pub max_bulk_keys: f64,
+}
+
+impl Default for CacheOptions {
+    fn default() -> Self {
+        Self {
+            prefix: "cache:".to_owned(),
+            default_ttl: None,
+            level1: Level1Options::default(),
+            level2: Level2Options::default(),
+            limits: Limits::default(),
+        }
+    }
+}
+
+impl Default for Level1Options {
+    fn default() -> Self {
+        Self { enabled: true, max_size: 100.0 * 1024.0 * 1024.0, ttl: 60.0, strategy: EvictionStrategy::default() }
+    }
+}
+
+impl Default for Level2Options {
+    fn default() -> Self {
+        Self { ttl: 3600.0 }
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { max_key_length: 512.0, max_value_size: 5.0 * 1024.0 * 1024.0, max_bulk_keys: 1000.0 }
+    }
+}
+
+impl CacheOptions {
+    /// Refuses values out of range. Shapes and unknown names were refused when the options were parsed.
+    pub fn check(&self) -> Result<()> {
+        if self.prefix.chars().count() > 256 {
+            let length = format!("{} characters long", self.prefix.chars().count());
+            return Err(Error::invalid_option("prefix", &length, "at most 256 characters"));
+        }
+        if let Some(ttl) = self.default_ttl {
+            ttl_of(ttl, |value, allowed| Error::invalid_option("defaultTtl", value, allowed))?;
+        }
+        for (option, ttl) in [("level1.ttl", self.level1.ttl), ("level2.ttl", self.level2.ttl)] {
+            ttl_of(ttl, |value, allowed| Error::invalid_option(option, value, allowed))?;
+        }
+        for (option, number) in [
+            ("level1.maxSize", self.level1.max_size),
+            ("limits.maxKeyLength", self.limits.max_key_length),
+            ("limits.maxValueSize", self.limits.max_value_size),
+            ("limits.maxBulkKeys", self.limits.max_bulk_keys),
+        ] {
+            if number.fract() != 0.0 || !(1.0..=1e15).contains(&number) {
+                return Err(Error::invalid_option(option, &number.to_string(), "a whole number above 0"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Life of an entry whose writer names none.
+    pub fn default_ttl(&self) -> Duration {
+        // Checked when the cache was made.
+        Duration::from_secs_f64(self.default_ttl.unwrap_or(self.level2.ttl))
+    }
+}
+
+/// A number of seconds that a caller gave as the life of an entry.
+pub fn ttl_argument(seconds: f64) -> Result<Duration> {
+    ttl_of(seconds, |value, allowed| Error::invalid_argument("ttl", value, allowed))
+}
+
+fn ttl_of(seconds: f64, refuse: impl FnOnce(&str, &str) -> Error) -> Result<Duration> {
+    // Redis counts whole milliseconds and refuses zero of them.
+    if (0.001..=MAX_TTL_SECONDS).contains(&seconds) {
+        Ok(Duration::from_secs_f64(seconds))
+    } else {
+        Err(refuse(&seconds.to_string(), "seconds above 0, fractions down to 0.001, at most 100 years"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::ErrorCode;
+
+    fn parse(text: &str) -> CacheOptions {
+        serde_json::from_str(text).unwrap()
+    }
+
+    #[test]
+    fn defaults_are_those_of_the_documentation() {
+        let options = parse("{}");
+        assert_eq!(options.prefix, "cache:");
+        assert_eq!(options.default_ttl(), Duration::from_hours(1));
+        assert!(options.level1.enabled && options.level1.strategy == EvictionStrategy::LeastRecentlyUsed);
+        assert_eq!((options.level1.max_size, options.level1.ttl), (104_857_600.0, 60.0));
+        options.check().unwrap();
+    }
+
+    #[test]
+    fn the_default_life_goes_before_that_of_level_2() {
+        assert_eq!(parse(r#"{"level2":{"ttl":5}}"#).default_ttl(), Duration::from_secs(5));
+        assert_eq!(parse(r#"{"defaultTtl":0.5,"level2":{"ttl":5}}"#).default_ttl(), Duration::from_millis(500));
+    }
+
+    #[test]
+    fn bad_values_are_refused_by_the_path_of_their_option() {
+        for (text, option) in [
+            (r#"{"defaultTtl":0}"#, "defaultTtl"),
+            (r#"{"defaultTtl":1e300}"#, "defaultTtl"),
+            (r#"{"level1":{"ttl":-1}}"#, "level1.ttl"),
+            (r#"{"level1":{"maxSize":0}}"#, "level1.maxSize"),
+            (r#"{"level1":{"maxSize":1.5}}"#, "level1.maxSize"),
+            (r#"{"level2":{"ttl":0}}"#, "level2.ttl"),
+            (r#"{"limits":{"maxBulkKeys":0}}"#, "limits.maxBulkKeys"),
+        ] {
+            let error = parse(text).check().unwrap_err();
+            assert_eq!(error.code(), ErrorCode::InvalidOption);
+            assert!(error.message().contains(&format!("`{option}`")), "{text}: {error}");
+        }
+        for text in [r#"{"level3":{}}"#, r#"{"level2":{"enabled":true}}"#, r#"{"level1":{"strategy":"FIFO"}}"#] {
+            assert!(serde_json::from_str::<CacheOptions>(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_life_is_a_positive_finite_number_of_seconds() {
+        assert_eq!(ttl_argument(0.25).unwrap(), Duration::from_millis(250));
+        for seconds in [0.0, -1.0, f64::NAN, f64::INFINITY, 0.0001] {
+            assert_eq!(ttl_argument(seconds).unwrap_err().code(), ErrorCode::InvalidArgument, "{seconds}");
+        }
+    }
+}

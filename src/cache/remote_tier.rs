@@ -1,0 +1,209 @@
+//! The level in Redis, and how a cache behaves when Redis does not.
+//!
+//! Reads, and the writes that only remember what a factory just made, can be done without: they are refused at once while
+//! the connection is down, and for a second after a server let one of them wait for its whole deadline. Explicit writes
+//! and invalidations cannot be done without: they wait in the connection's offline queue until their deadline, so that a
+//! short outage loses none.
+
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use tokio::time::Instant;
+
+use super::keys::Keys;
+use crate::{
+    codec::resp::Value,
+    connection::{Command, Link, LinkState},
+    error::{Error, ErrorCode, Result},
+};
+
+/// How long a server that did not answer is left alone.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// Keys that one SCAN looks at, and at most about so many that one UNLINK removes.
+const SLICE: i64 = 1_000;
+
+/// A stored entry.
+#[derive(Debug)]
+pub(super) struct RawEntry {
+    pub bytes: Vec<u8>,
+    pub remaining: Remaining,
+}
+
+/// What is left of the life of an entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Remaining {
+    /// It was not asked for, or the entry went while it was.
+    Unknown,
+    For(Duration),
+    Endless,
+}
+
+pub(super) struct RemoteTier {
+    link: Arc<dyn Link>,
+    /// How long a call that can be done without may take.
+    deadline: Duration,
+    /// Until when such calls are refused.
+    silent_until: Mutex<Option<Instant>>,
+}
+
+impl RemoteTier {
+    pub(super) fn new(link: Arc<dyn Link>, deadline: Duration) -> Self {
+        Self { link, deadline, silent_until: Mutex::default() }
+    }
+
+    pub(super) fn link(&self) -> &Arc<dyn Link> {
+        &self.link
+    }
+
+    pub(super) fn deadline(&self) -> Duration {
+        self.deadline
+    }
+
+    /// An error when a call that can be done without should not be made now.
+    pub(super) fn available(&self) -> Result<()> {
+        let down = match self.link.state() {
+            LinkState::Connecting | LinkState::Connected | LinkState::Ready => {
+                let silent = *self.silent_until.lock().unwrap_or_else(PoisonError::into_inner);
+                silent.is_some_and(|until| Instant::now() < until).then_some("does not answer")
+            }
+            LinkState::Disconnecting | LinkState::Disconnected | LinkState::Reconnecting | LinkState::Error => {
+                Some("is not connected")
+            }
+        };
+        match down {
+            Some(why) => Err(Error::new(ErrorCode::Offline, format!("redis at {} {why}", self.link.describe()))),
+            None => Ok(()),
+        }
+    }
+
+    /// Notes how a call went that can be done without.
+    pub(super) fn observe<T>(&self, outcome: Result<T>) -> Result<T> {
+        let until = match &outcome {
+            Err(error) if error.code() == ErrorCode::CommandTimedOut => Some(Instant::now() + PAUSE),
+            Err(_) => return outcome,
+            Ok(_) => None,
+        };
+        *self.silent_until.lock().unwrap_or_else(PoisonError::into_inner) = until;
+        outcome
+    }
+
+    /// Reads entries in one round trip, with what is left of their lives if `with_life`. Sent before it returns.
+    pub(super) fn read(
+        self: &Arc<Self>,
+        stored_keys: &[String],
+        with_life: bool,
+    ) -> impl Future<Output = Result<Vec<Option<RawEntry>>>> + Send + use<> {
+        let sent = self.available().map(|()| {
+            let mut commands = Vec::with_capacity(stored_keys.len() * 2);
+            for key in stored_keys {
+                commands.push(Command::new("GET").key(key).deadline(self.deadline).repeatable());
+                if with_life {
+                    commands.push(Command::new("PTTL").key(key).deadline(self.deadline).repeatable());
+                }
+            }
+            self.link.call_many(&commands)
+        });
+        let tier = Arc::clone(self);
+        async move {
+            let mut replies = sent?.await.into_iter();
+            let mut entries = Vec::with_capacity(replies.len());
+            let mut failure = None;
+            while let Some(value) = replies.next() {
+                let life = if with_life { replies.next() } else { None };
+                entries.push(match tier.observe(value) {
+                    Ok(Value::Bulk(bytes)) => Some(RawEntry { bytes, remaining: remaining(life) }),
+                    Ok(_) => None,
+                    Err(error) => {
+                        failure.get_or_insert(error);
+                        None
+                    }
+                });
+            }
+            match failure {
+                // A key of a wrong type in a bulk read does not take the others with it.
+                Some(error) if error.code() != ErrorCode::Reply || entries.len() == 1 => Err(error),
+                _ => Ok(entries),
+            }
+        }
+    }
+
+    /// The versions that tags have now, in one round trip.
+    pub(super) async fn tag_versions(&self, keys: &Keys, tags: &[String]) -> Result<Vec<Option<String>>> {
+        let command = tags.iter().fold(Command::new("MGET"), |command, tag| command.key(keys.tag_version(tag)));
+        let reply = self.observe(self.link.call(command.deadline(self.deadline).repeatable()).await)?;
+        reply.into_items()?.into_iter().map(Value::into_optional_text).collect()
+    }
+
+    /// Removes every key that matches `glob` and `keep` does not want; how many there were.
+    pub(super) async fn sweep(&self, glob: &str, keep: impl Fn(&[u8]) -> bool + Send) -> Result<u64> {
+        let mut removed = 0;
+        let (mut cursor, mut found) = self.scan("0", glob).await?;
+        loop {
+            found.retain(|key| !keep(key));
+            let unlink = (!found.is_empty()).then(|| Command::new("UNLINK").args(&found).repeatable());
+            let next = (cursor != "0").then(|| scan_command(&cursor, glob));
+            let (unlinked, scanned) = (unlink.is_some(), next.is_some());
+            let commands: Vec<_> = unlink.into_iter().chain(next).collect();
+            let mut replies = self.link.call_many(&commands).await.into_iter();
+            if unlinked {
+                let count = replies.next().unwrap_or(Ok(Value::Int(0)))?.into_int()?;
+                removed += u64::try_from(count).unwrap_or(0);
+            }
+            if !scanned {
+                return Ok(removed);
+            }
+            (cursor, found) = scan_reply(replies.next().unwrap_or(Ok(Value::Nil))?)?;
+        }
+    }
+
+    /// Counts the keys that match `glob` and `wanted`, looking at no more than `rounds` slices of the database; whether
+    /// that was all of it.
+    pub(super) async fn count(&self, glob: &str, rounds: usize, wanted: impl Fn(&[u8]) -> bool) -> Result<(u64, bool)> {
+        let mut cursor = "0".to_owned();
+        let mut count = 0;
+        for _ in 0..rounds {
+            self.available()?;
+            let found;
+            (cursor, found) = self.scan(&cursor, glob).await?;
+            count += found.iter().filter(|key| wanted(key)).count() as u64;
+            if cursor == "0" {
+                return Ok((count, true));
+            }
+        }
+        Ok((count, false))
+    }
+
+    async fn scan(&self, cursor: &str, glob: &str) -> Result<(String, Vec<Vec<u8>>)> {
+        scan_reply(self.link.call(scan_command(cursor, glob)).await?)
+    }
+}
+
+fn remaining(pttl: Option<Result<Value>>) -> Remaining {
+    match pttl {
+        Some(Ok(Value::Int(-1))) => Remaining::Endless,
+        Some(Ok(Value::Int(ms))) => {
+            u64::try_from(ms).map_or(Remaining::Unknown, |ms| Remaining::For(Duration::from_millis(ms)))
+        }
+        _ => Remaining::Unknown,
+    }
+}
+
+fn scan_command(cursor: &str, glob: &str) -> Command {
+    Command::new("SCAN").arg(cursor).arg("MATCH").arg(glob).arg("COUNT").int(SLICE).repeatable()
+}
+
+/// The next cursor and the keys of a SCAN reply.
+fn scan_reply(reply: Value) -> Result<(String, Vec<Vec<u8>>)> {
+    let mut parts = reply.into_items()?.into_iter();
+    let (Some(cursor), Some(keys)) = (parts.next(), parts.next()) else {
+        return Err(Error::unexpected_reply("SCAN", "an array without cursor and keys"));
+    };
+    let keys = keys.into_items()?.into_iter().filter_map(|key| match key {
+        Value::Bulk(bytes) => Some(bytes),
+        _ => None,
+    });
+    Ok((cursor.into_text()?, keys.collect()))
+}

@@ -1,0 +1,76 @@
+//! The cache's scripts, each with the types that it wants.
+
+use std::{sync::Arc, time::Duration};
+
+use super::{cache::Condition, keys::Keys};
+use crate::{
+    connection::Link,
+    error::Result,
+    script::cache::{INVALIDATE_TAGS, READ_TAGS, WRITE_TAGGED},
+};
+
+/// How much longer than an entry the versions of its tags are kept: an entry whose version is gone counts as missing.
+const KEEP_BEYOND: Duration = Duration::from_hours(24);
+
+fn millis(duration: Duration) -> String {
+    duration.as_millis().max(1).to_string()
+}
+
+/// The versions of `tags`, which an entry that lives `ttl` will carry.
+pub(super) fn read_tags(
+    link: &Arc<dyn Link>,
+    keys: &Keys,
+    tags: &[String],
+    ttl: Duration,
+    deadline: Duration,
+) -> impl Future<Output = Result<Vec<String>>> + Send + use<> {
+    let keep = millis(ttl + KEEP_BEYOND);
+    let call = READ_TAGS.with([keys.prefix()], [keep.as_bytes()], tags).deadline(deadline).repeatable();
+    let reply = call.start(Arc::clone(link));
+    async move { reply.await?.into_items()?.into_iter().map(crate::codec::resp::Value::into_text).collect() }
+}
+
+/// An entry on its way to [`write_tagged`].
+pub(super) struct TaggedWrite<'a> {
+    pub key: &'a str,
+    pub text: &'a str,
+    pub ttl: Duration,
+    pub condition: Condition,
+    pub created_ms: i64,
+    pub tags: &'a [String],
+}
+
+/// Writes an entry under the present versions of its tags; false when the condition did not hold.
+pub(super) fn write_tagged(
+    link: &Arc<dyn Link>,
+    keys: &Keys,
+    write: &TaggedWrite<'_>,
+) -> impl Future<Output = Result<bool>> + Send + use<> {
+    let (ttl, keep) = (millis(write.ttl), millis(write.ttl + KEEP_BEYOND));
+    let created = write.created_ms.to_string();
+    let reply = WRITE_TAGGED
+        .with(
+            [&keys.entry(write.key), keys.prefix()],
+            [
+                write.text.as_bytes(),
+                ttl.as_bytes(),
+                write.condition.word().unwrap_or_default().as_bytes(),
+                created.as_bytes(),
+                keep.as_bytes(),
+            ],
+            write.tags,
+        )
+        .start(Arc::clone(link));
+    async move { Ok(reply.await?.into_int()? == 1) }
+}
+
+/// Gives `tags` new versions; about how many keys were written under them since the last time.
+pub(super) fn invalidate_tags(
+    link: &Arc<dyn Link>,
+    keys: &Keys,
+    tags: &[String],
+) -> impl Future<Output = Result<u64>> + Send + use<> {
+    let keep = millis(KEEP_BEYOND);
+    let reply = INVALIDATE_TAGS.with([keys.prefix()], [keep.as_bytes()], tags).repeatable().start(Arc::clone(link));
+    async move { Ok(u64::try_from(reply.await?.into_int()?).unwrap_or(0)) }
+}

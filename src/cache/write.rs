@@ -1,0 +1,300 @@
+//! Writing to a cache.
+
+use std::{sync::Arc, time::Duration};
+
+use super::{
+    cache::{Cache, Condition, Inner, Loaded},
+    epochs::{Watch, epochs},
+    gates,
+    scripts::{self, TaggedWrite},
+    tags::{self, TagLine},
+};
+use crate::{
+    codec::resp::Value,
+    connection::Command,
+    error::{Error, ErrorCode, Result},
+};
+
+/// A value that a caller sets.
+#[derive(Clone, Debug, Default)]
+pub struct Write {
+    pub key: String,
+    /// JSON text.
+    pub text: String,
+    /// Seconds; `None` takes the default of the cache.
+    pub ttl: Option<f64>,
+    pub condition: Condition,
+    pub tags: Vec<String>,
+}
+
+/// A value that a factory made after [`Cache::load`] found none.
+#[derive(Clone, Debug, Default)]
+pub struct Fill {
+    pub key: String,
+    /// JSON text.
+    pub text: String,
+    /// Seconds; `None` takes the default of the cache.
+    pub ttl: Option<f64>,
+    pub tags: Vec<String>,
+    /// Versions of the tags, as `load` gave them.
+    pub versions: Vec<String>,
+    /// Sum of the counters before `load`.
+    pub stamp: u32,
+}
+
+impl Cache {
+    /// Stores a value; false when the condition did not hold.
+    pub fn set(&self, write: Write) -> impl Future<Output = Result<bool>> + Send + use<> {
+        let inner = Arc::clone(&self.inner);
+        let sent = inner.check(&write.key, &write.tags, write.ttl).and_then(|ttl| {
+            inner.check_value(&write.key, &write.text)?;
+            Ok((inner.write(&write, ttl), ttl))
+        });
+        async move {
+            let (writing, ttl) = sent?;
+            let (pending, written) = writing.await;
+            match written {
+                Ok(true) => {
+                    pending.keep(&inner, &write.key, write.text, ttl);
+                    Ok(true)
+                }
+                // An entry that is dead by one of its tags still lies there, and does not count.
+                Ok(false) if write.condition == Condition::IfMissing => inner.replace_dead(write, ttl).await,
+                other => {
+                    pending.end();
+                    other
+                }
+            }
+        }
+    }
+
+    /// Stores values in one round trip.
+    pub fn set_many(
+        &self,
+        writes: Vec<(String, String, Option<f64>)>,
+    ) -> impl Future<Output = Result<()>> + Send + use<> {
+        let inner = Arc::clone(&self.inner);
+        let keys: Vec<&str> = writes.iter().map(|(key, ..)| key.as_str()).collect();
+        let sent = inner.check_bulk(&keys).and_then(|()| {
+            let mut commands = Vec::with_capacity(writes.len());
+            let mut lives = Vec::with_capacity(writes.len());
+            for (key, text, ttl) in &writes {
+                let ttl = inner.check(key, &[], *ttl)?;
+                inner.check_value(key, text)?;
+                commands.push(inner.set_command(key, text.as_bytes(), ttl, Condition::Always));
+                lives.push(ttl);
+            }
+            let watches: Vec<_> = keys.iter().map(|key| inner.watch(key, &[])).collect();
+            let (pending, replies) = gates::pass(watches.iter().map(|watch| watch.key), || {
+                let pending: Vec<_> = watches.iter().map(|watch| PendingWrite::begin(watch.clone())).collect();
+                (pending, inner.remote.link().call_many(&commands))
+            });
+            Ok((pending, replies, lives))
+        });
+        async move {
+            let (pending, replies, lives) = sent?;
+            let mut outcome = Ok(());
+            for (((pending, reply), (key, text, _)), ttl) in
+                pending.into_iter().zip(replies.await).zip(writes).zip(lives)
+            {
+                match reply {
+                    Ok(_) => pending.keep(&inner, &key, text, ttl),
+                    Err(error) => {
+                        pending.end();
+                        outcome = outcome.and(Err(error));
+                    }
+                }
+            }
+            outcome
+        }
+    }
+
+    /// Stores what a factory made, unless one of its counters has moved since `fill.stamp` was taken; whether it did.
+    pub fn fill(&self, fill: Fill) -> impl Future<Output = Result<bool>> + Send + use<> {
+        let inner = Arc::clone(&self.inner);
+        let sent = inner.check(&fill.key, &fill.tags, fill.ttl).and_then(|ttl| {
+            inner.check_value(&fill.key, &fill.text)?;
+            inner.remote.available()?;
+            let watch = inner.watch(&fill.key, &fill.tags);
+            let commands = inner.fill_commands(&fill, ttl);
+            let replies = gates::pass([watch.key], || {
+                (watch.stamp() == fill.stamp).then(|| inner.remote.link().call_many(&commands))
+            });
+            Ok((watch, replies, ttl))
+        });
+        async move {
+            let (watch, replies, ttl) = sent?;
+            let Some(replies) = replies else { return Ok(false) };
+            inner.remote.observe(replies.await.into_iter().collect::<Result<Vec<_>>>())?;
+            if let Some(local) = &inner.local {
+                local.insert(&fill.key, fill.text, watch, fill.stamp, Some(ttl));
+            }
+            Ok(true)
+        }
+    }
+
+    /// Adds to a number, which begins at 0, and keeps its expiry; the new number.
+    pub fn increment(&self, key: &str, by: i64) -> impl Future<Output = Result<i64>> + Send + use<> {
+        let inner = &self.inner;
+        let sent = inner.keys.check(key).map(|()| {
+            let shard = inner.watch(key, &[]).key;
+            let command = Command::new("INCRBY").key(inner.keys.entry(key)).int(by);
+            let reply = gates::pass([shard], || {
+                epochs().bump(shard);
+                inner.remote.link().call(command)
+            });
+            (shard, reply)
+        });
+        async move {
+            let (shard, reply) = sent?;
+            let reply = reply.await;
+            epochs().bump(shard);
+            reply?.into_int()
+        }
+    }
+
+    /// Gives an entry a new life in seconds; whether there was one.
+    pub fn expire(&self, key: &str, seconds: f64) -> impl Future<Output = Result<bool>> + Send + use<> {
+        let sent = super::ttl_argument(seconds).and_then(|ttl| {
+            self.inner.keys.check(key)?;
+            let shard = self.inner.watch(key, &[]).key;
+            let command = Command::new("PEXPIRE").key(self.inner.keys.entry(key)).int(whole_millis(ttl));
+            Ok((
+                shard,
+                gates::pass([shard], || {
+                    epochs().bump(shard);
+                    self.probe(key, command)
+                }),
+            ))
+        });
+        async move {
+            let (shard, reply) = sent?;
+            let reply = reply.await;
+            epochs().bump(shard);
+            Ok(reply?.map_or(Ok(0), Value::into_int)? == 1)
+        }
+    }
+}
+
+/// A write whose counter has moved once, and must move again when it was answered.
+struct PendingWrite {
+    watch: Watch,
+    began_at: u32,
+    /// Sum of the other counters when the write began.
+    others: u32,
+}
+
+impl PendingWrite {
+    /// Call behind the gate of the key's shard.
+    fn begin(watch: Watch) -> Self {
+        let began_at = epochs().bump(watch.key);
+        let others = watch.stamp().wrapping_sub(began_at);
+        Self { watch, began_at, others }
+    }
+
+    /// Ends the write, and keeps a copy of the value if it is surely the last one.
+    fn keep(self, inner: &Inner, key: &str, text: String, ttl: Duration) {
+        let now = epochs().bump(self.watch.key);
+        if now == self.began_at.wrapping_add(1)
+            && let Some(local) = &inner.local
+        {
+            local.insert(key, text, self.watch, now.wrapping_add(self.others), Some(ttl));
+        }
+    }
+
+    fn end(self) {
+        epochs().bump(self.watch.key);
+    }
+}
+
+impl Inner {
+    #[expect(clippy::cast_precision_loss, reason = "no text has 2^53 bytes")]
+    fn check_value(&self, key: &str, text: &str) -> Result<()> {
+        let limit = self.options.limits.max_value_size;
+        if text.len() as f64 > limit {
+            let message = format!("a cache value of {} bytes is too large; allowed: {limit}", text.len());
+            return Err(Error::new(ErrorCode::CacheValueTooLarge, message).with("key", key).with("limit", limit));
+        }
+        Ok(())
+    }
+
+    /// Moves the counter and sends the write; afterwards the counter still has to move once more.
+    fn write(&self, write: &Write, ttl: Duration) -> impl Future<Output = (PendingWrite, Result<bool>)> + Send + use<> {
+        enum Sent<A, B> {
+            Plain(A),
+            Tagged(B),
+        }
+        let watch = self.watch(&write.key, &write.tags);
+        let (pending, sent) = gates::pass([watch.key], || {
+            let pending = PendingWrite::begin(watch);
+            let link = self.remote.link();
+            let sent = if write.tags.is_empty() {
+                Sent::Plain(link.call(self.set_command(&write.key, write.text.as_bytes(), ttl, write.condition)))
+            } else {
+                let (key, text, tags) = (&write.key, &write.text, &write.tags);
+                let created_ms = self.clock.now_ms();
+                let write = TaggedWrite { key, text, ttl, condition: write.condition, created_ms, tags };
+                Sent::Tagged(scripts::write_tagged(link, &self.keys, &write))
+            };
+            (pending, sent)
+        });
+        async move {
+            let written = match sent {
+                // SET answers nil when its condition does not hold.
+                Sent::Plain(reply) => reply.await.map(|reply| !reply.is_nil()),
+                Sent::Tagged(reply) => reply.await,
+            };
+            (pending, written)
+        }
+    }
+
+    /// Writes where a dead entry was in the way of a write that wants none; false when the entry is alive.
+    async fn replace_dead(self: &Arc<Self>, write: Write, ttl: Duration) -> Result<bool> {
+        let cache = Cache { inner: Arc::clone(self) };
+        if let Loaded::Hit(_) = cache.load(&write.key, Vec::new(), None).await? {
+            epochs().bump(self.watch(&write.key, &[]).key);
+            return Ok(false);
+        }
+        cache.delete(&write.key).await?;
+        let (pending, written) = self.write(&write, ttl).await;
+        if matches!(written, Ok(true)) {
+            pending.keep(self, &write.key, write.text, ttl);
+        } else {
+            pending.end();
+        }
+        written
+    }
+
+    fn set_command(&self, key: &str, value: &[u8], ttl: Duration, condition: Condition) -> Command {
+        let command = Command::new("SET").key(self.keys.entry(key)).arg(value).arg("PX").int(whole_millis(ttl));
+        match condition.word() {
+            // Running it twice gives a different reply.
+            Some(word) => command.arg(word),
+            None => command.repeatable(),
+        }
+    }
+
+    /// The entry, counted as written under each of its tags.
+    fn fill_commands(&self, fill: &Fill, ttl: Duration) -> Vec<Command> {
+        let deadline = self.remote.deadline();
+        if fill.tags.is_empty() {
+            return vec![self.set_command(&fill.key, fill.text.as_bytes(), ttl, Condition::Always).deadline(deadline)];
+        }
+        let line = TagLine {
+            versions: fill.tags.iter().cloned().zip(fill.versions.iter().cloned()).collect(),
+            created_ms: self.clock.now_ms(),
+        };
+        let value = tags::encode(&line, &fill.text);
+        let mut commands = vec![self.set_command(&fill.key, &value, ttl, Condition::Always).deadline(deadline)];
+        let stored = self.keys.entry(&fill.key);
+        commands.extend(fill.tags.iter().map(|tag| {
+            Command::new("PFADD").key(self.keys.tag_members(tag)).arg(&stored).repeatable().deadline(deadline)
+        }));
+        commands
+    }
+}
+
+/// At least 1: Redis refuses an expiry of 0.
+fn whole_millis(ttl: Duration) -> i64 {
+    i64::try_from(ttl.as_millis()).unwrap_or(i64::MAX).max(1)
+}
