@@ -1,7 +1,7 @@
 // The only file that imports the native core. It collects the calls of a turn of the event loop, hands them over in one
 // native call, and gives the answers to those who wait. The native half is `src/node/door/`.
 
-import * as native from '../native.js';
+import { NativeDoor } from '../native.js';
 import { createError, type ErrorCode, type ErrorDetails, invalidArgument, type OxcartError } from './errors.js';
 
 /** What a call can carry. Numbers travel as their decimal text, booleans as `1` and `0`. */
@@ -89,8 +89,8 @@ const capture = (resolve: Resolve): void => {
 /** Calls to, and events from, the native core: one door for each thread. */
 export class Door {
   /** For the constructors of `Native*` classes. */
-  readonly native: native.NativeDoor;
-  readonly #functions: ReturnType<native.NativeDoor['functions']>;
+  readonly native: NativeDoor;
+  readonly #functions: ReturnType<NativeDoor['functions']>;
 
   readonly #ops = new Int32Array(STRIDE * (MOST_OPS + 1));
   readonly #records = new Int32Array(STRIDE * (MOST_RECORDS + 1));
@@ -115,16 +115,16 @@ export class Door {
   #bytesWaiting = 0;
 
   readonly #listeners = new Map<number, Listener>();
-  #holds = 0;
+  readonly #holds = new Map<number, number>();
   #referenced = false;
 
   constructor() {
-    this.native = new native.NativeDoor(
+    this.native = new NativeDoor(
       this.#ops,
       this.#records,
       this.#deliver,
       () => setImmediate(this.#drain),
-      (json) => makeError(JSON.parse(json) as ErrorReport),
+      errorFromJson,
     );
     this.#functions = this.native.functions();
     this.#grow(1_024);
@@ -156,17 +156,18 @@ export class Door {
     this.#listeners.delete(target);
   }
 
-  /** Keeps the process from ending by itself, as an open subscription or a running worker does. The result undoes it, once. */
-  hold(): () => void {
-    this.#holds++;
+  /** Keeps the process from ending by itself until {@link release}, as an open subscription or a running worker does. */
+  hold(target: number): void {
+    this.#holds.set(target, (this.#holds.get(target) ?? 0) + 1);
     this.#reference();
-    let held = true;
-    return () => {
-      if (!held) return;
-      held = false;
-      this.#holds--;
-      this.#reference();
-    };
+  }
+
+  /** Takes back one {@link hold} of the target, if it has any. */
+  release(target: number): void {
+    const holds = this.#holds.get(target) ?? 0;
+    if (holds > 1) this.#holds.set(target, holds - 1);
+    else this.#holds.delete(target);
+    this.#reference();
   }
 
   /** How many calls wait for an answer. */
@@ -404,7 +405,7 @@ export class Door {
 
   /** Keeps the event loop running exactly while somebody waits for something. */
   #reference(): void {
-    const wanted = this.#inFlight > 0 || this.#holds > 0;
+    const wanted = this.#inFlight > 0 || this.#holds.size > 0;
     if (wanted === this.#referenced) return;
     this.#referenced = wanted;
     if (wanted) this.#functions.ref();
@@ -466,8 +467,13 @@ function pack(args: readonly Argument[]): Buffer {
       at += 4;
       continue;
     }
-    const length =
-      typeof item === 'string' ? buffer.write(item, at + 4) : (buffer.set(bytesOf(item), at + 4), item.byteLength);
+    let length = 0;
+    if (typeof item === 'string') {
+      length = buffer.write(item, at + 4);
+    } else {
+      length = item.byteLength;
+      buffer.set(bytesOf(item), at + 4);
+    }
     buffer.writeUInt32LE(length, at);
     at += 4 + length;
   }
@@ -515,6 +521,11 @@ export function makeError(report: ErrorReport, stack?: Error): OxcartError {
   return error;
 }
 
+/** The error that JSON text of the native core tells of. */
+export function errorFromJson(json: string): OxcartError {
+  return makeError(JSON.parse(json) as ErrorReport);
+}
+
 function makePlainError({ message, cause }: ErrorReport): Error {
   const error = new Error(message, cause && { cause: makePlainError(cause) });
   error.stack = `Error: ${message}`;
@@ -530,4 +541,4 @@ function trace(): Error {
 /** The door of this thread. */
 export const door = new Door();
 
-export { native };
+export * from '../native.js';

@@ -1,5 +1,7 @@
 //! What an engine answers to JavaScript.
 
+use crate::error::Error;
+
 /// The result of a call, or one value of an event. Strings are transcoded where the answer is given, off the
 /// JavaScript thread when a future gives it.
 #[derive(Clone, Debug, PartialEq)]
@@ -14,6 +16,8 @@ pub(crate) enum Answer {
     Json(String),
     /// A `Buffer`.
     Bytes(Vec<u8>),
+    /// An error instance, as an item of a list or a value of an event. As a whole answer it is a rejection.
+    Error(Error),
     List(Vec<Answer>),
     /// An answer with three integers beside it, for the decoder of the call; at the top only.
     With(Box<Answer>, [i32; 3]),
@@ -44,6 +48,11 @@ impl From<i64> for Answer {
     #[expect(clippy::cast_precision_loss, reason = "JavaScript has no other number; see the doc comment")]
     fn from(number: i64) -> Self {
         Self::Number(number as f64)
+    }
+}
+impl From<Error> for Answer {
+    fn from(error: Error) -> Self {
+        Self::Error(error)
     }
 }
 impl From<()> for Answer {

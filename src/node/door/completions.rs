@@ -164,6 +164,7 @@ impl Load {
             Answer::Number(number) => Stored::Number(number),
             Answer::Text(text) | Answer::Json(text) => self.stored_text(text.as_bytes()),
             Answer::Bytes(bytes) => self.stored_bytes(&bytes),
+            Answer::Error(error) => self.stored_error(&error),
             Answer::List(items) => Stored::List(items.into_iter().map(|item| self.nested(item)).collect()),
             Answer::With(answer, _) => self.nested(*answer),
         }
