@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { cp, mkdir, mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import { cp, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -59,6 +59,22 @@ describe('the package, installed from its tarballs', () => {
     const manifest = JSON.parse(await readFile(join(project, 'node_modules', 'oxcart', 'package.json'), 'utf8'));
     expect(manifest.dependencies).toBeUndefined();
     expect(Object.keys(manifest.optionalDependencies)).toEqual(installed.filter((name) => name !== 'oxcart'));
+  });
+
+  it('runs the program that the README starts with', async () => {
+    const readme = await readFile(join(root, 'README.md'), 'utf8');
+    const [, program, output] = /^```ts\n([\s\S]*?)^```\n+```text\n([\s\S]*?)^```/m.exec(readme) ?? [];
+    const folder = join(project, 'readme');
+    await mkdir(folder);
+    await writeFile(join(folder, 'start.mts'), program as string);
+    const tsc = join('node_modules', 'typescript5', 'bin', 'tsc');
+    const options = ['--strict', '--module', 'nodenext', '--target', 'es2022', '--types', 'node'];
+    await inProject(process.execPath, tsc, ...options, join(folder, 'start.mts'));
+    const { stdout } = await run(process.execPath, [join(folder, 'start.mjs')], {
+      env: { ...process.env, REDIS_URL: server.url },
+      timeout: 30_000,
+    });
+    expect(stdout).toBe(output);
   });
 
   it.each(['typescript5', 'typescript7'])(

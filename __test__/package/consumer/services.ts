@@ -49,7 +49,7 @@ export async function useEverything(url: string): Promise<string[]> {
   void wrongQueue;
   await done;
   const finished = await queue.getJob('resize', String(job.id));
-  seen.push(String((finished?.returnvalue as Results['resize']).bytes));
+  seen.push(String(finished?.returnvalue?.bytes));
 
   const pubsub = new PubSubService({ redis });
   const message = new Promise<User>((resolve) => {
