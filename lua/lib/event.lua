@@ -4,11 +4,16 @@ local function emit(events, name, ...)
   call('XADD', events, '*', 'event', name, ...)
 end
 
--- What a queue may keep of its events, stored by the first script that needs it.
-local function event_bound(meta_bound, meta)
-  if meta_bound then
-    return meta_bound
+-- How many entries the stream may keep, stored by the first script that needs it.
+local function event_bound(meta)
+  local bound = call('HGET', meta, 'opts.maxLenEvents')
+  if not bound then
+    bound = 10000
+    call('HSET', meta, 'opts.maxLenEvents', bound)
   end
-  call('HSET', meta, 'opts.maxLenEvents', 10000)
-  return 10000
+  return bound
+end
+
+local function trim_events(events, meta)
+  call('XTRIM', events, 'MAXLEN', '~', event_bound(meta))
 end

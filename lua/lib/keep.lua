@@ -1,0 +1,25 @@
+-- Which finished jobs stay. Evaluated when a job of the same end finishes.
+--
+-- @use lib/job_keys
+
+local function evict(prefix, set, ids)
+  if #ids > 0 then
+    for _, id in ipairs(ids) do
+      delete_job(prefix .. id)
+    end
+    call('ZREM', set, unpack(ids))
+  end
+end
+
+-- `count` -1 keeps any number, `age` is in seconds or ''; at most `limit` jobs go each time for each of the two.
+local function keep_finished(prefix, set, count, age, limit, now)
+  if age ~= '' then
+    evict(prefix, set, call('ZRANGEBYSCORE', set, '-inf', now - tonumber(age) * 1000, 'LIMIT', 0, limit))
+  end
+  if count > 0 then
+    local over = call('ZCARD', set) - count
+    if over > 0 then
+      evict(prefix, set, call('ZRANGE', set, 0, math.min(over, limit) - 1))
+    end
+  end
+end

@@ -1,0 +1,26 @@
+-- Gives a job another priority, and its place by it when it waits.
+--
+-- @key job
+-- @key wait
+-- @key prioritized
+-- @key pc
+-- @arg id
+-- @arg priority
+-- @arg front     1: before all others of that priority
+-- @ret 1
+-- @err JOBNOTFOUND
+-- @use lib/place
+
+if call('EXISTS', job) == 0 then
+  return redis.error_reply('JOBNOTFOUND job ' .. id .. ' does not exist')
+end
+priority = tonumber(priority)
+call('HSET', job, 'priority', priority)
+if call('ZREM', prioritized, id) == 1 or call('LREM', wait, -1, id) == 1 then
+  if priority > 0 then
+    call('ZADD', prioritized, front == '1' and priority * 4294967296 or priority_score(pc, priority), id)
+  else
+    call(front == '1' and 'RPUSH' or 'LPUSH', wait, id)
+  end
+end
+return 1

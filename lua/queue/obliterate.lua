@@ -1,0 +1,48 @@
+-- Deletes a paused queue, a slice a call.
+--
+-- @key meta
+-- @key prefix
+-- @key <*>      every key of the queue
+-- @arg force    1: also with active jobs
+-- @arg slice
+-- @ret 1 while more is to be done
+-- @err NOTINSTATE
+-- @use lib/job_keys
+
+slice = tonumber(slice)
+if call('HGET', meta, 'paused') == false then
+  return redis.error_reply('NOTINSTATE the queue is not paused')
+end
+if force ~= '1' and call('LLEN', prefix .. 'active') > 0 then
+  return redis.error_reply('NOTINSTATE jobs are active')
+end
+for _, name in ipairs({ 'active', 'wait', 'paused' }) do
+  local ids = call('LPOP', prefix .. name, slice)
+  if ids and #ids > 0 then
+    for _, id in ipairs(ids) do
+      delete_job(prefix .. id)
+    end
+    return 1
+  end
+end
+for _, name in ipairs({ 'delayed', 'prioritized', 'waiting-children', 'completed', 'failed' }) do
+  local ids = call('ZPOPMIN', prefix .. name, slice)
+  if #ids > 0 then
+    for at = 1, #ids, 2 do
+      delete_job(prefix .. ids[at])
+    end
+    return 1
+  end
+end
+local schedulers = call('ZPOPMIN', prefix .. 'repeat', slice)
+if #schedulers > 0 then
+  for at = 1, #schedulers, 2 do
+    call('DEL', prefix .. 'repeat:' .. schedulers[at])
+  end
+  return 1
+end
+for _, name in ipairs({ 'meta', 'id', 'pc', 'marker', 'limiter', 'events', 'stalled', 'stalled-check', 'repeat',
+  'metrics:completed', 'metrics:completed:data', 'metrics:failed', 'metrics:failed:data' }) do
+  call('DEL', prefix .. name)
+end
+return 0

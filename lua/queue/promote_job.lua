@@ -1,0 +1,28 @@
+-- Lets a delayed job run now.
+--
+-- @key job
+-- @key delayed
+-- @key wait
+-- @key prioritized
+-- @key pc
+-- @key active
+-- @key meta
+-- @key marker
+-- @key events
+-- @arg id
+-- @ret 1
+-- @err JOBNOTFOUND NOTINSTATE
+-- @use lib/event, lib/marker, lib/place
+
+if call('EXISTS', job) == 0 then
+  return redis.error_reply('JOBNOTFOUND job ' .. id .. ' does not exist')
+end
+if call('ZREM', delayed, id) == 0 then
+  return redis.error_reply('NOTINSTATE job ' .. id .. ' is not delayed')
+end
+call('HSET', job, 'delay', 0)
+local q = { wait = wait, prioritized = prioritized, pc = pc, events = events }
+place_waiting(q, id, tonumber(call('HGET', job, 'priority')) or 0, false, 'delayed')
+mark_unless_held(marker, meta, active)
+trim_events(events, meta)
+return 1

@@ -1,0 +1,45 @@
+-- Adds the next job of a scheduler whose current one a worker has taken. Of several calls for one job, the first counts.
+--
+-- @key repeat_set     schedulers by their next run
+-- @key scheduler      hash of this one
+-- @key counter
+-- @key wait
+-- @key prioritized
+-- @key pc
+-- @key delayed
+-- @key active
+-- @key meta
+-- @key marker
+-- @key events
+-- @key prefix
+-- @key repeat:<id>:<ms>  hash of the next job
+-- @arg id
+-- @arg taken          id of the current job
+-- @arg next_run
+-- @arg now
+-- @arg name
+-- @arg data
+-- @arg opts
+-- @arg priority
+-- @arg front          1 for last-in-first-out
+-- @ret 1 when the next job was added
+-- @use lib/event, lib/iteration
+
+local q = {
+  prefix = prefix, counter = counter, wait = wait, prioritized = prioritized, pc = pc, delayed = delayed,
+  active = active, meta = meta, marker = marker, events = events,
+}
+local current = call('ZSCORE', repeat_set, id)
+if not current or taken ~= 'repeat:' .. id .. ':' .. current then
+  return 0
+end
+call('ZADD', repeat_set, next_run, id)
+call('HINCRBY', scheduler, 'ic', 1)
+local job_id = 'repeat:' .. id .. ':' .. next_run
+if call('EXISTS', prefix .. job_id) == 1 then
+  emit(events, 'duplicated', 'jobId', job_id)
+  return 0
+end
+add_iteration(q, job_id, id, name, data, opts, tonumber(now), tonumber(next_run), tonumber(priority), front == '1')
+trim_events(events, meta)
+return 1
