@@ -1,6 +1,12 @@
 //! A job: as it is added, as it is stored, and as a worker holds it.
 
+use std::collections::BTreeMap;
+
+use serde::de::IgnoredAny;
+use serde_json::value::RawValue;
+
 use super::JobOptions;
+use crate::{codec::resp::Value, error::Result};
 
 /// A job to add.
 #[derive(Clone, Debug, Default)]
@@ -60,8 +66,165 @@ pub struct ActiveJob {
 }
 
 impl JobRecord {
+    /// A job from the fields and values of its hash; `None` when there are none.
+    pub(crate) fn from_hash(id: String, hash: Value) -> Result<Option<Self>> {
+        let fields = hash.into_items()?;
+        if fields.is_empty() {
+            return Ok(None);
+        }
+        let mut job = Self { id, ..Self::default() };
+        let mut fields = fields.into_iter();
+        while let (Some(field), Some(value)) = (fields.next(), fields.next()) {
+            let (field, value) = (field.into_text()?, value.into_text()?);
+            let number = || whole(&value);
+            match field.as_str() {
+                "name" => job.name = value,
+                "data" => job.data = value,
+                "opts" => job.opts = value,
+                "timestamp" => job.timestamp = number(),
+                "delay" => job.delay = number(),
+                "priority" => job.priority = number(),
+                "ats" => job.attempts_started = number(),
+                "atm" | "attemptsMade" => job.attempts_made = number(),
+                "stc" => job.stalled_count = number(),
+                "processedOn" => job.processed_on = Some(number()),
+                "finishedOn" => job.finished_on = Some(number()),
+                "progress" => job.progress = Some(value),
+                "returnvalue" => job.return_value = Some(value),
+                "failedReason" => job.failed_reason = Some(value),
+                "stacktrace" => job.stacktrace = Some(value),
+                "defa" => job.deferred_failure = Some(value),
+                "pb" => job.processed_by = Some(value),
+                "parentKey" => job.parent_key = Some(value),
+                "parent" => job.parent = Some(value),
+                "rjk" => job.scheduler_id = Some(value),
+                "deid" => job.deduplication_id = Some(value),
+                _ => {}
+            }
+        }
+        Ok(Some(job))
+    }
+
     /// The whole job as one JSON object with BullMQ's names of fields and options.
     pub fn to_json(&self) -> String {
-        todo!()
+        let mut out = String::with_capacity(256 + self.data.len() + self.opts.len());
+        out.push('{');
+        push_text(&mut out, "id", &self.id);
+        push_text(&mut out, "name", &self.name);
+        push_json(&mut out, "data", if self.data.is_empty() { "{}" } else { &self.data });
+        push_json(&mut out, "opts", &long_option_names(&self.opts));
+        for (name, number) in [
+            ("timestamp", Some(self.timestamp)),
+            ("delay", Some(self.delay)),
+            ("priority", Some(self.priority)),
+            ("attemptsStarted", Some(self.attempts_started)),
+            ("attemptsMade", Some(self.attempts_made)),
+            ("stalledCounter", Some(self.stalled_count)),
+            ("processedOn", self.processed_on),
+            ("finishedOn", self.finished_on),
+        ] {
+            if let Some(number) = number {
+                push_name(&mut out, name);
+                out.push_str(itoa::Buffer::new().format(number));
+            }
+        }
+        for (name, json) in [
+            ("progress", &self.progress),
+            ("returnvalue", &self.return_value),
+            ("stacktrace", &self.stacktrace),
+            ("parent", &self.parent),
+        ] {
+            if let Some(json) = json {
+                push_json(&mut out, name, json);
+            }
+        }
+        for (name, text) in [
+            ("failedReason", &self.failed_reason),
+            ("deferredFailure", &self.deferred_failure),
+            ("processedBy", &self.processed_by),
+            ("parentKey", &self.parent_key),
+            ("repeatJobKey", &self.scheduler_id),
+            ("deduplicationId", &self.deduplication_id),
+        ] {
+            if let Some(text) = text {
+                push_text(&mut out, name, text);
+            }
+        }
+        out.push('}');
+        out
+    }
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "a stored number beyond i64 saturates")]
+fn whole(text: &str) -> i64 {
+    text.parse().unwrap_or_else(|_| text.parse::<f64>().map_or(0, |number| number as i64))
+}
+
+fn push_name(out: &mut String, name: &str) {
+    if !out.ends_with('{') {
+        out.push(',');
+    }
+    out.push('"');
+    out.push_str(name);
+    out.push_str("\":");
+}
+
+fn push_text(out: &mut String, name: &str, text: &str) {
+    push_name(out, name);
+    out.push_str(&serde_json::Value::from(text).to_string());
+}
+
+/// Adds JSON as it is; text that somebody stored and that is no JSON as a string, so that the whole stays readable.
+fn push_json(out: &mut String, name: &str, json: &str) {
+    if serde_json::from_str::<IgnoredAny>(json).is_ok() {
+        push_name(out, name);
+        out.push_str(json);
+    } else {
+        push_text(out, name, json);
+    }
+}
+
+/// Stored options with the names that users write.
+fn long_option_names(opts: &str) -> String {
+    let Ok(stored) = serde_json::from_str::<BTreeMap<String, &RawValue>>(opts) else { return "{}".to_owned() };
+    let mut out = String::from("{");
+    for (name, value) in stored {
+        let name = match name.as_str() {
+            "de" => "deduplication",
+            "fpof" => "failParentOnFailure",
+            "cpof" => "continueParentOnFailure",
+            "idof" => "ignoreDependencyOnFailure",
+            "rdof" => "removeDependencyOnFailure",
+            "kl" => "keepLogs",
+            other => other,
+        };
+        push_json(&mut out, name, value.get());
+    }
+    out.push('}');
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn json_has_long_names_and_keeps_what_is_no_json() {
+        let job = JobRecord {
+            id: "7".to_owned(),
+            name: "a\"b".to_owned(),
+            data: "not json".to_owned(),
+            opts: r#"{"kl":3,"attempts":2}"#.to_owned(),
+            failed_reason: Some("line\nbreak".to_owned()),
+            return_value: Some("[1]".to_owned()),
+            ..JobRecord::default()
+        };
+        let json: serde_json::Value = serde_json::from_str(&job.to_json()).unwrap();
+        assert_eq!(json["name"], "a\"b");
+        assert_eq!(json["data"], "not json");
+        assert_eq!(json["opts"]["keepLogs"], 3);
+        assert_eq!(json["returnvalue"][0], 1);
+        assert_eq!(json["failedReason"], "line\nbreak");
+        assert!(json.get("finishedOn").is_none());
     }
 }

@@ -3,13 +3,16 @@
 mod job;
 mod job_options;
 mod job_state;
+mod keys;
+mod option_text;
 mod queue;
 mod queue_events;
+mod scripts;
 mod worker;
 mod worker_options;
 
 pub use job::{ActiveJob, JobRecord, NewJob};
-pub use job_options::{Backoff, JobOptions, KeepPolicy};
+pub use job_options::{Backoff, JobOptions, KeepPolicy, MAX_PRIORITY, Number};
 pub use job_state::{JobCounts, JobState};
 pub use queue::{Queue, QueueOptions};
 pub use queue_events::{EventSubscription, QueueEvent, QueueEventSink, QueueEvents};

@@ -2,8 +2,27 @@
 
 use std::sync::Arc;
 
-use super::{JobCounts, JobOptions, JobRecord, JobState, NewJob};
-use crate::{clock::Clock, connection::Link, error::Result};
+use serde::Deserialize;
+
+use super::{
+    JobCounts, JobOptions, JobRecord, JobState, MAX_PRIORITY, NewJob,
+    job_options::StoredOptions,
+    keys::QueueKeys,
+    option_text::{read_options, whole},
+    scripts::{AddedJob, Storage},
+};
+use crate::{
+    clock::Clock,
+    codec::resp::Value,
+    connection::{Command, Link},
+    error::{Error, ErrorCode, Result},
+};
+
+/// Jobs that one script call adds at most, and bytes of them.
+const ADD_SLICE: usize = 500;
+const ADD_SLICE_BYTES: usize = 1 << 20;
+/// Jobs that are read in one pipeline.
+const READ_SLICE: usize = 500;
 
 /// Options of a [`Queue`].
 #[derive(Clone, Debug)]
@@ -27,99 +46,368 @@ impl Default for QueueOptions {
     }
 }
 
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct UserOptions {
+    prefix: Option<String>,
+    default_job_options: Option<Box<serde_json::value::RawValue>>,
+    streams: Option<Streams>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Streams {
+    events: Option<Events>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Events {
+    max_len: Option<f64>,
+}
+
 impl QueueOptions {
     /// Reads `{prefix?, defaultJobOptions?, streams?: {events?: {maxLen?}}}`.
-    pub fn from_json(_text: &str) -> Result<Self> {
-        todo!()
+    pub fn from_json(text: &str) -> Result<Self> {
+        let user: UserOptions = read_options(text)?;
+        let mut options = Self::default();
+        if let Some(prefix) = user.prefix {
+            options.prefix = prefix;
+        }
+        if let Some(defaults) = user.default_job_options {
+            options.default_job_options =
+                JobOptions::from_json(defaults.get()).map_err(|error| error.during("defaultJobOptions"))?;
+        }
+        let max_len = user.streams.and_then(|streams| streams.events).and_then(|events| events.max_len);
+        if let Some(max_len) = whole("streams.events.maxLen", max_len, 0, i64::from(i32::MAX))? {
+            options.max_len_events = max_len;
+        }
+        Ok(options)
     }
 }
 
 /// A queue. Cheap to clone; holds no connection of its own.
 #[derive(Clone)]
 pub struct Queue {
-    _link: Arc<dyn Link>,
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    name: String,
+    qualified_name: String,
+    options: QueueOptions,
+    storage: Storage,
 }
 
 impl Queue {
     /// Fails when the name is empty or contains `:`.
-    pub fn open(_link: Arc<dyn Link>, _name: &str, _options: QueueOptions) -> Result<Self> {
-        todo!()
+    pub fn open(link: Arc<dyn Link>, name: &str, options: QueueOptions) -> Result<Self> {
+        if name.is_empty() || name.contains(':') {
+            return Err(Error::invalid_argument("name", &format!("`{name}`"), "a text without `:`"));
+        }
+        if options.prefix.is_empty() {
+            return Err(Error::invalid_option("prefix", "empty", "a text"));
+        }
+        options.default_job_options.check()?;
+        let queue = Self {
+            inner: Arc::new(Inner {
+                name: name.to_owned(),
+                qualified_name: format!("{}:{name}", options.prefix),
+                storage: Storage { link, keys: QueueKeys::new(&options.prefix, name) },
+                options,
+            }),
+        };
+        queue.describe_itself();
+        Ok(queue)
     }
+
+    /// Dashboards tell a queue by `version`; every writer of events bounds their stream by `opts.maxLenEvents`.
+    fn describe_itself(&self) {
+        let command = Command::new("HSET")
+            .key(&self.storage().keys.meta)
+            .arg("opts.maxLenEvents")
+            .int(self.inner.options.max_len_events)
+            .arg("version")
+            .arg(concat!("bullmq:6.7.0-oxcart-", env!("CARGO_PKG_VERSION")))
+            .repeatable();
+        // Sent now, before what the caller sends next; whether it arrives does not matter to any job.
+        drop(self.storage().link.call(command));
+    }
+
     pub fn name(&self) -> &str {
-        todo!()
+        &self.inner.name
     }
+
     /// `prefix:name`.
     pub fn qualified_name(&self) -> &str {
-        todo!()
+        &self.inner.qualified_name
     }
-    /// Adds jobs in order, in as few script calls as bounds allow. One result a job: its id, or why it was refused.
-    pub async fn add(&self, _jobs: Vec<NewJob>) -> Vec<Result<String>> {
-        todo!()
+
+    pub fn options(&self) -> &QueueOptions {
+        &self.inner.options
     }
-    pub async fn get_job(&self, _id: &str) -> Result<Option<JobRecord>> {
-        todo!()
+
+    pub(crate) fn storage(&self) -> &Storage {
+        &self.inner.storage
     }
-    /// Jobs of the given states, one state after the other, `start..=end` of each (as Redis counts, -1 is the last).
-    pub async fn get_jobs(&self, _states: &[JobState], _start: i64, _end: i64, _asc: bool) -> Result<Vec<JobRecord>> {
-        todo!()
+
+    pub(crate) fn now(&self) -> i64 {
+        self.inner.options.clock.now_ms()
     }
+
+    /// Adds jobs in order, in as few script calls as bounds allow, all sent before this is awaited. One result a job:
+    /// its id, or why it was refused.
+    pub fn add(&self, jobs: Vec<NewJob>) -> impl Future<Output = Vec<Result<String>>> + Send + use<> {
+        let now = self.now();
+        let mut results: Vec<Option<Result<String>>> = Vec::with_capacity(jobs.len());
+        let mut slices = Vec::new();
+        let (mut slice, mut places, mut bytes) = (Vec::new(), Vec::new(), 0);
+        for (place, job) in jobs.into_iter().enumerate() {
+            match self.prepare(job, now) {
+                Err(error) => results.push(Some(Err(error))),
+                Ok(job) => {
+                    results.push(None);
+                    bytes += job.data.len() + job.opts.len() + job.name.len();
+                    slice.push(job);
+                    places.push(place);
+                    if slice.len() == ADD_SLICE || bytes >= ADD_SLICE_BYTES {
+                        slices.push((std::mem::take(&mut places), self.storage().add_jobs(now, &slice)));
+                        slice.clear();
+                        bytes = 0;
+                    }
+                }
+            }
+        }
+        if !slice.is_empty() {
+            slices.push((places, self.storage().add_jobs(now, &slice)));
+        }
+        async move {
+            for (places, reply) in slices {
+                match reply.await {
+                    Ok(ids) => places.into_iter().zip(ids).for_each(|(place, id)| results[place] = Some(Ok(id))),
+                    Err(error) => places.into_iter().for_each(|place| results[place] = Some(Err(error.clone()))),
+                }
+            }
+            let missing = || Err(Error::unexpected_reply("add_jobs", "of another length"));
+            results.into_iter().map(|result| result.unwrap_or_else(missing)).collect()
+        }
+    }
+
+    fn prepare(&self, job: NewJob, now: i64) -> Result<AddedJob> {
+        let mut options = job.options.or(&self.inner.options.default_job_options);
+        options.check()?;
+        let data = if job.data.is_empty() { "{}".to_owned() } else { job.data };
+        let size = i64::try_from(data.len()).unwrap_or(i64::MAX);
+        if let Some(limit) = options.size_limit.filter(|&limit| size > limit) {
+            return Err(Error::new(
+                ErrorCode::JobTooLarge,
+                format!("the data of job `{}` has {size} bytes; its sizeLimit is {limit}", job.name),
+            )
+            .with("queue", self.name()));
+        }
+        let timestamp = *options.timestamp.get_or_insert(now);
+        Ok(AddedJob {
+            opts: StoredOptions::of(&options).to_json(),
+            own_id: options.job_id.take(),
+            name: job.name,
+            data,
+            timestamp,
+            delay: options.delay.unwrap_or(0),
+            priority: options.priority.unwrap_or(0),
+            lifo: options.lifo.unwrap_or(false),
+        })
+    }
+
+    pub async fn get_job(&self, id: &str) -> Result<Option<JobRecord>> {
+        let command = Command::new("HGETALL").key(self.storage().keys.job(id)).repeatable();
+        JobRecord::from_hash(id.to_owned(), self.storage().link.call(command).await?)
+    }
+
+    /// Jobs of the given states, one state after the other, `start..=end` of each (as Redis counts, -1 is the last),
+    /// oldest first when `ascending`. A job that is removed meanwhile is left out.
+    pub async fn get_jobs(&self, states: &[JobState], start: i64, end: i64, ascending: bool) -> Result<Vec<JobRecord>> {
+        let commands: Vec<_> = states.iter().map(|&state| self.range(state, start, end, ascending)).collect();
+        let mut ids = Vec::new();
+        for (reply, state) in self.storage().link.call_many(&commands).await.into_iter().zip(states) {
+            let mut of_state = reply?.into_items()?.into_iter().map(Value::into_text).collect::<Result<Vec<_>>>()?;
+            if ascending && is_list(*state) {
+                of_state.reverse();
+            }
+            ids.append(&mut of_state);
+        }
+        let mut jobs = Vec::with_capacity(ids.len());
+        for slice in ids.chunks(READ_SLICE) {
+            let reads: Vec<_> =
+                slice.iter().map(|id| Command::new("HGETALL").key(self.storage().keys.job(id)).repeatable()).collect();
+            for (reply, id) in self.storage().link.call_many(&reads).await.into_iter().zip(slice) {
+                jobs.extend(JobRecord::from_hash(id.clone(), reply?)?);
+            }
+        }
+        Ok(jobs)
+    }
+
+    /// New jobs enter a list at its head, so its oldest are at the tail.
+    fn range(&self, state: JobState, start: i64, end: i64, ascending: bool) -> Command {
+        let key = format!("{}{}", self.storage().keys.prefix, state.key_suffix());
+        let (name, start, end) = match (is_list(state), ascending) {
+            (true, true) => ("LRANGE", -1 - end, -1 - start),
+            (true, false) => ("LRANGE", start, end),
+            (false, true) => ("ZRANGE", start, end),
+            (false, false) => ("ZREVRANGE", start, end),
+        };
+        Command::new(name).key(key).int(start).int(end).repeatable()
+    }
+
     pub async fn get_counts(&self) -> Result<JobCounts> {
-        todo!()
+        let counts = self.storage().get_counts().await?;
+        let [waiting, active, delayed, prioritized, waiting_children, completed, failed] = counts[..] else {
+            return Err(Error::unexpected_reply("get_counts", "of another length"));
+        };
+        let count = |count: i64| u64::try_from(count).unwrap_or(0);
+        Ok(JobCounts {
+            waiting: count(waiting),
+            active: count(active),
+            delayed: count(delayed),
+            prioritized: count(prioritized),
+            waiting_children: count(waiting_children),
+            completed: count(completed),
+            failed: count(failed),
+        })
     }
-    pub async fn get_state(&self, _id: &str) -> Result<Option<JobState>> {
-        todo!()
+
+    pub async fn get_state(&self, id: &str) -> Result<Option<JobState>> {
+        self.storage().get_state(id).await
     }
+
+    /// Stops every worker of the queue, in all processes, from taking jobs.
     pub async fn pause(&self) -> Result<()> {
-        todo!()
+        self.storage().pause().await
     }
+
     pub async fn resume(&self) -> Result<()> {
-        todo!()
+        self.storage().resume().await
     }
+
     pub async fn is_paused(&self) -> Result<bool> {
-        todo!()
+        let command = Command::new("HEXISTS").key(&self.storage().keys.meta).arg("paused").repeatable();
+        Ok(self.storage().link.call(command).await?.into_int()? == 1)
     }
-    /// False when the job, or a child, is locked by a worker, or does not exist.
-    pub async fn remove(&self, _id: &str) -> Result<bool> {
-        todo!()
+
+    /// False when a worker holds the job, or it does not exist.
+    pub async fn remove(&self, id: &str) -> Result<bool> {
+        self.storage().remove_job(self.now(), id).await
     }
+
     /// Puts a failed (or completed) job back; `reset_attempts` lets it have all its attempts again.
-    pub async fn retry(&self, _id: &str, _from: JobState, _reset_attempts: bool) -> Result<()> {
-        todo!()
+    pub async fn retry(&self, id: &str, from: JobState, reset_attempts: bool) -> Result<()> {
+        if !matches!(from, JobState::Completed | JobState::Failed) {
+            return Err(Error::invalid_argument("state", from.as_str(), "completed, failed"));
+        }
+        self.storage().retry_job(id, from, reset_attempts).await
     }
+
     /// Runs a delayed job now.
-    pub async fn promote(&self, _id: &str) -> Result<()> {
-        todo!()
+    pub async fn promote(&self, id: &str) -> Result<()> {
+        self.storage().promote_job(id).await
     }
+
+    /// Makes a delayed job due `delay_ms` from now.
+    pub async fn change_delay(&self, id: &str, delay_ms: i64) -> Result<()> {
+        JobOptions { delay: Some(delay_ms), ..JobOptions::default() }.check()?;
+        self.storage().change_delay(self.now(), id, delay_ms).await
+    }
+
+    /// `front` puts the job before all others of its new priority.
+    pub async fn change_priority(&self, id: &str, priority: i64, front: bool) -> Result<()> {
+        if !(0..=MAX_PRIORITY).contains(&priority) {
+            return Err(Error::invalid_option("priority", &priority.to_string(), "an integer from 0 to 2097151"));
+        }
+        self.storage().change_priority(id, priority, front).await
+    }
+
     /// `data` is JSON text.
-    pub async fn update_data(&self, _id: &str, _data: &str) -> Result<()> {
-        todo!()
+    pub async fn update_data(&self, id: &str, data: &str) -> Result<()> {
+        self.storage().update_data(id, data).await
     }
+
     /// `progress` is JSON text.
-    pub async fn update_progress(&self, _id: &str, _progress: &str) -> Result<()> {
-        todo!()
+    pub async fn update_progress(&self, id: &str, progress: &str) -> Result<()> {
+        self.storage().update_progress(id, progress).await
     }
+
     /// Adds a row and says how many there are now.
-    pub async fn add_log(&self, _id: &str, _row: &str, _keep: Option<i64>) -> Result<i64> {
-        todo!()
+    pub async fn add_log(&self, id: &str, row: &str, keep: Option<i64>) -> Result<i64> {
+        self.storage().add_log(id, row, keep).await
     }
+
     /// Rows `start..=end`, and how many there are in all.
-    pub async fn get_logs(&self, _id: &str, _start: i64, _end: i64) -> Result<(Vec<String>, i64)> {
-        todo!()
+    pub async fn get_logs(&self, id: &str, start: i64, end: i64) -> Result<(Vec<String>, i64)> {
+        let key = self.storage().keys.logs(id);
+        let commands = [
+            Command::new("LRANGE").key(&key).int(start).int(end).repeatable(),
+            Command::new("LLEN").key(&key).repeatable(),
+        ];
+        let mut replies = self.storage().link.call_many(&commands).await.into_iter();
+        let (Some(rows), Some(count)) = (replies.next(), replies.next()) else {
+            return Err(Error::unexpected_reply("get_logs", "nothing"));
+        };
+        let rows = rows?.into_items()?.into_iter().map(Value::into_text).collect::<Result<_>>()?;
+        Ok((rows, count?.into_int()?))
     }
-    /// Removes all jobs that wait; with `delayed`, also those.
-    pub async fn drain(&self, _delayed: bool) -> Result<()> {
-        todo!()
+
+    /// Removes all jobs that wait; with `delayed`, also those. The pending jobs of job schedulers stay.
+    pub async fn drain(&self, delayed: bool) -> Result<()> {
+        self.storage().drain_jobs(self.now(), delayed).await
     }
-    /// Removes up to `limit` (0: any number) jobs of `state` older than `grace_ms`; gives their ids.
-    pub async fn clean(&self, _grace_ms: i64, _limit: usize, _state: JobState) -> Result<Vec<String>> {
-        todo!()
+
+    /// Removes up to `limit` (0: any number) jobs of `state` older than `grace_ms`; gives their ids. Jobs that a worker
+    /// holds and pending jobs of job schedulers stay.
+    pub async fn clean(&self, grace_ms: i64, limit: usize, state: JobState) -> Result<Vec<String>> {
+        let now = self.now();
+        self.storage().clean_jobs(now, now.saturating_sub(grace_ms), limit, state).await
     }
+
     /// Deletes the queue and everything in it. It is paused first; active jobs stop it unless `force`.
-    pub async fn obliterate(&self, _force: bool) -> Result<()> {
-        todo!()
+    pub async fn obliterate(&self, force: bool) -> Result<()> {
+        self.pause().await?;
+        self.storage().obliterate(force).await
     }
+
     /// At most so many jobs active in all workers; `None` lifts the bound.
-    pub async fn set_global_concurrency(&self, _bound: Option<i64>) -> Result<()> {
-        todo!()
+    pub async fn set_global_concurrency(&self, bound: Option<i64>) -> Result<()> {
+        self.set_meta(&[("concurrency", bound)]).await
     }
+
+    /// At most `max` jobs started in each `duration_ms` by all workers; `None` lifts the bound.
+    pub async fn set_global_rate_limit(&self, limit: Option<(i64, i64)>) -> Result<()> {
+        self.set_meta(&[("max", limit.map(|limit| limit.0)), ("duration", limit.map(|limit| limit.1))]).await
+    }
+
+    async fn set_meta(&self, fields: &[(&str, Option<i64>)]) -> Result<()> {
+        let storage = self.storage();
+        let mut commands: Vec<_> = fields
+            .iter()
+            .map(|(field, value)| {
+                let name = if value.is_some() { "HSET" } else { "HDEL" };
+                let command = Command::new(name).key(&storage.keys.meta).arg(field).repeatable();
+                value.map_or(command.clone(), |value| command.int(value))
+            })
+            .collect();
+        // A wider bound may let waiting workers go on.
+        commands.push(Command::new("ZADD").key(&storage.keys.marker).int(0).arg("0").repeatable());
+        for reply in storage.link.call_many(&commands).await {
+            reply?;
+        }
+        Ok(())
+    }
+
+    /// Milliseconds until the rate limit lets the next job start; 0 when it does now.
+    pub async fn get_rate_limit_ttl(&self) -> Result<i64> {
+        let command = Command::new("PTTL").key(&self.storage().keys.limiter).repeatable();
+        Ok(self.storage().link.call(command).await?.into_int()?.max(0))
+    }
+}
+
+fn is_list(state: JobState) -> bool {
+    matches!(state, JobState::Waiting | JobState::Active)
 }

@@ -244,11 +244,7 @@ impl Load {
                 Stored::List(items.iter().map(|item| self.nested_reply(item, form)).collect())
             }
             Reply::Map(pairs) => Stored::List(
-                pairs
-                    .iter()
-                    .flat_map(|(key, value)| [key, value])
-                    .map(|item| self.nested_reply(item, form))
-                    .collect(),
+                pairs.iter().flat_map(|(key, value)| [key, value]).map(|item| self.nested_reply(item, form)).collect(),
             ),
         }
     }

@@ -123,20 +123,18 @@ impl EnvDoor {
     /// # Safety
     ///
     /// On the thread of the environment, in an open handle scope, with arguments of it.
-    pub(super) unsafe fn call(&self, function: sys::napi_ref, arguments: &[sys::napi_value]) -> Option<sys::napi_value> {
+    pub(super) unsafe fn call(
+        &self,
+        function: sys::napi_ref,
+        arguments: &[sys::napi_value],
+    ) -> Option<sys::napi_value> {
         let (mut callee, mut this, mut result) = (std::ptr::null_mut(), std::ptr::null_mut(), std::ptr::null_mut());
         // SAFETY: by the contract of this function.
         unsafe {
             sys::napi_get_reference_value(self.env, function, &raw mut callee);
             sys::napi_get_undefined(self.env, &raw mut this);
-            let status = sys::napi_call_function(
-                self.env,
-                this,
-                callee,
-                arguments.len(),
-                arguments.as_ptr(),
-                &raw mut result,
-            );
+            let status =
+                sys::napi_call_function(self.env, this, callee, arguments.len(), arguments.as_ptr(), &raw mut result);
             if status == sys::Status::napi_ok {
                 return Some(result);
             }

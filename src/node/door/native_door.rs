@@ -54,9 +54,7 @@ impl NativeDoor {
     }
 
     /// The functions of the hot path, made by hand: a generated one costs more than what it would carry.
-    #[napi(
-        ts_return_type = "{ submit(...args: unknown[]): void; drain(): void; ref(): void; unref(): void }"
-    )]
+    #[napi(ts_return_type = "{ submit(...args: unknown[]): void; drain(): void; ref(): void; unref(): void }")]
     pub fn functions(&self, env: Env) -> napi::Result<Object<'_>> {
         let raw = env.raw();
         let data = Rc::as_ptr(&self.door).cast_mut().cast::<c_void>();

@@ -70,7 +70,11 @@ impl<'a> Op<'a> {
                 *values = rest;
                 // SAFETY: `value` is an argument of the native call that is running in `env` on this thread.
                 unsafe { read_value(*env, value, into) }.map_err(|got| {
-                    Error::invalid_argument(&format!("argument {}", self.read), got, "a string, a Uint8Array or a number")
+                    Error::invalid_argument(
+                        &format!("argument {}", self.read),
+                        got,
+                        "a string, a Uint8Array or a number",
+                    )
                 })
             }
             Arguments::Packed { rest, count } => {
@@ -106,9 +110,7 @@ impl<'a> Op<'a> {
     pub(crate) fn optional_text(&mut self) -> Result<Option<String>> {
         match self.optional_bytes()? {
             None => Ok(None),
-            Some(bytes) => {
-                String::from_utf8(bytes).map(Some).map_err(|_| self.wrong("not UTF-8", "a string"))
-            }
+            Some(bytes) => String::from_utf8(bytes).map(Some).map_err(|_| self.wrong("not UTF-8", "a string")),
         }
     }
 

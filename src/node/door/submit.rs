@@ -29,7 +29,8 @@ pub(super) unsafe extern "C" fn submit(env: sys::napi_env, info: sys::napi_callb
     // Answers for every call are given inside; a panic here can only come from the loop itself.
     let _ = guarded(|| {
         // SAFETY: by the contract above; JavaScript wrote the counts just before it called.
-        let [ops, count] = unsafe { [*door.ops.start, *door.ops.start.add(1)] }.map(|n| usize::try_from(n).unwrap_or(0));
+        let [ops, count] =
+            unsafe { [*door.ops.start, *door.ops.start.add(1)] }.map(|n| usize::try_from(n).unwrap_or(0));
         let mut arguments = door.arguments.take();
         arguments.resize(count, ptr::null_mut());
         let mut got = count;

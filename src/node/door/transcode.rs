@@ -58,9 +58,15 @@ mod tests {
 
     #[test]
     fn every_plane_survives_in_the_narrowest_form() {
-        for (text, narrow) in
-            [("", true), ("plain", true), ("é ÿ", true), ("Ā", false), ("日本", false), ("a😀é", false), ("\u{ffff}", false)]
-        {
+        for (text, narrow) in [
+            ("", true),
+            ("plain", true),
+            ("é ÿ", true),
+            ("Ā", false),
+            ("日本", false),
+            ("a😀é", false),
+            ("\u{ffff}", false),
+        ] {
             assert_eq!(round_trip(text.as_bytes()), (narrow, text.to_owned()));
         }
     }

@@ -1,0 +1,514 @@
+//! One typed function for each script of `lua/queue`.
+
+use std::sync::Arc;
+
+use super::{JobRecord, JobState, keys::QueueKeys};
+use crate::{
+    codec::resp::Value,
+    connection::Link,
+    error::{Error, Result},
+    script::{ScriptCall, queue as lua},
+};
+
+/// Where the data of one queue is.
+pub(crate) struct Storage {
+    pub(crate) link: Arc<dyn Link>,
+    pub(crate) keys: QueueKeys,
+}
+
+/// A job as `add_jobs` takes it.
+pub(super) struct AddedJob {
+    pub(super) own_id: Option<String>,
+    pub(super) name: String,
+    pub(super) data: String,
+    pub(super) opts: String,
+    pub(super) timestamp: i64,
+    pub(super) delay: i64,
+    pub(super) priority: i64,
+    pub(super) lifo: bool,
+}
+
+/// How a worker takes jobs.
+#[derive(Clone, Debug)]
+pub(super) struct Take {
+    pub(super) wanted: usize,
+    pub(super) token: String,
+    pub(super) lock_ms: u64,
+    pub(super) worker_name: String,
+    /// Jobs and milliseconds.
+    pub(super) limiter: Option<(i64, u64)>,
+}
+
+/// What a worker got.
+#[derive(Debug, Default)]
+pub(super) struct Taken {
+    pub(super) jobs: Vec<JobRecord>,
+    /// Nothing may be taken for so many milliseconds.
+    pub(super) limited_ms: u64,
+    /// When the next delayed job is due.
+    pub(super) next_due: Option<i64>,
+}
+
+/// One outcome as `finish_jobs` takes it.
+#[derive(Clone, Debug, Default)]
+pub(super) struct StoredOutcome {
+    pub(super) id: String,
+    pub(super) token: String,
+    pub(super) kind: &'static str,
+    pub(super) at: i64,
+    /// Result or reason.
+    pub(super) text: String,
+    pub(super) stacktrace: String,
+    pub(super) attempts_made: i64,
+    pub(super) due: i64,
+    pub(super) lifo: bool,
+    pub(super) keep: super::KeepPolicy,
+    pub(super) deduplication_id: String,
+    pub(super) parent_prefix: String,
+    pub(super) parent_id: String,
+    pub(super) parent_policy: &'static str,
+}
+
+fn text(number: impl Into<i128>) -> Vec<u8> {
+    itoa::Buffer::new().format(number.into()).as_bytes().to_vec()
+}
+
+fn flag(on: bool) -> &'static [u8] {
+    if on { b"1" } else { b"0" }
+}
+
+/// Jobs removed, looked at or deleted by one call of a script that works in slices.
+pub(super) const SLICE: usize = 1000;
+
+impl Storage {
+    async fn run(&self, call: ScriptCall) -> Result<Value> {
+        call.run(&*self.link).await
+    }
+
+    /// One call for all; the caller keeps it within bounds. The script runs before this is awaited for the first time.
+    pub(super) fn add_jobs(
+        &self,
+        now: i64,
+        jobs: &[AddedJob],
+    ) -> impl Future<Output = Result<Vec<String>>> + Send + use<> {
+        let keys = &self.keys;
+        let numbers: Vec<[Vec<u8>; 3]> =
+            jobs.iter().map(|job| [text(job.timestamp), text(job.delay), text(job.priority)]).collect();
+        let rest = jobs.iter().zip(&numbers).flat_map(|(job, [timestamp, delay, priority])| {
+            [
+                job.own_id.as_deref().unwrap_or_default().as_bytes(),
+                job.name.as_bytes(),
+                job.data.as_bytes(),
+                job.opts.as_bytes(),
+                timestamp,
+                delay,
+                priority,
+                flag(job.lifo),
+            ]
+        });
+        let call = lua::ADD_JOBS.with(
+            [
+                &keys.counter,
+                &keys.wait,
+                &keys.prioritized,
+                &keys.priority_counter,
+                &keys.delayed,
+                &keys.active,
+                &keys.meta,
+                &keys.marker,
+                &keys.events,
+                &keys.prefix,
+            ],
+            [&text(now)],
+            rest,
+        );
+        let reply = call.start(Arc::clone(&self.link));
+        async move { texts(reply.await?) }
+    }
+
+    pub(super) async fn fetch_jobs(&self, now: i64, take: &Take) -> Result<Taken> {
+        let keys = &self.keys;
+        let (max, ms) = limiter(take);
+        let call = lua::FETCH_JOBS.with(
+            [
+                &keys.wait,
+                &keys.active,
+                &keys.prioritized,
+                &keys.priority_counter,
+                &keys.delayed,
+                &keys.meta,
+                &keys.marker,
+                &keys.limiter,
+                &keys.events,
+                &keys.prefix,
+            ],
+            [
+                &text(now),
+                &text(take.wanted as u64),
+                take.token.as_bytes(),
+                &text(take.lock_ms),
+                take.worker_name.as_bytes(),
+                &max,
+                &ms,
+            ],
+        );
+        taken(self.run(call).await?, now)
+    }
+
+    /// Stores outcomes, and takes jobs when `take` wants some. A result for each outcome.
+    pub(super) async fn finish_jobs(
+        &self,
+        now: i64,
+        metrics_points: i64,
+        take: &Take,
+        outcomes: &[StoredOutcome],
+    ) -> Result<(Vec<Result<()>>, Taken)> {
+        let keys = &self.keys;
+        let (max, ms) = limiter(take);
+        let numbers: Vec<[Vec<u8>; 6]> = outcomes
+            .iter()
+            .map(|outcome| {
+                [
+                    text(outcome.at),
+                    text(outcome.attempts_made),
+                    text(outcome.due),
+                    text(outcome.keep.count.unwrap_or(-1)),
+                    outcome.keep.age.map(text).unwrap_or_default(),
+                    text(outcome.keep.limit.unwrap_or(1000)),
+                ]
+            })
+            .collect();
+        let rest = outcomes.iter().zip(&numbers).flat_map(|(outcome, [at, attempts, due, count, age, limit])| {
+            [
+                outcome.id.as_bytes(),
+                outcome.token.as_bytes(),
+                outcome.kind.as_bytes(),
+                at,
+                outcome.text.as_bytes(),
+                outcome.stacktrace.as_bytes(),
+                attempts,
+                due,
+                flag(outcome.lifo),
+                count,
+                age,
+                limit,
+                outcome.deduplication_id.as_bytes(),
+                outcome.parent_prefix.as_bytes(),
+                outcome.parent_id.as_bytes(),
+                outcome.parent_policy.as_bytes(),
+            ]
+        });
+        let call = lua::FINISH_JOBS.with(
+            [
+                &keys.wait,
+                &keys.active,
+                &keys.prioritized,
+                &keys.priority_counter,
+                &keys.delayed,
+                &keys.meta,
+                &keys.marker,
+                &keys.limiter,
+                &keys.events,
+                &keys.stalled,
+                &keys.completed,
+                &keys.failed,
+                &keys.waiting_children,
+                &keys.metrics_completed,
+                &keys.metrics_failed,
+                &keys.prefix,
+            ],
+            [
+                &text(now),
+                &text(metrics_points),
+                &text(take.wanted as u64),
+                take.token.as_bytes(),
+                &text(take.lock_ms),
+                take.worker_name.as_bytes(),
+                &max,
+                &ms,
+            ],
+            rest,
+        );
+        let [results, jobs] = pair(self.run(call).await?)?;
+        let results = results
+            .into_items()?
+            .into_iter()
+            .map(|result| match result {
+                Value::Error(error) => Err(error),
+                _ => Ok(()),
+            })
+            .collect();
+        Ok((results, taken(jobs, now)?))
+    }
+
+    /// Ids whose lock is lost.
+    pub(super) async fn extend_locks(&self, lock_ms: u64, held: &[(String, String)]) -> Result<Vec<String>> {
+        let rest = held.iter().flat_map(|(id, token)| [id, token]);
+        let call = lua::EXTEND_LOCKS.with([&self.keys.stalled, &self.keys.prefix], [&text(lock_ms)], rest).repeatable();
+        texts(self.run(call).await?)
+    }
+
+    /// A whole pass, or nothing when another worker has done one within the interval. Gives the ids put back.
+    pub(super) async fn move_stalled_jobs_to_wait(&self, interval_ms: u64, max_stalled: i64) -> Result<Vec<String>> {
+        let keys = &self.keys;
+        let mut cursor = String::new();
+        let mut put_back = Vec::new();
+        loop {
+            let call = lua::MOVE_STALLED_JOBS_TO_WAIT.with(
+                [
+                    &keys.stalled,
+                    &keys.stalled_check,
+                    &keys.active,
+                    &keys.wait,
+                    &keys.meta,
+                    &keys.marker,
+                    &keys.events,
+                    &keys.prefix,
+                ],
+                [&text(interval_ms), &text(max_stalled), cursor.as_bytes(), &text(SLICE as u64)],
+            );
+            let [next, ids] = pair(self.run(call).await?)?;
+            put_back.extend(texts(ids)?);
+            cursor = next.into_text()?;
+            if cursor.is_empty() {
+                return Ok(put_back);
+            }
+        }
+    }
+
+    pub(super) async fn update_progress(&self, id: &str, progress: &str) -> Result<()> {
+        let call = lua::UPDATE_PROGRESS
+            .with([&self.keys.job(id), &self.keys.events, &self.keys.meta], [id.as_bytes(), progress.as_bytes()]);
+        self.run(call).await.map(drop)
+    }
+
+    pub(super) async fn update_data(&self, id: &str, data: &str) -> Result<()> {
+        let call = lua::UPDATE_DATA.with([&self.keys.job(id)], [id.as_bytes(), data.as_bytes()]).repeatable();
+        self.run(call).await.map(drop)
+    }
+
+    pub(super) async fn add_log(&self, id: &str, row: &str, keep: Option<i64>) -> Result<i64> {
+        let keep = keep.map(text).unwrap_or_default();
+        let call = lua::ADD_LOG.with([&self.keys.job(id), &self.keys.logs(id)], [id.as_bytes(), row.as_bytes(), &keep]);
+        self.run(call).await?.into_int()
+    }
+
+    pub(super) async fn pause(&self) -> Result<()> {
+        let keys = &self.keys;
+        self.run(lua::PAUSE.with([&keys.meta, &keys.marker, &keys.events], []).repeatable()).await.map(drop)
+    }
+
+    pub(super) async fn resume(&self) -> Result<()> {
+        let keys = &self.keys;
+        loop {
+            let call = lua::RESUME.with(
+                [&keys.meta, &keys.marker, &keys.events, &keys.wait, &keys.prioritized, &keys.delayed, &keys.paused],
+                [],
+            );
+            if self.run(call.repeatable()).await?.into_int()? == 0 {
+                return Ok(());
+            }
+        }
+    }
+
+    pub(super) async fn get_state(&self, id: &str) -> Result<Option<JobState>> {
+        let keys = &self.keys;
+        let call = lua::GET_STATE.with(
+            [
+                &keys.completed,
+                &keys.failed,
+                &keys.delayed,
+                &keys.prioritized,
+                &keys.waiting_children,
+                &keys.active,
+                &keys.wait,
+                &keys.paused,
+            ],
+            [id.as_bytes()],
+        );
+        let state = self.run(call.repeatable()).await?.into_optional_text()?;
+        Ok(state.and_then(|name| JobState::from_name(&name)))
+    }
+
+    /// In the order of the states in the script.
+    pub(super) async fn get_counts(&self) -> Result<Vec<i64>> {
+        let keys = &self.keys;
+        let call = lua::GET_COUNTS.with(
+            [
+                &keys.wait,
+                &keys.active,
+                &keys.delayed,
+                &keys.prioritized,
+                &keys.waiting_children,
+                &keys.completed,
+                &keys.failed,
+            ],
+            [],
+        );
+        self.run(call.repeatable()).await?.into_items()?.into_iter().map(Value::into_int).collect()
+    }
+
+    pub(super) async fn remove_job(&self, now: i64, id: &str) -> Result<bool> {
+        let keys = &self.keys;
+        let call = lua::REMOVE_JOB.with(
+            [
+                &keys.wait,
+                &keys.active,
+                &keys.prioritized,
+                &keys.delayed,
+                &keys.waiting_children,
+                &keys.completed,
+                &keys.failed,
+                &keys.paused,
+                &keys.repeat,
+                &keys.meta,
+                &keys.events,
+                &keys.prefix,
+            ],
+            [id.as_bytes(), &text(now)],
+        );
+        Ok(self.run(call).await?.into_int()? == 1)
+    }
+
+    pub(super) async fn retry_job(&self, id: &str, from: JobState, reset: bool) -> Result<()> {
+        let keys = &self.keys;
+        let finished = if from == JobState::Completed { &keys.completed } else { &keys.failed };
+        let call = lua::RETRY_JOB.with(
+            [
+                &keys.job(id),
+                finished,
+                &keys.wait,
+                &keys.prioritized,
+                &keys.priority_counter,
+                &keys.active,
+                &keys.meta,
+                &keys.marker,
+                &keys.events,
+            ],
+            [id.as_bytes(), from.as_str().as_bytes(), flag(reset)],
+        );
+        self.run(call).await.map(drop)
+    }
+
+    pub(super) async fn promote_job(&self, id: &str) -> Result<()> {
+        let keys = &self.keys;
+        let call = lua::PROMOTE_JOB.with(
+            [
+                &keys.job(id),
+                &keys.delayed,
+                &keys.wait,
+                &keys.prioritized,
+                &keys.priority_counter,
+                &keys.active,
+                &keys.meta,
+                &keys.marker,
+                &keys.events,
+            ],
+            [id.as_bytes()],
+        );
+        self.run(call).await.map(drop)
+    }
+
+    pub(super) async fn change_delay(&self, now: i64, id: &str, delay: i64) -> Result<()> {
+        let keys = &self.keys;
+        let call = lua::CHANGE_DELAY.with(
+            [&keys.job(id), &keys.delayed, &keys.meta, &keys.marker, &keys.events],
+            [id.as_bytes(), &text(delay), &text(now.saturating_add(delay))],
+        );
+        self.run(call).await.map(drop)
+    }
+
+    pub(super) async fn change_priority(&self, id: &str, priority: i64, front: bool) -> Result<()> {
+        let keys = &self.keys;
+        let call = lua::CHANGE_PRIORITY.with(
+            [&keys.job(id), &keys.wait, &keys.prioritized, &keys.priority_counter],
+            [id.as_bytes(), &text(priority), flag(front)],
+        );
+        self.run(call).await.map(drop)
+    }
+
+    pub(super) async fn drain_jobs(&self, now: i64, delayed: bool) -> Result<()> {
+        let keys = &self.keys;
+        let (mut kept, mut kept_delayed) = (0, 0);
+        loop {
+            let call = lua::DRAIN_JOBS.with(
+                [&keys.wait, &keys.paused, &keys.prioritized, &keys.delayed, &keys.repeat, &keys.prefix],
+                [&text(now), flag(delayed), &text(SLICE as u64), &text(kept), &text(kept_delayed)],
+            );
+            let reply = self.run(call).await?.into_items()?;
+            let numbers = reply.into_iter().map(Value::into_int).collect::<Result<Vec<_>>>()?;
+            let [more, stay, stay_delayed] = numbers[..] else { return Err(shape("drain_jobs")) };
+            if more == 0 {
+                return Ok(());
+            }
+            (kept, kept_delayed) = (stay, stay_delayed);
+        }
+    }
+
+    pub(super) async fn clean_jobs(&self, now: i64, before: i64, limit: usize, state: JobState) -> Result<Vec<String>> {
+        let keys = &self.keys;
+        let suffix = state.key_suffix();
+        let set = format!("{}{suffix}", keys.prefix);
+        let mut removed = Vec::new();
+        let mut skip = 0;
+        loop {
+            let rest = if limit == 0 { 1 << 52 } else { (limit - removed.len()) as i64 };
+            let call = lua::CLEAN_JOBS.with(
+                [&set, &keys.repeat, &keys.meta, &keys.events, &keys.prefix],
+                [suffix.as_bytes(), &text(before), &text(rest), &text(skip), &text(SLICE as u64), &text(now)],
+            );
+            let [next, ids] = pair(self.run(call).await?)?;
+            removed.extend(texts(ids)?);
+            skip = next.into_int()?;
+            if skip < 0 || (limit > 0 && removed.len() >= limit) {
+                return Ok(removed);
+            }
+        }
+    }
+
+    pub(super) async fn obliterate(&self, force: bool) -> Result<()> {
+        loop {
+            let call = lua::OBLITERATE
+                .with([&self.keys.meta, &self.keys.prefix], [flag(force), &text(SLICE as u64)])
+                .repeatable();
+            if self.run(call).await?.into_int()? == 0 {
+                return Ok(());
+            }
+        }
+    }
+}
+
+fn limiter(take: &Take) -> (Vec<u8>, Vec<u8>) {
+    take.limiter.map(|(max, ms)| (text(max), text(ms))).unwrap_or_default()
+}
+
+fn shape(script: &str) -> Error {
+    Error::unexpected_reply(script, "of another length")
+}
+
+fn pair(reply: Value) -> Result<[Value; 2]> {
+    reply.into_items()?.try_into().map_err(|_| shape("a script"))
+}
+
+fn texts(reply: Value) -> Result<Vec<String>> {
+    reply.into_items()?.into_iter().map(Value::into_text).collect()
+}
+
+/// Jobs with what the script wrote after it read them.
+fn taken(reply: Value, now: i64) -> Result<Taken> {
+    let mut items = reply.into_items()?.into_iter();
+    let (Some(limited), Some(due)) = (items.next(), items.next()) else { return Err(shape("fetch_jobs")) };
+    let mut taken = Taken {
+        jobs: Vec::with_capacity(items.len() / 2),
+        limited_ms: u64::try_from(limited.into_int()?).unwrap_or(0),
+        next_due: Some(due.into_int()?).filter(|&due| due > 0),
+    };
+    while let (Some(id), Some(hash)) = (items.next(), items.next()) {
+        if let Some(mut job) = JobRecord::from_hash(id.into_text()?, hash)? {
+            job.attempts_started += 1;
+            job.processed_on = Some(now);
+            taken.jobs.push(job);
+        }
+    }
+    Ok(taken)
+}
