@@ -59,17 +59,18 @@ function installRedisServer() {
   if (!onPath('apt-get')) {
     throw new SetupError('redis-server is missing; install it (for example `brew install redis`), then run this again');
   }
-  const root = process.getuid() === 0;
-  if (!root && !onPath('sudo')) {
+  const isRoot = process.getuid() === 0;
+  if (!isRoot && !onPath('sudo')) {
     throw new SetupError('redis-server is missing; run `apt-get install redis-server` as root, then run this again');
   }
   say('installing redis-server with apt');
   const apt = (...args) =>
-    root
+    isRoot
       ? run('apt-get', args, { env: { DEBIAN_FRONTEND: 'noninteractive' }, quiet: true })
       : run('sudo', ['DEBIAN_FRONTEND=noninteractive', 'apt-get', ...args], { quiet: true });
-  const install = () => apt('install', '-y', '--no-install-recommends', 'redis-server');
-  withoutServiceStart(root, () => {
+  const install = () =>
+    apt('install', '-y', '-o', 'DPkg::Lock::Timeout=120', '--no-install-recommends', 'redis-server');
+  withoutServiceStart(isRoot, () => {
     try {
       install();
     } catch {
