@@ -10,7 +10,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { root, SetupError, setup } from './setup.mjs';
 
 const LIMIT_MS = 110_000;
-const started = performance.now();
+let started = performance.now();
 const children = new Set();
 const folder = mkdtempSync(join(tmpdir(), 'oxcart-demo-'));
 
@@ -339,6 +339,7 @@ for (const signal of ['SIGINT', 'SIGTERM']) {
 
 try {
   setup();
+  started = performance.now();
   const late = sleep(LIMIT_MS, undefined, { ref: false }).then(() => {
     throw new Error(`not done after ${LIMIT_MS / 1000} s`);
   });

@@ -11,12 +11,13 @@ export const root = fileURLToPath(new URL('..', import.meta.url));
 /** A failure that the person at the terminal can act on; shown without a stack. */
 export class SetupError extends Error {}
 
-/** Makes everything ready; says what it does, and nothing when there is nothing to do. */
+/** Makes everything ready and says what it does. Returns false, having said nothing, when there was nothing to do. */
 export function setup() {
   requireTools();
   const started = performance.now();
-  const did = [installRedisServer(), installPackages(), build()].filter(Boolean);
-  if (did.length > 0) say(`ready after ${Math.round((performance.now() - started) / 1000)} s`);
+  const did = [installRedisServer(), installPackages(), build()].includes(true);
+  if (did) say(`ready after ${Math.round((performance.now() - started) / 1000)} s`);
+  return did;
 }
 
 function say(text) {
@@ -183,8 +184,7 @@ function digest(names) {
 
 if (process.argv[1] && import.meta.url === pathToFileURL(process.argv[1]).href) {
   try {
-    setup();
-    say('nothing left to do');
+    if (!setup()) say('nothing to do');
   } catch (error) {
     if (!(error instanceof SetupError)) throw error;
     console.error(`setup: ${error.message}`);

@@ -15,6 +15,7 @@ const scratch = mkdtempSync(join(tmpdir(), 'oxcart-test-'));
 const vitestReport = join(scratch, 'vitest.json');
 
 const stages = [
+  { name: 'setup has nothing left to do', check: setupIsDone },
   { name: 'rustfmt', command: ['cargo', 'fmt', '--check'] },
   {
     name: 'clippy, engine without Node',
@@ -55,6 +56,10 @@ const stages = [
   },
   { name: 'nothing is left running', check: nothingIsLeftRunning },
 ];
+
+function setupIsDone() {
+  if (setup()) throw new Error('a second setup found something to do again');
+}
 
 function countRustTests(output) {
   const counts = { passed: 0, failed: 0, skipped: 0 };
