@@ -153,12 +153,12 @@ impl dyn Link {
 }
 
 /// Sink of one command.
-struct OneReply {
+pub(super) struct OneReply {
     caller: std::sync::Mutex<Option<oneshot::Sender<Result<Value>>>>,
 }
 
 impl OneReply {
-    fn new() -> (Arc<Self>, oneshot::Receiver<Result<Value>>) {
+    pub(super) fn new() -> (Arc<Self>, oneshot::Receiver<Result<Value>>) {
         let (sender, receiver) = oneshot::channel();
         (Arc::new(Self { caller: std::sync::Mutex::new(Some(sender)) }), receiver)
     }

@@ -1,10 +1,27 @@
 //! Links to servers, and the one trait that every engine is written against.
 
+mod backoff;
+mod blocking_link;
 mod command;
+mod command_link;
+mod driver;
+mod handshake;
 mod link;
+mod options;
+mod options_json;
+mod pending;
+mod redis_link;
+mod server_url;
+mod socket;
+mod state_board;
+mod subscriber_link;
+mod subscriptions_table;
+mod tls;
 
 pub use command::{Batch, Command, CommandFlags, Entry, Route, key_slot, push_bulk, push_header};
 pub use link::{
     BlockingLink, BoxFuture, Link, LinkState, Message, MessageSink, ReplySink, StateSink, SubscriptionKind,
     Subscriptions,
 };
+pub use options::{Address, ConnectionOptions, DatabaseRole, RetryStrategy, Secret, TlsOptions};
+pub use redis_link::open;

@@ -1,1 +1,9 @@
-//! (being written)
+//! What tests need: private servers, and a proxy that misbehaves on request.
+
+mod proxy;
+mod redis_server;
+mod temporary_directory;
+
+pub use proxy::Proxy;
+pub use redis_server::{RedisServer, RedisServerBuilder};
+pub use temporary_directory::TemporaryDirectory;

@@ -1,0 +1,240 @@
+//! A batch between its submission and its last reply.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use super::{
+    command::{Batch, Entry},
+    link::ReplySink,
+};
+use crate::{
+    codec::resp::Reply,
+    error::{Error, ErrorCode, Result},
+};
+
+/// The commands of one batch that have no reply yet. One of these per batch, nothing per command.
+pub(super) struct Pending {
+    bytes: Vec<u8>,
+    entries: Vec<Entry>,
+    sink: Arc<dyn ReplySink>,
+    /// First entry without a reply from the server.
+    next: usize,
+    /// Bytes that the socket took.
+    written: usize,
+    /// Length of `bytes`, also after they are given up.
+    length: usize,
+    submitted: Instant,
+    default_deadline: Duration,
+    /// Earliest deadline of an entry whose caller still waits.
+    earliest: Instant,
+    /// Callers that were told already; empty until there is one. The place of their reply stays.
+    told: Vec<bool>,
+    /// Whether any entry may be sent again.
+    repeatable: bool,
+    /// Failed attempts to connect while this waited.
+    pub(super) failed_attempts: u32,
+}
+
+/// How a broken connection treats what was in flight.
+#[derive(Clone, Copy)]
+pub(super) struct AfterBreak {
+    /// Whether commands wait for the next connection at all.
+    pub wait: bool,
+    /// Whether repeatable commands are sent again.
+    pub resend: bool,
+}
+
+impl Pending {
+    pub(super) fn new(batch: Batch, submitted: Instant, default_deadline: Duration) -> Self {
+        let Batch { bytes, entries, sink } = batch;
+        let mut pending = Self {
+            length: bytes.len(),
+            repeatable: entries.iter().any(|entry| entry.flags.repeatable),
+            bytes,
+            entries,
+            sink,
+            next: 0,
+            written: 0,
+            submitted,
+            default_deadline,
+            earliest: submitted,
+            told: Vec::new(),
+            failed_attempts: 0,
+        };
+        pending.earliest = pending.find_earliest();
+        pending
+    }
+
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// Bytes that the socket has not taken.
+    pub(super) fn unwritten(&self) -> &[u8] {
+        self.bytes.get(self.written..).unwrap_or_default()
+    }
+
+    pub(super) fn is_written(&self) -> bool {
+        self.written == self.length
+    }
+
+    pub(super) fn is_begun(&self) -> bool {
+        self.written > 0
+    }
+
+    pub(super) fn is_answered(&self) -> bool {
+        self.next == self.entries.len()
+    }
+
+    pub(super) fn earliest(&self) -> Instant {
+        self.earliest
+    }
+
+    pub(super) fn submitted(&self) -> Instant {
+        self.submitted
+    }
+
+    pub(super) fn sink(&self) -> &Arc<dyn ReplySink> {
+        &self.sink
+    }
+
+    /// Says that the socket took `count` bytes. Bytes that will never be sent again are given up.
+    pub(super) fn wrote(&mut self, count: usize) {
+        self.written += count;
+        if self.is_written() && !self.repeatable {
+            self.bytes = Vec::new();
+        }
+    }
+
+    /// Gives the next entry its reply. False when no reply is due: none of the rest was written completely.
+    pub(super) fn settle_next(&mut self, reply: Result<Reply<'_>>) -> bool {
+        let Some(entry) = self.entries.get(self.next).filter(|entry| entry.end <= self.written) else { return false };
+        let told = self.told.get(self.next).copied().unwrap_or(false);
+        self.next += 1;
+        if !told {
+            self.sink.settle(entry.token, reply);
+        }
+        true
+    }
+
+    fn deadline(&self, entry: &Entry) -> Instant {
+        self.submitted + entry.deadline.unwrap_or(self.default_deadline)
+    }
+
+    /// Deadline of the entry whose reply comes next.
+    pub(super) fn next_deadline(&self) -> Instant {
+        self.entries.get(self.next).map_or(self.submitted, |entry| self.deadline(entry))
+    }
+
+    fn find_earliest(&self) -> Instant {
+        let waiting = self.entries.iter().enumerate().skip(self.next).filter(|(index, _)| !self.is_told(*index));
+        waiting
+            .map(|(_, entry)| entry.deadline.unwrap_or(self.default_deadline))
+            .min()
+            .map_or_else(|| self.submitted + Duration::from_secs(3600), |after| self.submitted + after)
+    }
+
+    fn is_told(&self, index: usize) -> bool {
+        self.told.get(index).copied().unwrap_or(false)
+    }
+
+    fn tell(&mut self, index: usize, error: Error) {
+        if self.is_told(index) {
+            return;
+        }
+        if self.told.is_empty() {
+            self.told = vec![false; self.entries.len()];
+        }
+        self.told[index] = true;
+        self.sink.settle(self.entries[index].token, Err(error));
+    }
+
+    /// Tells the callers whose deadline passed. What was not begun is taken out and never sent. Returns whether one of
+    /// them was told that its command may have run.
+    pub(super) fn expire(&mut self, now: Instant, error: &dyn Fn(Duration) -> Error) -> bool {
+        if self.earliest > now {
+            return false;
+        }
+        let mut on_the_wire = false;
+        for index in self.next..self.entries.len() {
+            let entry = self.entries[index];
+            if self.is_told(index) || self.deadline(&entry) > now {
+                continue;
+            }
+            let sent = self.start(index) < self.written;
+            on_the_wire |= sent;
+            let after = entry.deadline.unwrap_or(self.default_deadline);
+            self.tell(index, error(after).with("maybeExecuted", sent));
+        }
+        let written = self.written;
+        if !self.is_written() {
+            self.retain(|told, start, _| start < written || !told);
+        }
+        self.earliest = self.find_earliest();
+        self.sink.flush();
+        on_the_wire
+    }
+
+    /// Makes it wait for the next connection, after `error` broke this one. What may have run and must not run twice is
+    /// told so.
+    pub(super) fn after_break(&mut self, how: AfterBreak, error: &Error) {
+        let written = self.written;
+        for index in self.next..self.entries.len() {
+            let entry = self.entries[index];
+            if entry.end > written {
+                if !how.wait {
+                    self.tell(index, error.clone().with("maybeExecuted", false));
+                }
+            } else if !(how.wait && how.resend && entry.flags.repeatable) {
+                self.tell(index, error.clone().with("maybeExecuted", true));
+            }
+        }
+        let next = self.next;
+        self.retain(|told, _, index| !told && index >= next);
+        self.written = 0;
+        self.next = 0;
+        self.earliest = self.find_earliest();
+        self.sink.flush();
+    }
+
+    /// Gives every caller that still waits the same error.
+    pub(super) fn fail(&mut self, error: &Error) {
+        for index in self.next..self.entries.len() {
+            let sent = self.start(index) < self.written;
+            self.tell(index, error.clone().with("maybeExecuted", sent));
+        }
+        self.next = self.entries.len();
+        self.sink.flush();
+    }
+
+    fn start(&self, index: usize) -> usize {
+        index.checked_sub(1).map_or(0, |before| self.entries[before].end)
+    }
+
+    /// Keeps the entries for which `keep(told, start, index)`, with their bytes.
+    fn retain(&mut self, keep: impl Fn(bool, usize, usize) -> bool) {
+        let kept = |this: &Self, index: usize| keep(this.is_told(index), this.start(index), index);
+        if (0..self.entries.len()).all(|index| kept(self, index)) {
+            return;
+        }
+        let (mut bytes, mut entries, mut told, mut next) = (Vec::new(), Vec::new(), Vec::new(), 0);
+        for index in 0..self.entries.len() {
+            if kept(self, index) {
+                let entry = self.entries[index];
+                // Bytes are given up only when nothing may be sent again; then nothing is kept here either.
+                bytes.extend_from_slice(self.bytes.get(self.start(index)..entry.end).unwrap_or_default());
+                entries.push(Entry { end: bytes.len(), ..entry });
+                told.push(self.is_told(index));
+                next += usize::from(index < self.next);
+            }
+        }
+        (self.length, self.bytes, self.entries, self.told, self.next) = (bytes.len(), bytes, entries, told, next);
+    }
+}
+
+/// The deadline of a command passed.
+pub(super) fn timed_out(after: Duration, why: &str) -> Error {
+    Error::new(ErrorCode::CommandTimedOut, format!("no reply within {} ms{why}", after.as_millis()))
+}

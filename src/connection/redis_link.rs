@@ -1,0 +1,79 @@
+//! [`Link`] over sockets to one server, shared by everybody in the process who wants the same.
+
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
+
+use super::{
+    blocking_link::RedisBlockingLink,
+    command::Batch,
+    command_link::{CommandLink, Purpose},
+    link::{BlockingLink, Link, LinkState, StateSink, Subscriptions},
+    options::ConnectionOptions,
+    subscriber_link::SubscriberLink,
+    tls,
+};
+use crate::error::Result;
+
+/// The links of this process that are in use.
+static LINKS: Mutex<Vec<(Arc<ConnectionOptions>, Weak<RedisLink>)>> = Mutex::new(Vec::new());
+
+/// A link to the server that `options` name: the one that is open already, when its options are the same. `keyPrefix`
+/// and `databases` do not matter for that, they are applied in front of a link. Connects in the background; the sockets
+/// close when the last clone is dropped.
+///
+/// # Errors
+/// `InvalidOption` for TLS certificates and keys that cannot be read. Never for a server that is away.
+pub fn open(options: ConnectionOptions) -> Result<Arc<dyn Link>> {
+    if let Some(tls_options) = options.tls.as_ref() {
+        tls::check(tls_options)?;
+    }
+    let mut links = LINKS.lock().unwrap_or_else(PoisonError::into_inner);
+    links.retain(|(_, link)| link.strong_count() > 0);
+    let found = links.iter().filter(|(other, _)| other.same_link(&options)).find_map(|(_, link)| link.upgrade());
+    // A link that gave up stays with those who have it.
+    if let Some(link) = found.filter(|link| !link.commands.is_over()) {
+        return Ok(link);
+    }
+    let options = Arc::new(options);
+    let link = Arc::new(RedisLink {
+        description: options.describe(),
+        commands: CommandLink::open(Arc::clone(&options), Purpose::Shared),
+        subscriber: OnceLock::new(),
+        options: Arc::clone(&options),
+    });
+    links.push((options, Arc::downgrade(&link)));
+    Ok(link)
+}
+
+struct RedisLink {
+    options: Arc<ConnectionOptions>,
+    description: String,
+    commands: Arc<CommandLink>,
+    subscriber: OnceLock<Arc<SubscriberLink>>,
+}
+
+impl Link for RedisLink {
+    fn submit(&self, batch: Batch) {
+        self.commands.submit(batch);
+    }
+
+    fn open_blocking(&self) -> Arc<dyn BlockingLink> {
+        Arc::new(RedisBlockingLink::open(&self.options, Arc::clone(&self.commands)))
+    }
+
+    fn subscriptions(&self) -> Arc<dyn Subscriptions> {
+        let link = self.subscriber.get_or_init(|| Arc::new(SubscriberLink::open(Arc::clone(&self.options))));
+        Arc::clone(link) as Arc<dyn Subscriptions>
+    }
+
+    fn state(&self) -> LinkState {
+        self.commands.board().current()
+    }
+
+    fn watch_state(&self, sink: Arc<dyn StateSink>) -> Box<dyn Send + Sync> {
+        self.commands.board().watch(sink)
+    }
+
+    fn describe(&self) -> &str {
+        &self.description
+    }
+}

@@ -1,0 +1,226 @@
+//! The socket of one connection: TCP, TLS or Unix, with one way to poll it.
+
+use std::{
+    future::Future,
+    io::{self, IoSlice},
+    net::{IpAddr, SocketAddr},
+    pin::{Pin, pin},
+    sync::Arc,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use socket2::{SockRef, TcpKeepalive};
+#[cfg(unix)]
+use tokio::net::UnixStream;
+use tokio::{
+    io::{AsyncReadExt, AsyncWrite},
+    net::TcpStream,
+    time::timeout,
+};
+use tokio_rustls::client::TlsStream;
+
+use super::{
+    options::{Address, ConnectionOptions},
+    tls,
+};
+use crate::error::{Error, ErrorCode, Result};
+
+/// Pause between two keepalive probes, and how many may stay unanswered.
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(5);
+#[cfg(any(target_os = "linux", target_os = "android", target_os = "macos"))]
+const KEEPALIVE_RETRIES: u32 = 3;
+
+/// A connected socket. Plain ones are shared with the threads that write directly.
+#[derive(Debug)]
+pub(super) enum Socket {
+    Tcp(Arc<TcpStream>),
+    #[cfg(unix)]
+    Unix(Arc<UnixStream>),
+    Tls {
+        stream: Box<TlsStream<TcpStream>>,
+        /// Encrypted bytes may wait in the stream.
+        unflushed: bool,
+    },
+}
+
+/// Writes to a plain socket from any thread, without waiting.
+#[derive(Clone, Debug)]
+pub(super) enum DirectWriter {
+    Tcp(Arc<TcpStream>),
+    #[cfg(unix)]
+    Unix(Arc<UnixStream>),
+}
+
+impl DirectWriter {
+    pub(super) fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Tcp(stream) => stream.try_write(bytes),
+            #[cfg(unix)]
+            Self::Unix(stream) => stream.try_write(bytes),
+        }
+    }
+}
+
+impl Socket {
+    /// Connects, with TLS where asked for. The caller limits the time.
+    ///
+    /// # Errors
+    /// `ConnectionFailed`, `TlsFailed`.
+    pub(super) async fn connect(options: &ConnectionOptions) -> Result<Self> {
+        match &options.address {
+            Address::Tcp { host, port } => {
+                let stream = connect_tcp(host, *port, options.connect_timeout).await?;
+                tune(&stream, options);
+                match &options.tls {
+                    None => Ok(Self::Tcp(Arc::new(stream))),
+                    Some(tls) => {
+                        let stream = Box::new(tls::handshake(stream, host, tls).await?);
+                        Ok(Self::Tls { stream, unflushed: false })
+                    }
+                }
+            }
+            #[cfg(unix)]
+            Address::Unix { path } => match UnixStream::connect(path).await {
+                Ok(stream) => Ok(Self::Unix(Arc::new(stream))),
+                Err(error) => Err(connection_failed(&path.display().to_string(), error)),
+            },
+            #[cfg(not(unix))]
+            Address::Unix { .. } => Err(Error::invalid_option("url", "a Unix socket", "TCP on this system")),
+        }
+    }
+
+    /// A writer for other threads; TLS has none.
+    pub(super) fn direct(&self) -> Option<DirectWriter> {
+        match self {
+            Self::Tcp(stream) => Some(DirectWriter::Tcp(Arc::clone(stream))),
+            #[cfg(unix)]
+            Self::Unix(stream) => Some(DirectWriter::Unix(Arc::clone(stream))),
+            Self::Tls { .. } => None,
+        }
+    }
+
+    /// Reads into the free capacity of `into`. 0 is the end of the stream.
+    pub(super) fn poll_read(&mut self, cx: &mut Context<'_>, into: &mut Vec<u8>) -> Poll<io::Result<usize>> {
+        loop {
+            let read = match self {
+                Self::Tcp(stream) => {
+                    ready!(stream.poll_read_ready(cx))?;
+                    stream.try_read_buf(into)
+                }
+                #[cfg(unix)]
+                Self::Unix(stream) => {
+                    ready!(stream.poll_read_ready(cx))?;
+                    stream.try_read_buf(into)
+                }
+                Self::Tls { stream, .. } => return pin!(stream.read_buf(into)).poll(cx),
+            };
+            match read {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                done => return Poll::Ready(done),
+            }
+        }
+    }
+
+    /// Writes from `slices`, which may be empty; then bytes that TLS still holds are flushed, and the result is pending.
+    pub(super) fn poll_write(&mut self, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        loop {
+            let written = match self {
+                Self::Tls { stream, unflushed } => return poll_write_tls(stream.as_mut(), unflushed, cx, slices),
+                _ if slices.is_empty() => return Poll::Pending,
+                Self::Tcp(stream) => {
+                    ready!(stream.poll_write_ready(cx))?;
+                    stream.try_write_vectored(slices)
+                }
+                #[cfg(unix)]
+                Self::Unix(stream) => {
+                    ready!(stream.poll_write_ready(cx))?;
+                    stream.try_write_vectored(slices)
+                }
+            };
+            match written {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                done => return Poll::Ready(done),
+            }
+        }
+    }
+}
+
+fn poll_write_tls(
+    stream: &mut TlsStream<TcpStream>,
+    unflushed: &mut bool,
+    cx: &mut Context<'_>,
+    slices: &[IoSlice<'_>],
+) -> Poll<io::Result<usize>> {
+    let mut written = 0;
+    for slice in slices {
+        match Pin::new(&mut *stream).poll_write(cx, slice) {
+            Poll::Ready(Ok(count)) => {
+                *unflushed = true;
+                written += count;
+                if count < slice.len() {
+                    break;
+                }
+            }
+            Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+            Poll::Pending => break,
+        }
+    }
+    if *unflushed {
+        match Pin::new(&mut *stream).poll_flush(cx) {
+            Poll::Ready(Ok(())) => *unflushed = false,
+            Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+            Poll::Pending => {}
+        }
+    }
+    if written > 0 { Poll::Ready(Ok(written)) } else { Poll::Pending }
+}
+
+/// Tries the addresses of `host` one after the other; none may use up the time of those behind it.
+async fn connect_tcp(host: &str, port: u16, limit: Duration) -> Result<TcpStream> {
+    let whole = format!("{host}:{port}");
+    let addresses: Vec<SocketAddr> = match host.parse::<IpAddr>() {
+        Ok(ip) => vec![SocketAddr::new(ip, port)],
+        Err(_) => match tokio::net::lookup_host((host, port)).await {
+            Ok(found) => found.collect(),
+            Err(error) => return Err(connection_failed(&whole, error)),
+        },
+    };
+    let share = limit / u32::try_from(addresses.len().max(1)).unwrap_or(u32::MAX);
+    let mut failure = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
+    for address in addresses {
+        match timeout(share, TcpStream::connect(address)).await {
+            Ok(Ok(stream)) => return Ok(stream),
+            Ok(Err(error)) => failure = error,
+            Err(_) => failure = io::Error::new(io::ErrorKind::TimedOut, "no answer within connectTimeout"),
+        }
+    }
+    Err(connection_failed(&whole, failure))
+}
+
+pub(super) fn connection_failed(to: &str, error: io::Error) -> Error {
+    Error::new(ErrorCode::ConnectionFailed, format!("cannot connect to {to}: {error}")).caused_by(error)
+}
+
+/// No delay for small writes; a dead peer is noticed by TCP itself as well. A system that refuses one of these settings
+/// still has a working socket.
+fn tune(stream: &TcpStream, options: &ConnectionOptions) {
+    let socket = SockRef::from(stream);
+    let mut refused = socket.set_tcp_nodelay(true).is_err();
+    if let Some(idle) = options.keep_alive {
+        let keepalive = TcpKeepalive::new().with_time(idle.max(Duration::from_secs(1)));
+        #[cfg(not(target_os = "openbsd"))]
+        let keepalive = keepalive.with_interval(KEEPALIVE_INTERVAL);
+        #[cfg(any(target_os = "linux", target_os = "android", target_os = "macos"))]
+        let keepalive = keepalive.with_retries(KEEPALIVE_RETRIES);
+        refused |= socket.set_tcp_keepalive(&keepalive).is_err();
+    }
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    {
+        let unacknowledged = options.command_timeout.max(Duration::from_secs(5));
+        refused |= socket.set_tcp_user_timeout(Some(unacknowledged)).is_err();
+    }
+    if refused {
+        tracing::debug!("the system refused a socket option");
+    }
+}

@@ -1,0 +1,371 @@
+//! A connection of its own for subscriptions, shared by all subscribers of the process.
+//!
+//! The wishes stand in a [`SubscriptionsTable`]; a task on the I/O thread tells the server whatever differs from what it
+//! knows, one name per request, so that answers match requests in order and a refusal hits one name only. After a break
+//! the server knows nothing, so everything wanted differs and is asked for again. A server that went silent is noticed
+//! by a `PING` every few seconds, because a subscriber may otherwise wait for ever on a dead connection.
+
+use std::{
+    collections::VecDeque,
+    future::poll_fn,
+    io::{self, IoSlice},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::{Context, Poll},
+    time::{Duration, Instant},
+};
+
+use tokio::{
+    sync::Notify,
+    time::{sleep, sleep_until, timeout},
+};
+
+use super::{
+    backoff,
+    command::Command,
+    handshake::{Session, is_hopeless, open_session},
+    link::{BoxFuture, Message, MessageSink, SubscriptionKind, Subscriptions},
+    options::ConnectionOptions,
+    subscriptions_table::{Joined, Name, SubscriptionsTable},
+};
+use crate::{
+    codec::resp::{Reply, parse},
+    error::{Error, ErrorCode, Result},
+    service,
+};
+
+/// Without a byte for this long the server is asked for a sign of life.
+const QUIET: Duration = Duration::from_secs(3);
+/// It has this long to answer.
+const SIGN_OF_LIFE: Duration = Duration::from_secs(2);
+/// A connection that lived this long was a good one: the next backoff starts anew.
+const GOOD_LIFE: Duration = Duration::from_secs(5);
+
+/// Handle. Dropping it closes the connection.
+pub(super) struct SubscriberLink {
+    shared: Arc<Shared>,
+    command_timeout: Duration,
+}
+
+struct Shared {
+    core: Mutex<Core>,
+    /// Wishes changed.
+    wake: Notify,
+    /// The handle is gone.
+    closing: Notify,
+}
+
+struct Core {
+    table: SubscriptionsTable,
+    /// Why nothing can be subscribed at present.
+    refusal: Option<Error>,
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, Core> {
+        self.core.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl SubscriberLink {
+    pub(super) fn open(options: Arc<ConnectionOptions>) -> Self {
+        let core = Core { table: SubscriptionsTable::default(), refusal: None };
+        let shared = Arc::new(Shared { core: Mutex::new(core), wake: Notify::new(), closing: Notify::new() });
+        let command_timeout = options.command_timeout;
+        service::spawn(run(options, Arc::clone(&shared)));
+        Self { shared, command_timeout }
+    }
+
+    async fn join(&self, kind: SubscriptionKind, name: &str, sink: Arc<dyn MessageSink>) -> Result<()> {
+        let joined = {
+            let mut core = self.shared.lock();
+            if let Some(error) = &core.refusal {
+                return Err(error.clone());
+            }
+            core.table.join(kind, name, Arc::clone(&sink))
+        };
+        let Joined::Waits(answer) = joined else { return Ok(()) };
+        self.shared.wake.notify_one();
+        let outcome = match timeout(self.command_timeout, answer).await {
+            Ok(Ok(outcome)) => outcome,
+            Ok(Err(_)) => Err(Error::closed("subscription")),
+            Err(_) => Err(Error::new(
+                ErrorCode::CommandTimedOut,
+                format!("the subscription was not confirmed within {} ms", self.command_timeout.as_millis()),
+            )
+            .with("maybeExecuted", true)),
+        };
+        if outcome.is_err() {
+            self.leave(kind, name, &sink);
+        }
+        outcome
+    }
+
+    fn leave(&self, kind: SubscriptionKind, name: &str, sink: &Arc<dyn MessageSink>) {
+        self.shared.lock().table.leave(kind, name, sink);
+        self.shared.wake.notify_one();
+    }
+}
+
+impl Subscriptions for SubscriberLink {
+    fn subscribe<'a>(
+        &'a self,
+        kind: SubscriptionKind,
+        name: &'a str,
+        sink: Arc<dyn MessageSink>,
+    ) -> BoxFuture<'a, Result<()>> {
+        Box::pin(self.join(kind, name, sink))
+    }
+
+    fn unsubscribe<'a>(
+        &'a self,
+        kind: SubscriptionKind,
+        name: &'a str,
+        sink: &'a Arc<dyn MessageSink>,
+    ) -> BoxFuture<'a, Result<()>> {
+        // No message reaches the sink from here on; what the server thinks of it is settled in the background.
+        self.leave(kind, name, sink);
+        Box::pin(std::future::ready(Ok(())))
+    }
+}
+
+impl Drop for SubscriberLink {
+    fn drop(&mut self) {
+        self.shared.closing.notify_one();
+    }
+}
+
+/// Connects and serves, again and again, until the handle is gone.
+async fn run(options: Arc<ConnectionOptions>, shared: Arc<Shared>) {
+    tokio::select! {
+        () = work(&options, &shared) => {}
+        () = shared.closing.notified() => {}
+    }
+    shared.lock().table.fail_waiting(&Error::closed("connection"));
+}
+
+/// Ends only when `retryStrategy` gives up.
+async fn work(options: &ConnectionOptions, shared: &Shared) {
+    // Nothing to do before the first subscription.
+    while !shared.lock().table.is_wanted() {
+        shared.wake.notified().await;
+    }
+    let mut failures = 0_u32;
+    let mut restoring = false;
+    loop {
+        let error = match open_session(options, || ()).await {
+            Ok(session) => {
+                shared.lock().refusal = None;
+                let began = Instant::now();
+                let error = Connection::new(session, shared, restoring).serve().await;
+                restoring = shared.lock().table.forget_connection();
+                if began.elapsed() > GOOD_LIFE {
+                    failures = 0;
+                }
+                error
+            }
+            Err(error) => {
+                let mut core = shared.lock();
+                core.refusal = is_hopeless(&error).then(|| error.clone());
+                if is_hopeless(&error) {
+                    core.table.fail_waiting(&error);
+                }
+                error
+            }
+        };
+        tracing::debug!(code = error.code().as_str(), "no subscriber connection");
+        failures = failures.saturating_add(1);
+        let Some(delay) = backoff::delay(options, failures).await else {
+            let error = Error::new(ErrorCode::ConnectionFailed, format!("retryStrategy gave up connecting: {error}"));
+            let mut core = shared.lock();
+            core.table.fail_waiting(&error);
+            core.refusal = Some(error);
+            return;
+        };
+        sleep(delay).await;
+    }
+}
+
+/// A request that the server has not answered.
+enum Asked {
+    Subscription { name: Name, wanted: bool },
+    SignOfLife,
+}
+
+/// One connection, until it breaks.
+struct Connection<'a> {
+    session: Session,
+    shared: &'a Shared,
+    out: Vec<u8>,
+    written: usize,
+    asked: VecDeque<Asked>,
+    /// Sinks have to be told once everything that was active is active again.
+    restoring: bool,
+    /// When the server is asked for a sign of life, or given up when it was asked.
+    alarm: Instant,
+    alarmed: bool,
+}
+
+impl<'a> Connection<'a> {
+    fn new(session: Session, shared: &'a Shared, restoring: bool) -> Self {
+        let alarm = Instant::now() + QUIET;
+        Self { session, shared, out: Vec::new(), written: 0, asked: VecDeque::new(), restoring, alarm, alarmed: false }
+    }
+
+    /// Returns why the connection ended.
+    async fn serve(mut self) -> Error {
+        loop {
+            self.ask();
+            self.tell_restored();
+            let (alarm, shared) = (self.alarm, self.shared);
+            let read = tokio::select! {
+                read = poll_fn(|cx| self.poll_io(cx)) => Some(read),
+                () = shared.wake.notified() => None,
+                () = sleep_until(alarm.into()) => None,
+            };
+            match read {
+                Some(Ok(0)) => return lost("the server closed the connection"),
+                Some(Ok(_)) => {
+                    self.session.frames.filled();
+                    (self.alarm, self.alarmed) = (Instant::now() + QUIET, false);
+                    if let Err(error) = self.take_frames() {
+                        return error;
+                    }
+                }
+                Some(Err(error)) => return lost(&error.to_string()).caused_by(error),
+                None => {}
+            }
+            if Instant::now() >= self.alarm {
+                if self.alarmed {
+                    return lost("the server went silent");
+                }
+                (self.alarm, self.alarmed) = (Instant::now() + SIGN_OF_LIFE, true);
+                Command::new("PING").encode(&mut self.out);
+                self.asked.push_back(Asked::SignOfLife);
+            }
+        }
+    }
+
+    /// Writes what waits; ready when something was read.
+    fn poll_io(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        let socket = &mut self.session.socket;
+        loop {
+            let rest = [IoSlice::new(&self.out[self.written..])];
+            let slices = if self.written < self.out.len() { &rest[..] } else { &[] };
+            match socket.poll_write(cx, slices) {
+                Poll::Ready(Ok(count)) => self.written += count,
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                Poll::Pending => break,
+            }
+        }
+        if self.written == self.out.len() {
+            self.out.clear();
+            self.written = 0;
+        }
+        socket.poll_read(cx, self.session.frames.space())
+    }
+
+    /// Tells the server what it does not know yet.
+    fn ask(&mut self) {
+        let requests = self.shared.lock().table.take_requests();
+        for (name, wanted) in requests {
+            let verb = match (name.0, wanted) {
+                (SubscriptionKind::Channel, true) => "SUBSCRIBE",
+                (SubscriptionKind::Channel, false) => "UNSUBSCRIBE",
+                (SubscriptionKind::Pattern, true) => "PSUBSCRIBE",
+                (SubscriptionKind::Pattern, false) => "PUNSUBSCRIBE",
+            };
+            Command::new(verb).arg(name.1.as_bytes()).encode(&mut self.out);
+            self.asked.push_back(Asked::Subscription { name, wanted });
+        }
+    }
+
+    fn tell_restored(&mut self) {
+        let told = {
+            let table = &mut self.shared.lock().table;
+            let restoring = table.is_restoring();
+            if restoring || !self.restoring {
+                self.restoring |= restoring;
+                return;
+            }
+            self.restoring = false;
+            table.take_restored()
+        };
+        for (sink, lost) in told {
+            sink.restored(&lost);
+        }
+    }
+
+    fn take_frames(&mut self) -> Result<()> {
+        let Self { session, shared, asked, .. } = self;
+        let resp3 = session.resp3;
+        while let Some(frame) = session.frames.next_frame()? {
+            match parse(frame)? {
+                Reply::Push(items) => take_push(&items, shared, asked),
+                Reply::Array(items) if !resp3 => take_push(&items, shared, asked),
+                Reply::Error(line) => {
+                    if let Some(Asked::Subscription { name, wanted }) = asked.pop_front() {
+                        let error = Error::from_reply(&String::from_utf8_lossy(line));
+                        shared.lock().table.answered(name, wanted, Err(error));
+                    }
+                }
+                _ => {
+                    asked.pop_front_if(|front| matches!(front, Asked::SignOfLife));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A message, or the answer to a request.
+fn take_push(items: &[Reply<'_>], shared: &Shared, asked: &mut VecDeque<Asked>) {
+    use SubscriptionKind::{Channel, Pattern};
+    match items {
+        [Reply::Bulk(b"message"), Reply::Bulk(channel), Reply::Bulk(payload)] => {
+            deliver(shared, Channel, channel, channel, payload);
+        }
+        [Reply::Bulk(b"pmessage"), Reply::Bulk(pattern), Reply::Bulk(channel), Reply::Bulk(payload)] => {
+            deliver(shared, Pattern, pattern, channel, payload);
+        }
+        [Reply::Bulk(verb), Reply::Bulk(name), ..] => {
+            let (kind, wanted) = match *verb {
+                b"subscribe" => (Channel, true),
+                b"psubscribe" => (Pattern, true),
+                b"unsubscribe" => (Channel, false),
+                b"punsubscribe" => (Pattern, false),
+                b"pong" => {
+                    asked.pop_front_if(|front| matches!(front, Asked::SignOfLife));
+                    return;
+                }
+                _ => return,
+            };
+            let text = String::from_utf8_lossy(name);
+            let answers = |front: &mut Asked| match front {
+                Asked::Subscription { name, wanted: asked } => (name.0, &*name.1, *asked) == (kind, &*text, wanted),
+                Asked::SignOfLife => false,
+            };
+            let mut core = shared.lock();
+            match asked.pop_front_if(answers) {
+                Some(Asked::Subscription { name, wanted }) => core.table.answered(name, wanted, Ok(())),
+                // Nobody asked for it: the server took the subscription away.
+                _ if !wanted => core.table.dropped_by_server(kind, &text),
+                _ => {}
+            }
+        }
+        _ => {}
+    }
+}
+
+fn deliver(shared: &Shared, kind: SubscriptionKind, subscription: &[u8], channel: &[u8], payload: &[u8]) {
+    let subscription = String::from_utf8_lossy(subscription);
+    let channel = String::from_utf8_lossy(channel);
+    let sinks = shared.lock().table.sinks(kind, &subscription);
+    let message = Message { kind, subscription: &subscription, channel: &channel, payload };
+    for sink in sinks.iter().flat_map(|sinks| sinks.iter()) {
+        sink.message(&message);
+    }
+}
+
+fn lost(why: &str) -> Error {
+    Error::new(ErrorCode::ConnectionLost, format!("the subscriber connection broke: {why}"))
+}

@@ -1,0 +1,215 @@
+//! Which subscriptions are wanted, by whom, and what the server knows of them.
+
+use std::{collections::HashMap, sync::Arc};
+
+use tokio::sync::oneshot;
+
+use super::link::{MessageSink, SubscriptionKind};
+use crate::error::{Error, Result};
+
+/// Kind and name of a subscription.
+pub(super) type Name = (SubscriptionKind, Box<str>);
+
+/// Sinks of one subscription, shared with a delivery that is under way.
+pub(super) type Sinks = Arc<[Arc<dyn MessageSink>]>;
+
+/// What the server was last told, or is to be told, of a name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Knows {
+    Nothing,
+    /// A request is under way.
+    Asked,
+    Subscribed,
+}
+
+struct Subscription {
+    sinks: Sinks,
+    /// Callers of `subscribe` that wait for the server's word, with the sink that they brought.
+    waiting: Vec<(Arc<dyn MessageSink>, oneshot::Sender<Result<()>>)>,
+    knows: Knows,
+    /// It was active before the connection broke.
+    to_restore: bool,
+}
+
+/// All subscriptions of one link.
+#[derive(Default)]
+pub(super) struct SubscriptionsTable {
+    channels: HashMap<Box<str>, Subscription>,
+    patterns: HashMap<Box<str>, Subscription>,
+    /// Names whose wish and knowledge may differ.
+    changed: Vec<Name>,
+    /// Those who are told once a new connection has restored what it could.
+    losses: Vec<(SubscriptionKind, String, Error, Sinks)>,
+}
+
+/// What `subscribe` has to wait for.
+pub(super) enum Joined {
+    Active,
+    Waits(oneshot::Receiver<Result<()>>),
+}
+
+fn same(one: &Arc<dyn MessageSink>, other: &Arc<dyn MessageSink>) -> bool {
+    std::ptr::addr_eq(Arc::as_ptr(one), Arc::as_ptr(other))
+}
+
+impl SubscriptionsTable {
+    fn of(&mut self, kind: SubscriptionKind) -> &mut HashMap<Box<str>, Subscription> {
+        match kind {
+            SubscriptionKind::Channel => &mut self.channels,
+            SubscriptionKind::Pattern => &mut self.patterns,
+        }
+    }
+
+    /// Adds a sink.
+    pub(super) fn join(&mut self, kind: SubscriptionKind, name: &str, sink: Arc<dyn MessageSink>) -> Joined {
+        let subscription = self.of(kind).entry(name.into()).or_insert_with(|| Subscription {
+            sinks: Arc::new([]),
+            waiting: Vec::new(),
+            knows: Knows::Nothing,
+            to_restore: false,
+        });
+        if !subscription.sinks.iter().any(|other| same(other, &sink)) {
+            subscription.sinks = subscription.sinks.iter().chain([&sink]).map(Arc::clone).collect();
+        }
+        if subscription.knows == Knows::Subscribed {
+            return Joined::Active;
+        }
+        let (sender, receiver) = oneshot::channel();
+        subscription.waiting.push((sink, sender));
+        self.changed.push((kind, name.into()));
+        Joined::Waits(receiver)
+    }
+
+    /// Takes a sink off.
+    pub(super) fn leave(&mut self, kind: SubscriptionKind, name: &str, sink: &Arc<dyn MessageSink>) {
+        if let Some(subscription) = self.of(kind).get_mut(name) {
+            subscription.sinks = subscription.sinks.iter().filter(|other| !same(other, sink)).map(Arc::clone).collect();
+            subscription.waiting.retain(|(other, _)| !same(other, sink));
+            self.changed.push((kind, name.into()));
+        }
+    }
+
+    pub(super) fn is_wanted(&self) -> bool {
+        !self.channels.is_empty() || !self.patterns.is_empty()
+    }
+
+    /// Takes the names of which the server has to be told, with whether they are wanted.
+    pub(super) fn take_requests(&mut self) -> Vec<(Name, bool)> {
+        let mut requests = Vec::new();
+        for (kind, name) in std::mem::take(&mut self.changed) {
+            let of_kind = self.of(kind);
+            let Some(subscription) = of_kind.get_mut(&name) else { continue };
+            let wanted = !subscription.sinks.is_empty();
+            match (wanted, subscription.knows) {
+                (true, Knows::Nothing) | (false, Knows::Subscribed) => {
+                    subscription.knows = Knows::Asked;
+                    requests.push(((kind, name), wanted));
+                }
+                (false, Knows::Nothing) => {
+                    of_kind.remove(&name);
+                }
+                // The answer that is under way brings it up again.
+                (_, Knows::Asked) | (true, Knows::Subscribed) => {}
+            }
+        }
+        requests
+    }
+
+    /// The server's answer to a request.
+    pub(super) fn answered(&mut self, (kind, name): Name, wanted: bool, answer: Result<()>) {
+        let Some(subscription) = self.of(kind).get_mut(&name) else { return };
+        let restored = std::mem::take(&mut subscription.to_restore);
+        match answer {
+            Ok(()) if wanted => {
+                subscription.knows = Knows::Subscribed;
+                for (_, caller) in subscription.waiting.drain(..) {
+                    // A caller that went away keeps its sink until it is taken off.
+                    let _ = caller.send(Ok(()));
+                }
+            }
+            Ok(()) => subscription.knows = Knows::Nothing,
+            Err(error) if wanted => {
+                for (_, caller) in subscription.waiting.drain(..) {
+                    let _ = caller.send(Err(error.clone()));
+                }
+                let sinks = std::mem::replace(&mut subscription.sinks, Arc::new([]));
+                subscription.knows = Knows::Nothing;
+                if restored {
+                    self.losses.push((kind, name.to_string(), error, sinks));
+                }
+            }
+            // A server that does not let go of a name is told again with the next connection, by silence.
+            Err(_) => subscription.knows = Knows::Nothing,
+        }
+        self.changed.push((kind, name));
+    }
+
+    /// The server dropped a subscription of its own accord.
+    pub(super) fn dropped_by_server(&mut self, kind: SubscriptionKind, name: &str) {
+        if let Some(subscription) = self.of(kind).get_mut(name).filter(|found| found.knows == Knows::Subscribed) {
+            subscription.knows = Knows::Nothing;
+            subscription.to_restore = true;
+            self.changed.push((kind, name.into()));
+        }
+    }
+
+    /// The connection broke: the server knows nothing any more. True when something was active.
+    pub(super) fn forget_connection(&mut self) -> bool {
+        let mut lost_some = false;
+        self.changed.clear();
+        for (kind, of_kind) in
+            [(SubscriptionKind::Channel, &mut self.channels), (SubscriptionKind::Pattern, &mut self.patterns)]
+        {
+            of_kind.retain(|_, subscription| !subscription.sinks.is_empty());
+            for (name, subscription) in of_kind {
+                subscription.to_restore |= subscription.knows == Knows::Subscribed;
+                lost_some |= subscription.to_restore;
+                subscription.knows = Knows::Nothing;
+                self.changed.push((kind, name.clone()));
+            }
+        }
+        lost_some
+    }
+
+    /// Whether the restoration is still under way.
+    pub(super) fn is_restoring(&self) -> bool {
+        self.channels.values().chain(self.patterns.values()).any(|subscription| subscription.to_restore)
+    }
+
+    /// The sinks of a name.
+    pub(super) fn sinks(&self, kind: SubscriptionKind, name: &str) -> Option<Sinks> {
+        let of_kind = match kind {
+            SubscriptionKind::Channel => &self.channels,
+            SubscriptionKind::Pattern => &self.patterns,
+        };
+        of_kind.get(name).map(|subscription| Arc::clone(&subscription.sinks))
+    }
+
+    /// Every sink, once, with what it lost since the last call.
+    pub(super) fn take_restored(&mut self) -> Vec<(Arc<dyn MessageSink>, Vec<(SubscriptionKind, String, Error)>)> {
+        let mut told: Vec<(Arc<dyn MessageSink>, Vec<_>)> = Vec::new();
+        let active = self.channels.values().chain(self.patterns.values()).flat_map(|found| found.sinks.iter());
+        for sink in active.chain(self.losses.iter().flat_map(|(.., sinks)| sinks.iter())) {
+            if !told.iter().any(|(other, _)| same(other, sink)) {
+                told.push((Arc::clone(sink), Vec::new()));
+            }
+        }
+        for (kind, name, error, sinks) in self.losses.drain(..) {
+            for (sink, lost) in &mut told {
+                if sinks.iter().any(|other| same(other, sink)) {
+                    lost.push((kind, name.clone(), error.clone()));
+                }
+            }
+        }
+        told
+    }
+
+    /// Tells every caller that waits.
+    pub(super) fn fail_waiting(&mut self, error: &Error) {
+        for subscription in self.channels.values_mut().chain(self.patterns.values_mut()) {
+            for (_, caller) in subscription.waiting.drain(..) {
+                let _ = caller.send(Err(error.clone()));
+            }
+        }
+    }
+}

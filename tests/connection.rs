@@ -1,0 +1,187 @@
+//! The shared link against a real server: commands, pipelines, subscriptions, blocking commands.
+
+use std::{
+    sync::{Arc, Mutex},
+    time::{Duration, Instant},
+};
+
+use oxcart::{
+    Error, ErrorCode,
+    codec::resp::Value,
+    connection::{self, Command, Link, LinkState, Message, MessageSink, SubscriptionKind},
+    testing::RedisServer,
+};
+
+fn command(words: &str) -> Command {
+    Command::default().args(words.split(' '))
+}
+
+async fn text(link: &dyn Link, words: &str) -> String {
+    link.call(command(words)).await.unwrap().into_text().unwrap()
+}
+
+#[tokio::test]
+async fn commands_are_answered_in_order() {
+    let server = RedisServer::start();
+    let link = connection::open(server.options()).unwrap();
+    assert_eq!(link.call(command("SET k v")).await.unwrap(), Value::Simple("OK".into()));
+    assert_eq!(link.call(command("GET k")).await.unwrap(), Value::Bulk(b"v".to_vec()));
+    assert_eq!(link.call(command("GET missing")).await.unwrap(), Value::Nil);
+    assert_eq!(link.state(), LinkState::Ready);
+    let error = link.call(command("INCR k")).await.unwrap_err();
+    assert_eq!((error.code(), error.message()), (ErrorCode::Reply, "ERR value is not an integer or out of range"));
+    let replies = link.call_many(&[command("INCR n"), command("LPUSH k x"), command("INCR n")]).await;
+    assert_eq!(replies[0], Ok(Value::Int(1)));
+    assert!(replies[1].as_ref().unwrap_err().message().starts_with("WRONGTYPE"));
+    assert_eq!(replies[2], Ok(Value::Int(2)));
+}
+
+#[tokio::test]
+async fn a_pipeline_of_100_000_commands_is_answered() {
+    let server = RedisServer::start();
+    let link = connection::open(server.options()).unwrap();
+    let commands: Vec<_> = (0..100_000).map(|number| Command::new("ECHO").int(number)).collect();
+    let replies = link.call_many(&commands).await;
+    for (number, reply) in replies.into_iter().enumerate() {
+        assert_eq!(reply.unwrap(), Value::Bulk(number.to_string().into_bytes()));
+    }
+}
+
+#[tokio::test]
+async fn a_reply_of_64_mb_is_answered() {
+    let server = RedisServer::start();
+    let link = connection::open(server.options()).unwrap();
+    let value = vec![b'x'; 64 << 20];
+    let set = Command::new("SET").key("big").arg(&value);
+    link.call(set).await.unwrap();
+    assert!(link.call(command("GET big")).await.unwrap() == Value::Bulk(value));
+}
+
+#[tokio::test]
+async fn links_with_the_same_options_are_one() {
+    let server = RedisServer::start();
+    let link = connection::open(server.options()).unwrap();
+    let mut options = server.options();
+    options.key_prefix = "app:".into();
+    assert!(Arc::ptr_eq(&link, &connection::open(options).unwrap()));
+    let mut options = server.options();
+    options.db = Some(1);
+    assert!(!Arc::ptr_eq(&link, &connection::open(options).unwrap()));
+}
+
+#[tokio::test]
+async fn the_last_owner_closes_the_sockets() {
+    let server = RedisServer::start();
+    let link = connection::open(server.options()).unwrap();
+    let subscriptions = link.subscriptions();
+    let sink = Messages::new();
+    subscriptions.subscribe(SubscriptionKind::Channel, "c", sink.clone()).await.unwrap();
+    let blocking = link.open_blocking();
+    blocking.block(command("BLPOP q 0.01"), Duration::from_millis(10)).await.unwrap();
+    assert_eq!(connected_clients(&server), 3);
+    drop((blocking, subscriptions, link));
+    wait_until(|| connected_clients(&server) == 0).await;
+}
+
+/// Connections beside the one that asks.
+fn connected_clients(server: &RedisServer) -> usize {
+    server.ask("CLIENT LIST").lines().filter(|line| line.contains("addr=")).count() - 1
+}
+
+/// Waits for something that gives no signal.
+async fn wait_until(mut happened: impl FnMut() -> bool) {
+    let limit = Instant::now() + Duration::from_secs(10);
+    while !happened() {
+        assert!(Instant::now() < limit, "it did not happen within ten seconds");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_blocking_command_returns_what_comes() {
+    let server = RedisServer::start();
+    let link = connection::open(server.options()).unwrap();
+    let blocking = link.open_blocking();
+    let (popped, _) = tokio::join!(blocking.block(command("BLPOP q 5"), Duration::from_secs(5)), async {
+        wait_until(|| server.ask("INFO clients").contains("blocked_clients:1")).await;
+        link.call(command("LPUSH q job")).await.unwrap();
+    });
+    assert_eq!(popped.unwrap().into_items().unwrap()[1], Value::Bulk(b"job".to_vec()));
+    let started = Instant::now();
+    assert_eq!(blocking.block(command("BLPOP q 0.05"), Duration::from_millis(50)).await, Ok(Value::Nil));
+    assert!(started.elapsed() < Duration::from_secs(1));
+}
+
+#[tokio::test]
+async fn unblocking_ends_a_blocking_command_early() {
+    let server = RedisServer::start();
+    let link = connection::open(server.options()).unwrap();
+    let blocking = link.open_blocking();
+    let started = Instant::now();
+    // At once, so that the server has not even seen the command.
+    let (popped, ()) = tokio::join!(blocking.block(command("BLPOP q 60"), Duration::from_secs(60)), async {
+        tokio::task::yield_now().await;
+        blocking.unblock().await;
+    });
+    assert_eq!(popped, Ok(Value::Nil));
+    let (popped, ()) = tokio::join!(blocking.block(command("BLPOP q 60"), Duration::from_secs(60)), async {
+        wait_until(|| server.ask("INFO clients").contains("blocked_clients:1")).await;
+        blocking.unblock().await;
+    });
+    assert_eq!(popped, Ok(Value::Nil));
+    assert!(started.elapsed() < Duration::from_secs(5));
+    // With nothing to end, nothing happens.
+    blocking.unblock().await;
+}
+
+/// Remembers what it hears.
+#[derive(Default)]
+struct Messages {
+    heard: Mutex<Vec<String>>,
+    restored: Mutex<Vec<Vec<String>>>,
+}
+
+impl Messages {
+    fn new() -> Arc<Self> {
+        Arc::default()
+    }
+
+    fn heard(&self) -> Vec<String> {
+        self.heard.lock().unwrap().clone()
+    }
+}
+
+impl MessageSink for Messages {
+    fn message(&self, message: &Message<'_>) {
+        let payload = String::from_utf8_lossy(message.payload);
+        let line = format!("{} {} {payload}", message.subscription, message.channel);
+        self.heard.lock().unwrap().push(line);
+    }
+
+    fn restored(&self, lost: &[(SubscriptionKind, String, Error)]) {
+        self.restored.lock().unwrap().push(lost.iter().map(|(_, name, error)| format!("{name} {error}")).collect());
+    }
+}
+
+#[tokio::test]
+async fn messages_reach_every_subscriber() {
+    let server = RedisServer::start();
+    let link = connection::open(server.options()).unwrap();
+    let subscriptions = link.subscriptions();
+    let (one, two, pattern) = (Messages::new(), Messages::new(), Messages::new());
+    let two_sink: Arc<dyn MessageSink> = two.clone();
+    subscriptions.subscribe(SubscriptionKind::Channel, "c", one.clone()).await.unwrap();
+    subscriptions.subscribe(SubscriptionKind::Channel, "c", two_sink.clone()).await.unwrap();
+    subscriptions.subscribe(SubscriptionKind::Pattern, "c*", pattern.clone()).await.unwrap();
+    assert_eq!(link.call(command("PUBLISH c hello")).await.unwrap(), Value::Int(2));
+    wait_until(|| pattern.heard() == ["c* c hello"]).await;
+    assert_eq!((one.heard(), two.heard()), (vec!["c c hello".to_owned()], vec!["c c hello".to_owned()]));
+    subscriptions.unsubscribe(SubscriptionKind::Channel, "c", &two_sink).await.unwrap();
+    link.call(command("PUBLISH c again")).await.unwrap();
+    wait_until(|| one.heard().len() == 2).await;
+    assert_eq!(two.heard().len(), 1);
+    let one: Arc<dyn MessageSink> = one;
+    subscriptions.unsubscribe(SubscriptionKind::Channel, "c", &one).await.unwrap();
+    wait_until(|| server.ask("PUBSUB NUMSUB c").ends_with(":0\r\n")).await;
+    assert_eq!(text(&*link, "ECHO still").await, "still");
+}
