@@ -169,7 +169,7 @@ fn catalogue(sources: &BTreeMap<String, Source>) -> String {
         let (keys, args, variadic) = (source.keys.len(), source.args.len(), source.rest.is_some());
         let _ = writeln!(
             modules.entry(engine).or_default(),
-            "    pub const {constant}: super::Script<{keys}, {args}, {variadic}> = super::Script::new(\
+            "    pub(crate) const {constant}: super::Script<{keys}, {args}, {variadic}> = super::Script::new(\
              &super::Source {{ name: {name:?}, sha: {digest:?}, text: {text:?} }});"
         );
         let errors: Vec<_> = source.errors.iter().collect();
@@ -177,7 +177,7 @@ fn catalogue(sources: &BTreeMap<String, Source>) -> String {
     }
     let mut out = String::new();
     for (engine, constants) in modules {
-        let _ = writeln!(out, "pub mod {engine} {{\n{constants}}}");
+        let _ = writeln!(out, "pub(crate) mod {engine} {{\n{constants}}}");
     }
     let _ = writeln!(
         out,

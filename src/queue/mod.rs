@@ -1,20 +1,29 @@
 //! Queues, jobs and workers. What is stored is BullMQ 6's layout, so stock producers and workers share a queue with ours.
 
+mod backoff;
 mod job;
 mod job_options;
 mod job_state;
 mod keys;
+mod lock_keeper;
+mod marker_watcher;
 mod option_text;
+mod outcome;
 mod queue;
 mod queue_events;
 mod scripts;
+mod stalled_checker;
+mod wake;
 mod worker;
+mod worker_core;
+mod worker_loop;
 mod worker_options;
 
 pub use job::{ActiveJob, JobRecord, NewJob};
 pub use job_options::{Backoff, JobOptions, KeepPolicy, MAX_PRIORITY, Number};
 pub use job_state::{JobCounts, JobState};
+pub use outcome::{Outcome, Retry, Settlement};
 pub use queue::{Queue, QueueOptions};
 pub use queue_events::{EventSubscription, QueueEvent, QueueEventSink, QueueEvents};
-pub use worker::{JobSink, Outcome, Recurrence, Retry, Settlement, Worker, WorkerEvent};
+pub use worker::{JobSink, Recurrence, Worker, WorkerEvent};
 pub use worker_options::{Limiter, WorkerOptions};

@@ -2,54 +2,15 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::{ActiveJob, JobRecord, Queue, WorkerOptions};
-use crate::{
-    connection::BoxFuture,
-    error::{Error, Result},
+use super::{
+    ActiveJob, JobRecord, Outcome, Queue, Settlement, WorkerOptions, lock_keeper, stalled_checker, worker_core::Core,
+    worker_loop,
 };
-
-/// What became of a job that a sink ran.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Outcome {
-    /// JSON text of the result.
-    Completed { value: String },
-    /// `stack` is stored among the job's stack traces.
-    Failed { reason: String, stack: Option<String>, retry: Retry },
-    /// Moved to delayed until then (`DelayedError`); no attempt is used up.
-    Delayed { until_ms: i64 },
-    /// Back to the front of the queue (`WaitingError`, `RateLimitError`); no attempt is used up.
-    Waiting,
-    /// Waits for its children (`WaitingChildrenError`).
-    WaitingChildren,
-}
-
-/// Whether a failed job is tried again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Retry {
-    /// By the job's attempts and backoff.
-    ByOptions,
-    /// By the job's attempts, after this delay: a custom strategy has decided.
-    After(Duration),
-    /// Not at all (`UnrecoverableError`).
-    Never,
-}
-
-/// How an outcome was stored.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Settlement {
-    Completed,
-    /// For good.
-    Failed {
-        attempts_made: i64,
-    },
-    /// Tried again after `delay_ms`.
-    Retrying {
-        attempts_made: i64,
-        delay_ms: i64,
-    },
-    /// `Outcome::Delayed`, `Waiting` or `WaitingChildren`.
-    Moved,
-}
+use crate::{
+    connection::{BoxFuture, Command},
+    error::{Error, Result},
+    service::{self, Duty},
+};
 
 /// What a worker tells its sink beside jobs.
 #[derive(Clone, Debug)]
@@ -71,7 +32,7 @@ pub enum WorkerEvent {
         job_id: String,
         token: String,
     },
-    /// The job failed before it was delivered (stalled too often, or a child failed).
+    /// The job fails before it was delivered (stalled too often, or a child failed). `Settled` follows.
     FailedUndelivered {
         job: Box<JobRecord>,
         reason: String,
@@ -80,7 +41,7 @@ pub enum WorkerEvent {
     Stalled {
         job_ids: Vec<String>,
     },
-    /// Nothing is left to take.
+    /// Nothing is left to take, and nothing runs here.
     Drained,
     /// The worker goes on by itself.
     Error(Error),
@@ -103,44 +64,139 @@ pub trait Recurrence: Send + Sync + 'static {
 }
 
 /// A running worker. Dropping it closes it by force.
-pub struct Worker {}
+pub struct Worker {
+    core: Arc<Core>,
+    main: Duty,
+    lock_keeper: Option<Duty>,
+    stalled_checker: Option<Duty>,
+    closed: std::sync::atomic::AtomicBool,
+    _link_watch: Box<dyn Send + Sync>,
+}
 
 impl Worker {
+    /// Starts taking jobs at once.
+    ///
+    /// # Errors
+    /// `InvalidOption`.
     pub fn start(
-        _queue: &Queue,
-        _options: WorkerOptions,
-        _sink: Arc<dyn JobSink>,
-        _recurrence: Arc<dyn Recurrence>,
+        queue: &Queue,
+        options: WorkerOptions,
+        sink: Arc<dyn JobSink>,
+        recurrence: Arc<dyn Recurrence>,
     ) -> Result<Arc<Self>> {
-        todo!()
+        options.check()?;
+        let core = Arc::new(Core::new(queue.clone(), options, sink, recurrence));
+        let keeper = (!core.options.skip_lock_renewal).then(|| lock_keeper::start(Arc::clone(&core)));
+        let checker = (!core.options.skip_stalled_check).then(|| stalled_checker::start(Arc::clone(&core)));
+        let main = Arc::clone(&core);
+        let wake: Arc<dyn crate::connection::StateSink> = Arc::clone(&core.wake) as _;
+        Ok(Arc::new(Self {
+            main: Duty::start(async move { worker_loop::run(main).await }),
+            lock_keeper: keeper,
+            stalled_checker: checker,
+            closed: std::sync::atomic::AtomicBool::new(false),
+            _link_watch: queue.storage().link.watch_state(wake),
+            core,
+        }))
     }
+
     /// Hands in the outcome of a delivered job. From any thread; a job that is not running here is ignored.
-    pub fn report(&self, _job_id: &str, _token: &str, _outcome: Outcome) {
-        todo!()
+    pub fn report(&self, job_id: &str, token: &str, outcome: Outcome) {
+        self.report_many(vec![(job_id.to_owned(), token.to_owned(), outcome)]);
     }
+
+    /// Hands in outcomes (job id, token, outcome) that are stored by one call, within bounds.
+    pub fn report_many(&self, outcomes: Vec<(String, String, Outcome)>) {
+        self.core.report(outcomes);
+    }
+
+    /// Jobs that were delivered and whose outcome is not stored yet.
+    pub fn running(&self) -> usize {
+        self.core.running()
+    }
+
     pub fn concurrency(&self) -> usize {
-        todo!()
+        self.core.concurrency()
     }
-    pub fn set_concurrency(&self, _jobs: usize) {
-        todo!()
+
+    /// At least 1. Running jobs go on when there are more of them.
+    pub fn set_concurrency(&self, jobs: usize) {
+        self.core.set_concurrency(jobs);
     }
+
     /// Takes no further jobs; resolves when the running ones have settled, or at once with `now`.
-    pub async fn pause(&self, _now: bool) {
-        todo!()
+    pub async fn pause(&self, now: bool) {
+        if self.core.set_paused(true) {
+            self.core.tell_later(WorkerEvent::Paused);
+        }
+        if !now {
+            self.settled().await;
+        }
     }
+
     pub fn resume(&self) {
-        todo!()
+        if self.core.set_paused(false) {
+            self.core.tell_later(WorkerEvent::Resumed);
+        }
     }
+
     pub fn is_paused(&self) -> bool {
-        todo!()
+        self.core.is_paused()
     }
-    /// No job is taken from any queue entry of this limiter for so long (`worker.rateLimit`).
-    pub async fn rate_limit(&self, _duration: Duration) -> Result<()> {
-        todo!()
+
+    /// No worker of this queue that has a limiter starts a job for so long.
+    pub async fn rate_limit(&self, duration: Duration) -> Result<()> {
+        let storage = self.core.queue.storage();
+        let command = Command::new("SET")
+            .key(&storage.keys.limiter)
+            .int((1 << 53) - 1)
+            .arg("PX")
+            .int(i64::try_from(duration.as_millis()).unwrap_or(i64::MAX).max(1))
+            .repeatable();
+        storage.link.call(command).await.map(drop)
     }
-    /// Takes no further jobs, waits up to `grace` for the running ones to settle, then lets go of their locks' renewal:
-    /// they come back through the stalled check. Zero closes by force. Twice is safe. Returns how many were left.
-    pub async fn close(&self, _grace: Duration) -> usize {
-        todo!()
+
+    /// Takes no further jobs, waits up to `grace` for the running ones to settle, then lets go of the rest: they come
+    /// back through the stalled check. Zero closes by force. Twice is safe. Gives how many were left.
+    pub async fn close(&self, grace: Duration) -> usize {
+        self.core.set_closing();
+        if let Some(checker) = &self.stalled_checker {
+            checker.stop();
+        }
+        if !grace.is_zero() {
+            // The deadline is the caller's; what is left is told by the number.
+            let _ = tokio::time::timeout(grace, self.settled()).await;
+        }
+        self.main.stop();
+        if let Some(keeper) = &self.lock_keeper {
+            keeper.stop();
+        }
+        self.core.leave();
+        if !self.closed.swap(true, std::sync::atomic::Ordering::AcqRel) {
+            let core = Arc::clone(&self.core);
+            // A sink is only called on the I/O thread. Not reached only when the process ends first.
+            let _ = service::spawn(async move {
+                core.take_events().into_iter().for_each(|event| core.tell(event));
+                core.tell(WorkerEvent::Closed);
+            })
+            .await;
+        }
+        self.core.running()
+    }
+
+    async fn settled(&self) {
+        loop {
+            let settled = self.core.settled.notified();
+            if self.core.is_idle() {
+                return;
+            }
+            settled.await;
+        }
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        self.core.leave();
     }
 }

@@ -2,8 +2,14 @@
 
 use std::time::Duration;
 
-use super::KeepPolicy;
-use crate::error::Result;
+use serde::Deserialize;
+
+use super::{
+    KeepPolicy,
+    job_options::UserKeep,
+    option_text::{read_options, whole},
+};
+use crate::error::{Error, Result};
 
 /// At most `max` jobs started in each `duration`, by all workers of the queue together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,9 +71,117 @@ impl Default for WorkerOptions {
     }
 }
 
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct UserOptions {
+    name: Option<String>,
+    concurrency: Option<f64>,
+    limiter: Option<UserLimiter>,
+    lock_duration: Option<f64>,
+    lock_renew_time: Option<f64>,
+    stalled_interval: Option<f64>,
+    max_stalled_count: Option<f64>,
+    max_started_attempts: Option<f64>,
+    /// Seconds, as in BullMQ.
+    drain_delay: Option<f64>,
+    maximum_rate_limit_delay: Option<f64>,
+    remove_on_complete: Option<UserKeep>,
+    remove_on_fail: Option<UserKeep>,
+    metrics: Option<UserMetrics>,
+    skip_stalled_check: Option<bool>,
+    skip_lock_renewal: Option<bool>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct UserLimiter {
+    max: f64,
+    duration: f64,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct UserMetrics {
+    max_data_points: f64,
+}
+
+const MOST: i64 = i32::MAX as i64;
+
+fn duration(path: &str, value: Option<f64>, least: i64, default: Duration) -> Result<Duration> {
+    let ms = whole(path, value, least, MOST)?;
+    Ok(ms.and_then(|ms| u64::try_from(ms).ok()).map_or(default, Duration::from_millis))
+}
+
 impl WorkerOptions {
-    /// Reads the options that a user wrote (BullMQ's names, milliseconds). Fails with `InvalidOption` and the path.
-    pub fn from_json(_text: &str) -> Result<Self> {
-        todo!()
+    /// Reads the options that a user wrote: BullMQ's names and units (milliseconds, `drainDelay` in seconds). Fails with
+    /// `InvalidOption` and the path.
+    pub fn from_json(text: &str) -> Result<Self> {
+        let user: UserOptions = read_options(text)?;
+        let default = Self::default();
+        let lock_duration = duration("lockDuration", user.lock_duration, 100, default.lock_duration)?;
+        let keep =
+            |keep: Option<UserKeep>, path| Ok(keep.map(|keep| keep.into_policy(path)).transpose()?.unwrap_or_default());
+        let options = Self {
+            name: user.name.filter(|name| !name.is_empty()),
+            concurrency: whole("concurrency", user.concurrency, 1, 100_000)?
+                .and_then(|jobs| usize::try_from(jobs).ok())
+                .unwrap_or(default.concurrency),
+            limiter: user
+                .limiter
+                .map(|limiter| {
+                    Ok::<_, Error>(Limiter {
+                        max: whole("limiter.max", Some(limiter.max), 1, MOST)?.unwrap_or(1),
+                        duration: duration("limiter.duration", Some(limiter.duration), 1, Duration::ZERO)?,
+                    })
+                })
+                .transpose()?,
+            lock_renew_time: duration("lockRenewTime", user.lock_renew_time, 50, lock_duration / 2)?,
+            lock_duration,
+            stalled_interval: duration("stalledInterval", user.stalled_interval, 50, default.stalled_interval)?,
+            max_stalled_count: whole("maxStalledCount", user.max_stalled_count, 0, MOST)?
+                .unwrap_or(default.max_stalled_count),
+            max_started_attempts: whole("maxStartedAttempts", user.max_started_attempts, 1, MOST)?,
+            drain_delay: match user.drain_delay {
+                None => default.drain_delay,
+                Some(seconds) if (0.01..=3600.0).contains(&seconds) => Duration::from_secs_f64(seconds),
+                Some(seconds) => {
+                    return Err(Error::invalid_option("drainDelay", &seconds.to_string(), "seconds from 0.01 to 3600"));
+                }
+            },
+            maximum_rate_limit_delay: duration(
+                "maximumRateLimitDelay",
+                user.maximum_rate_limit_delay,
+                1,
+                default.maximum_rate_limit_delay,
+            )?,
+            remove_on_complete: keep(user.remove_on_complete, "removeOnComplete")?,
+            remove_on_fail: keep(user.remove_on_fail, "removeOnFail")?,
+            metrics_max_data_points: whole(
+                "metrics.maxDataPoints",
+                user.metrics.map(|metrics| metrics.max_data_points),
+                0,
+                20_160,
+            )?
+            .unwrap_or(0),
+            skip_stalled_check: user.skip_stalled_check.unwrap_or(false),
+            skip_lock_renewal: user.skip_lock_renewal.unwrap_or(false),
+        };
+        options.check()?;
+        Ok(options)
+    }
+
+    /// What holds for options however they were made.
+    pub(super) fn check(&self) -> Result<()> {
+        if self.concurrency == 0 {
+            return Err(Error::invalid_option("concurrency", "0", "an integer from 1"));
+        }
+        if self.lock_renew_time.is_zero() || self.lock_renew_time > self.lock_duration {
+            let value = format!("{} ms", self.lock_renew_time.as_millis());
+            return Err(Error::invalid_option("lockRenewTime", &value, "at most lockDuration"));
+        }
+        if self.stalled_interval.is_zero() {
+            return Err(Error::invalid_option("stalledInterval", "0", "milliseconds from 1"));
+        }
+        Ok(())
     }
 }

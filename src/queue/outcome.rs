@@ -1,0 +1,218 @@
+//! From what a sink reports to what is stored: retries, backoff, keep policy and the parent of a child.
+
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use super::{JobRecord, KeepPolicy, WorkerOptions, backoff, job_options::StoredOptions, scripts::StoredOutcome};
+use crate::error::Error;
+
+/// What became of a job that a sink ran.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Outcome {
+    /// JSON text of the result.
+    Completed { value: String },
+    /// `stack` is stored among the job's stack traces.
+    Failed { reason: String, stack: Option<String>, retry: Retry },
+    /// Moved to delayed until then (`DelayedError`); no attempt is used up.
+    Delayed { until_ms: i64 },
+    /// Back to the front of the queue (`WaitingError`, `RateLimitError`); no attempt is used up.
+    Waiting,
+    /// Waits for its children (`WaitingChildrenError`); back to the front when none is unfinished.
+    WaitingChildren,
+}
+
+/// Whether a failed job is tried again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Retry {
+    /// By the job's attempts and backoff.
+    ByOptions,
+    /// By the job's attempts, after this delay: a custom strategy has decided.
+    After(Duration),
+    /// Not at all (`UnrecoverableError`).
+    Never,
+}
+
+/// How an outcome was stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Settlement {
+    Completed,
+    /// For good.
+    Failed {
+        attempts_made: i64,
+    },
+    /// Tried again after `delay_ms`.
+    Retrying {
+        attempts_made: i64,
+        delay_ms: i64,
+    },
+    /// `Outcome::Delayed`, `Waiting` or `WaitingChildren`.
+    Moved,
+}
+
+/// What a worker keeps of a job while it runs: what its outcome will need.
+#[derive(Debug)]
+pub(super) struct RunningJob {
+    token: String,
+    attempts_made: i64,
+    options: StoredOptions,
+    stacktrace: Option<String>,
+    deduplication_id: Option<String>,
+    parent: Option<Parent>,
+}
+
+/// The stored `parent` of a child. The four flags exclude each other.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Parent {
+    id: String,
+    queue_key: String,
+    #[serde(default)]
+    fpof: bool,
+    #[serde(default)]
+    cpof: bool,
+    #[serde(default)]
+    idof: bool,
+    #[serde(default)]
+    rdof: bool,
+}
+
+impl Parent {
+    fn policy(&self) -> &'static str {
+        match self {
+            Self { fpof: true, .. } => "fail",
+            Self { cpof: true, .. } => "continue",
+            Self { idof: true, .. } => "ignore",
+            Self { rdof: true, .. } => "remove",
+            _ => "",
+        }
+    }
+}
+
+impl RunningJob {
+    /// Gives what could not be read of the stored options beside the job, which then runs with defaults.
+    pub(super) fn new(record: &JobRecord, token: &str) -> (Self, Option<Error>) {
+        let (options, fault) = match serde_json::from_str(&record.opts) {
+            Ok(options) => (options, None),
+            Err(error) => {
+                let message = format!("the stored options of job {} cannot be read", record.id);
+                (
+                    StoredOptions::default(),
+                    Some(Error::new(crate::ErrorCode::NotSerializable, message).caused_by(error)),
+                )
+            }
+        };
+        let job = Self {
+            token: token.to_owned(),
+            attempts_made: record.attempts_made,
+            options,
+            stacktrace: record.stacktrace.clone(),
+            deduplication_id: record.deduplication_id.clone(),
+            parent: record.parent.as_deref().and_then(|parent| serde_json::from_str(parent).ok()),
+        };
+        (job, fault)
+    }
+
+    pub(super) fn token(&self) -> &str {
+        &self.token
+    }
+
+    /// The stored form of an outcome, and how it will be told when it is stored.
+    pub(super) fn settle(
+        &self,
+        id: &str,
+        outcome: Outcome,
+        now: i64,
+        worker: &WorkerOptions,
+    ) -> (StoredOutcome, Settlement, Option<Error>) {
+        let mut stored = StoredOutcome {
+            id: id.to_owned(),
+            token: self.token.clone(),
+            at: now,
+            attempts_made: self.attempts_made + 1,
+            lifo: self.options.lifo.unwrap_or(false),
+            deduplication_id: self.deduplication_id.clone().unwrap_or_default(),
+            ..StoredOutcome::default()
+        };
+        if let Some(parent) = &self.parent {
+            stored.parent_prefix = format!("{}:", parent.queue_key);
+            stored.parent_id.clone_from(&parent.id);
+            stored.parent_policy = parent.policy();
+        }
+        let mut fault = None;
+        let settlement = match outcome {
+            Outcome::Completed { value } => {
+                stored.kind = "completed";
+                stored.text = if value.is_empty() { "null".to_owned() } else { value };
+                let own = self.options.remove_on_complete.as_ref().map(KeepPolicy::from);
+                stored.keep = own.unwrap_or(worker.remove_on_complete);
+                Settlement::Completed
+            }
+            Outcome::Failed { reason, stack, retry } => {
+                let (delay, unknown) = self.next_delay(retry, stored.attempts_made);
+                fault = unknown;
+                stored.text = reason;
+                stored.stacktrace = self.stack_traces(stack);
+                let attempts_made = stored.attempts_made;
+                match delay {
+                    None => {
+                        stored.kind = "failed";
+                        let own = self.options.remove_on_fail.as_ref().map(KeepPolicy::from);
+                        stored.keep = own.unwrap_or(worker.remove_on_fail);
+                        Settlement::Failed { attempts_made }
+                    }
+                    Some(delay_ms) => {
+                        stored.kind = if delay_ms > 0 { "later" } else { "retry" };
+                        stored.due = now.saturating_add(delay_ms);
+                        Settlement::Retrying { attempts_made, delay_ms }
+                    }
+                }
+            }
+            Outcome::Delayed { until_ms } => {
+                stored.kind = "delayed";
+                stored.due = until_ms.clamp(0, super::option_text::MAX_MS);
+                Settlement::Moved
+            }
+            Outcome::Waiting => {
+                stored.kind = "wait";
+                Settlement::Moved
+            }
+            Outcome::WaitingChildren => {
+                stored.kind = "children";
+                Settlement::Moved
+            }
+        };
+        (stored, settlement, fault)
+    }
+
+    /// Milliseconds until the next attempt, `None` when there is none.
+    fn next_delay(&self, retry: Retry, attempts_made: i64) -> (Option<i64>, Option<Error>) {
+        if attempts_made >= self.options.attempts() {
+            return (None, None);
+        }
+        match (retry, self.options.backoff()) {
+            (Retry::Never, _) => (None, None),
+            (Retry::After(delay), _) => (Some(i64::try_from(delay.as_millis()).unwrap_or(i64::MAX)), None),
+            (Retry::ByOptions, None) => (Some(0), None),
+            (Retry::ByOptions, Some(backoff)) => match backoff::delay_ms(&backoff, attempts_made) {
+                Some(delay) => (Some(delay), None),
+                None => {
+                    let kind = format!("`{}`", backoff.kind);
+                    let known = "fixed, exponential, or a strategy that the worker defines";
+                    (None, Some(Error::invalid_option("backoff.type", &kind, known)))
+                }
+            },
+        }
+    }
+
+    /// The traces so far and this one, as JSON; the last ones where there is a bound.
+    fn stack_traces(&self, stack: Option<String>) -> String {
+        let before = self.stacktrace.as_deref().and_then(|json| serde_json::from_str(json).ok());
+        let mut traces: Vec<String> = before.unwrap_or_default();
+        traces.extend(stack);
+        if let Some(limit) = self.options.stack_trace_limit() {
+            traces.drain(..traces.len().saturating_sub(limit));
+        }
+        serde_json::to_string(&traces).unwrap_or_else(|_| "[]".to_owned())
+    }
+}

@@ -1,0 +1,32 @@
+//! Puts back the jobs of dead workers.
+
+use std::{sync::Arc, time::Duration};
+
+use super::{WorkerEvent, worker_core::Core};
+use crate::service::Duty;
+
+/// Before a pass that failed is tried again.
+const PAUSE: Duration = Duration::from_secs(1);
+
+pub(super) fn start(core: Arc<Core>) -> Duty {
+    Duty::start(async move {
+        let interval = core.options.stalled_interval;
+        let interval_ms = u64::try_from(interval.as_millis()).unwrap_or(u64::MAX);
+        loop {
+            let pass = core.queue.storage().move_stalled_jobs_to_wait(interval_ms, core.options.max_stalled_count);
+            match pass.await {
+                Ok(job_ids) => {
+                    if !job_ids.is_empty() {
+                        core.tell(WorkerEvent::Stalled { job_ids });
+                        core.wake.fetch();
+                    }
+                    tokio::time::sleep(interval).await;
+                }
+                Err(error) => {
+                    core.tell(WorkerEvent::Error(error.during("stalled jobs could not be looked for")));
+                    tokio::time::sleep(PAUSE).await;
+                }
+            }
+        }
+    })
+}

@@ -1,0 +1,323 @@
+//! What a worker's duties share: which jobs run here, and which outcomes wait to be stored.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use tokio::{sync::Notify, time::Instant};
+
+use super::{
+    ActiveJob, JobRecord, JobSink, Outcome, Queue, Recurrence, Retry, Settlement, WorkerEvent, WorkerOptions,
+    marker_watcher::MarkerWatcher, outcome::RunningJob, scripts::StoredOutcome, wake::Wake,
+};
+use crate::error::{Error, ErrorCode};
+
+pub(super) struct Core {
+    pub(super) queue: Queue,
+    pub(super) options: WorkerOptions,
+    pub(super) sink: Arc<dyn JobSink>,
+    pub(super) recurrence: Arc<dyn Recurrence>,
+    pub(super) wake: Arc<Wake>,
+    /// Held while the worker lives, so that all workers of a server share one.
+    pub(super) watcher: Arc<MarkerWatcher>,
+    /// Rings when a job has settled.
+    pub(super) settled: Notify,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    /// By id and token: a job whose lock was lost may run here a second time before its first run ends.
+    running: HashMap<(String, String), Slot>,
+    reports: VecDeque<Report>,
+    /// Told by the loop, so that a sink is only ever called on the I/O thread.
+    events: Vec<WorkerEvent>,
+    concurrency: usize,
+    paused: bool,
+    closing: bool,
+    /// Schedulers whose next job is being made.
+    advancing: usize,
+}
+
+struct Slot {
+    job: RunningJob,
+    renewed_at: Instant,
+    lost: bool,
+    reported: bool,
+}
+
+/// An outcome on its way to the server.
+pub(super) struct Report {
+    pub(super) stored: StoredOutcome,
+    pub(super) settlement: Settlement,
+    /// A call that carried it broke off: the server may have it already.
+    pub(super) maybe_stored: bool,
+}
+
+impl Report {
+    fn key(&self) -> (String, String) {
+        (self.stored.id.clone(), self.stored.token.clone())
+    }
+}
+
+impl Core {
+    pub(super) fn new(
+        queue: Queue,
+        options: WorkerOptions,
+        sink: Arc<dyn JobSink>,
+        recurrence: Arc<dyn Recurrence>,
+    ) -> Self {
+        let state = State { concurrency: options.concurrency, ..State::default() };
+        Self {
+            watcher: MarkerWatcher::of(&queue.storage().link),
+            queue,
+            options,
+            sink,
+            recurrence,
+            wake: Arc::new(Wake::default()),
+            settled: Notify::new(),
+            state: Mutex::new(state),
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Only on the I/O thread.
+    pub(super) fn tell(&self, event: WorkerEvent) {
+        self.sink.event(event);
+    }
+
+    /// From any thread.
+    pub(super) fn tell_later(&self, event: WorkerEvent) {
+        self.state().events.push(event);
+        self.wake.ring();
+    }
+
+    pub(super) fn take_events(&self) -> Vec<WorkerEvent> {
+        std::mem::take(&mut self.state().events)
+    }
+
+    /// Takes outcomes of delivered jobs, all before the loop sees the first of them.
+    pub(super) fn report(&self, outcomes: Vec<(String, String, Outcome)>) {
+        let now = self.queue.now();
+        let mut state = self.state();
+        for (id, token, outcome) in outcomes {
+            let key = (id, token);
+            let Some(slot) = state.running.get_mut(&key) else { continue };
+            if slot.lost {
+                state.running.remove(&key);
+                let error = lock_lost(&key.0);
+                state.events.push(WorkerEvent::NotSettled { job_id: key.0, token: key.1, error });
+                self.settled.notify_waiters();
+            } else if !slot.reported {
+                slot.reported = true;
+                let (stored, settlement, fault) = slot.job.settle(&key.0, outcome, now, &self.options);
+                state.reports.push_back(Report { stored, settlement, maybe_stored: false });
+                state.events.extend(fault.map(WorkerEvent::Error));
+            }
+        }
+        drop(state);
+        self.wake.ring();
+    }
+
+    /// Up to `most` outcomes, and how many jobs may run beside those that stay.
+    pub(super) fn take_reports(&self, most: usize, most_bytes: usize) -> (Vec<Report>, usize) {
+        let mut state = self.state();
+        let mut bytes = 0;
+        let mut reports = Vec::new();
+        while reports.len() < most && bytes < most_bytes {
+            let Some(report) = state.reports.pop_front() else { break };
+            bytes += report.stored.text.len() + report.stored.stacktrace.len();
+            reports.push(report);
+        }
+        let free = if state.paused || state.closing {
+            0
+        } else {
+            state.concurrency.saturating_sub(state.running.len() - reports.len().min(state.running.len()))
+        };
+        (reports, free)
+    }
+
+    /// Outcomes that the server did not take. Those whose lock expired meanwhile are given up.
+    pub(super) fn put_back(&self, reports: Vec<Report>) {
+        let mut state = self.state();
+        for mut report in reports.into_iter().rev() {
+            report.maybe_stored = true;
+            match state.running.get(&report.key()) {
+                Some(slot) if slot.lost => {
+                    let (job_id, token) = report.key();
+                    state.running.remove(&report.key());
+                    let error = lock_lost(&job_id);
+                    state.events.push(WorkerEvent::NotSettled { job_id, token, error });
+                }
+                _ => state.reports.push_front(report),
+            }
+        }
+        drop(state);
+        self.settled.notify_waiters();
+        self.wake.ring();
+    }
+
+    /// The job no longer runs here.
+    pub(super) fn forget(&self, report: Report, result: Result<(), Error>) {
+        let (job_id, token) = report.key();
+        self.state().running.remove(&(job_id.clone(), token.clone()));
+        self.settled.notify_waiters();
+        self.tell(match result {
+            Ok(()) => WorkerEvent::Settled { job_id, token, settlement: report.settlement },
+            Err(error) => WorkerEvent::NotSettled { job_id, token, error },
+        });
+    }
+
+    /// Hands taken jobs to the sink, in one batch. Those that must fail at once do.
+    pub(super) fn start_jobs(&self, jobs: Vec<JobRecord>, token: &str, taken_at: Instant) {
+        let mut delivered = Vec::with_capacity(jobs.len());
+        let mut doomed = Vec::new();
+        for record in jobs {
+            let (job, fault) = RunningJob::new(&record, token);
+            if let Some(fault) = fault {
+                self.tell(WorkerEvent::Error(fault));
+            }
+            let slot = Slot { job, renewed_at: taken_at, lost: false, reported: false };
+            self.state().running.insert((record.id.clone(), token.to_owned()), slot);
+            let started_too_often =
+                self.options.max_started_attempts.is_some_and(|most| record.attempts_started > most);
+            let reason = record
+                .deferred_failure
+                .clone()
+                .or_else(|| started_too_often.then(|| "job started more than allowable limit".to_owned()));
+            match reason {
+                None => delivered.push(ActiveJob { record, token: token.to_owned() }),
+                Some(reason) => {
+                    let outcome = Outcome::Failed { reason: reason.clone(), stack: None, retry: Retry::Never };
+                    doomed.push((record.id.clone(), token.to_owned(), outcome));
+                    self.tell(WorkerEvent::FailedUndelivered { job: Box::new(record), reason });
+                }
+            }
+        }
+        if !delivered.is_empty() {
+            self.sink.deliver(delivered);
+        }
+        if !doomed.is_empty() {
+            self.report(doomed);
+        }
+    }
+
+    pub(super) fn held_locks(&self) -> Vec<(String, String)> {
+        let state = self.state();
+        state
+            .running
+            .iter()
+            .filter(|(_, slot)| !slot.lost)
+            .map(|((id, _), slot)| (id.clone(), slot.job.token().to_owned()))
+            .collect()
+    }
+
+    /// `lost` are ids out of `asked`, renewed at `at`.
+    pub(super) fn locks_renewed(&self, asked: &[(String, String)], lost: &[String], at: Instant) {
+        let mut told = Vec::new();
+        let mut state = self.state();
+        for key in asked {
+            // One that was reported meanwhile has let go of its lock itself.
+            let Some(slot) = state.running.get_mut(key).filter(|slot| !slot.lost) else { continue };
+            if !lost.contains(&key.0) {
+                slot.renewed_at = at;
+            } else if !slot.reported {
+                slot.lost = true;
+                told.push(WorkerEvent::LockLost { job_id: key.0.clone(), token: key.1.clone() });
+            }
+        }
+        drop(state);
+        told.into_iter().for_each(|event| self.tell(event));
+    }
+
+    /// Without an answer from the server for a whole lock duration, others may have the jobs.
+    pub(super) fn give_up_expired_locks(&self) {
+        let mut told = Vec::new();
+        let mut guard = self.state();
+        let state = &mut *guard;
+        for ((id, token), slot) in &mut state.running {
+            if !slot.lost && slot.renewed_at.elapsed() >= self.options.lock_duration {
+                slot.lost = true;
+                told.push(WorkerEvent::LockLost { job_id: id.clone(), token: token.clone() });
+            }
+        }
+        let (running, reports) = (&mut state.running, &mut state.reports);
+        reports.retain(|report| {
+            let lost = running.get(&report.key()).is_some_and(|slot| slot.lost);
+            if lost {
+                let (job_id, token) = report.key();
+                running.remove(&report.key());
+                let error = lock_lost(&job_id);
+                told.push(WorkerEvent::NotSettled { job_id, token, error });
+            }
+            !lost
+        });
+        drop(guard);
+        if !told.is_empty() {
+            self.settled.notify_waiters();
+        }
+        told.into_iter().for_each(|event| self.tell(event));
+    }
+
+    pub(super) fn concurrency(&self) -> usize {
+        self.state().concurrency
+    }
+
+    pub(super) fn set_concurrency(&self, jobs: usize) {
+        self.state().concurrency = jobs.max(1);
+        self.wake.fetch();
+    }
+
+    pub(super) fn set_paused(&self, paused: bool) -> bool {
+        let changed = std::mem::replace(&mut self.state().paused, paused) != paused;
+        self.wake.fetch();
+        changed
+    }
+
+    pub(super) fn is_paused(&self) -> bool {
+        self.state().paused
+    }
+
+    pub(super) fn set_closing(&self) {
+        self.state().closing = true;
+        self.wake.ring();
+    }
+
+    pub(super) fn advancing(&self, more: bool) {
+        let mut state = self.state();
+        state.advancing = if more { state.advancing + 1 } else { state.advancing - 1 };
+        drop(state);
+        self.settled.notify_waiters();
+        self.wake.ring();
+    }
+
+    /// Nothing runs, and nothing is being made.
+    pub(super) fn is_idle(&self) -> bool {
+        let state = self.state();
+        state.running.is_empty() && state.advancing == 0
+    }
+
+    /// Stops waiting for the queue's marker.
+    pub(super) fn leave(&self) {
+        self.watcher.remove(&self.queue.storage().keys.marker, &self.wake);
+    }
+
+    pub(super) fn running(&self) -> usize {
+        self.state().running.len()
+    }
+
+    /// Closing, and nothing is left to do.
+    pub(super) fn is_done(&self) -> bool {
+        let state = self.state();
+        state.closing && state.running.is_empty() && state.advancing == 0
+    }
+}
+
+fn lock_lost(id: &str) -> Error {
+    Error::new(ErrorCode::JobLockLost, format!("the lock of job {id} was lost before its outcome could be stored"))
+        .with("jobId", id)
+}

@@ -1,0 +1,274 @@
+//! The loop of a worker: stores outcomes and takes jobs, both in as few calls as possible.
+//!
+//! One call is in flight at a time. What is reported meanwhile goes with the next one, which also takes as many jobs as
+//! there are free slots; so under load a call carries a batch, and an idle worker with one job costs one round trip.
+//! With free slots and an empty queue the loop waits for the marker, the next due delayed job, or `drain_delay`.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::time::{Instant, sleep, sleep_until};
+
+use super::{
+    WorkerEvent,
+    scripts::{Take, Taken},
+    worker_core::{Core, Report},
+};
+use crate::{
+    codec::resp::Value,
+    connection::Command,
+    error::{Detail, Error, ErrorCode, Result},
+    service,
+};
+
+/// Jobs taken and outcomes stored by one call at most, and bytes of the outcomes.
+const BATCH: usize = 256;
+const BATCH_BYTES: usize = 1 << 20;
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+
+struct Looping {
+    core: Arc<Core>,
+    id: String,
+    calls: u64,
+    /// There may be work.
+    hungry: bool,
+    /// Nothing is taken before, by a rate limit.
+    limited_until: Option<Instant>,
+    next_due: Option<Instant>,
+    next_look: Instant,
+    /// Calls that failed in a row.
+    failures: u32,
+    /// Outcomes that go one by one, because a call with all of them was refused.
+    careful: usize,
+    busy: bool,
+}
+
+/// Runs until the worker is closing and nothing runs.
+pub(super) async fn run(core: Arc<Core>) {
+    let mut looping = Looping {
+        id: uuid::Uuid::new_v4().to_string(),
+        calls: 0,
+        hungry: true,
+        limited_until: None,
+        next_due: None,
+        next_look: Instant::now(),
+        failures: 0,
+        careful: 0,
+        busy: false,
+        core,
+    };
+    while !looping.core.is_done() {
+        looping.turn().await;
+    }
+    looping.watch(false);
+    looping.core.take_events().into_iter().for_each(|event| looping.core.tell(event));
+}
+
+impl Looping {
+    async fn turn(&mut self) {
+        self.core.take_events().into_iter().for_each(|event| self.core.tell(event));
+        self.limited_until = self.limited_until.filter(|&until| until > Instant::now());
+        let batch = if self.careful > 0 { 1 } else { BATCH };
+        let (reports, free) = self.core.take_reports(batch, BATCH_BYTES);
+        let may_take = self.limited_until.is_none() && (self.hungry || !reports.is_empty());
+        let wanted = if may_take { free.min(BATCH) } else { 0 };
+        if reports.is_empty() && wanted == 0 {
+            self.idle(free > 0).await;
+            return;
+        }
+        let token = format!("{}:{}", self.id, self.calls);
+        self.calls += 1;
+        let sent_at = Instant::now();
+        match self.call(wanted, &token, &reports).await {
+            Ok((results, taken)) => {
+                self.failures = 0;
+                self.careful = self.careful.saturating_sub(reports.len());
+                self.stored(reports, results).await;
+                self.took(wanted, taken, &token, sent_at);
+            }
+            Err(error) => self.failed(reports, error).await,
+        }
+    }
+
+    async fn call(&self, wanted: usize, token: &str, reports: &[Report]) -> Result<(Vec<Result<()>>, Taken)> {
+        let core = &self.core;
+        let ms = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+        let take = Take {
+            wanted,
+            token: token.to_owned(),
+            lock_ms: ms(core.options.lock_duration),
+            worker_name: core.options.name.clone().unwrap_or_default(),
+            limiter: core.options.limiter.map(|limiter| (limiter.max, ms(limiter.duration))),
+        };
+        let storage = core.queue.storage();
+        let now = core.queue.now();
+        if reports.is_empty() {
+            return Ok((Vec::new(), storage.fetch_jobs(now, &take).await?));
+        }
+        let outcomes: Vec<_> = reports.iter().map(|report| report.stored.clone()).collect();
+        storage.finish_jobs(now, core.options.metrics_max_data_points, &take, &outcomes).await
+    }
+
+    async fn stored(&self, reports: Vec<Report>, results: Vec<Result<()>>) {
+        for (report, result) in reports.into_iter().zip(results) {
+            let result = match result {
+                Err(error) if report.maybe_stored => match self.is_stored(&report).await {
+                    Ok(true) => Ok(()),
+                    Ok(false) => Err(error),
+                    Err(_) => {
+                        self.core.put_back(vec![report]);
+                        continue;
+                    }
+                },
+                result => result,
+            };
+            let result = result
+                .map_err(|error| error.with("jobId", report.stored.id.as_str()).with("queue", self.core.queue.name()));
+            self.core.forget(report, result);
+        }
+    }
+
+    /// Whether a call whose reply was lost had its effect: the job carries what only that call wrote.
+    async fn is_stored(&self, report: &Report) -> Result<bool> {
+        let (storage, outcome) = (self.core.queue.storage(), &report.stored);
+        let read = Command::new("HMGET")
+            .key(storage.keys.job(&outcome.id))
+            .args(["timestamp", "finishedOn", "atm"])
+            .repeatable();
+        let fields = storage.link.call(read).await?.into_items()?;
+        let fields = fields.into_iter().map(Value::into_optional_text).collect::<Result<Vec<_>>>()?;
+        let [timestamp, finished_on, attempts_made] = &fields[..] else { return Ok(false) };
+        let is = |field: &Option<String>, number: i64| field.as_ref().is_some_and(|field| *field == number.to_string());
+        Ok(match outcome.kind {
+            "completed" | "failed" if outcome.keep.count == Some(0) => timestamp.is_none(),
+            "completed" | "failed" => is(finished_on, outcome.at),
+            "retry" | "later" => is(attempts_made, outcome.attempts_made),
+            _ => false,
+        })
+    }
+
+    fn took(&mut self, wanted: usize, taken: Taken, token: &str, sent_at: Instant) {
+        let got = taken.jobs.len();
+        if wanted > 0 {
+            self.hungry = got == wanted;
+            self.next_look = Instant::now() + self.core.options.drain_delay;
+            self.next_due = taken.next_due.map(|due| self.instant(due));
+        }
+        if taken.limited_ms > 0 {
+            let rest = Duration::from_millis(taken.limited_ms).min(self.core.options.maximum_rate_limit_delay);
+            self.limited_until = Some(Instant::now() + rest);
+            self.hungry = true;
+        }
+        for job in &taken.jobs {
+            if job.scheduler_id.is_some() {
+                self.core.advancing(true);
+                service::spawn(advance(Arc::clone(&self.core), job.clone()));
+            }
+        }
+        if got > 0 {
+            self.busy = true;
+            self.core.start_jobs(taken.jobs, token, sent_at);
+        } else if wanted > 0 && taken.limited_ms == 0 && self.busy && self.core.running() == 0 {
+            self.busy = false;
+            self.core.tell(WorkerEvent::Drained);
+        }
+    }
+
+    /// When a stored time comes, by this process's clock.
+    fn instant(&self, time: i64) -> Instant {
+        let ms = u64::try_from(time - self.core.queue.now()).unwrap_or(0);
+        // A due time below a millisecond away is not yet due by the script's comparison.
+        Instant::now() + Duration::from_millis(ms.min(86_400_000) + 1)
+    }
+
+    async fn failed(&mut self, reports: Vec<Report>, error: Error) {
+        let refused = !is_passing(&error);
+        if refused && reports.len() == 1 {
+            self.careful = self.careful.saturating_sub(1);
+            for report in reports {
+                self.core.forget(report, Err(error.clone()));
+            }
+        } else {
+            if refused {
+                self.careful = reports.len();
+            }
+            self.core.put_back(reports);
+        }
+        self.failures += 1;
+        self.hungry = true;
+        if self.failures == 1 {
+            self.core.tell(WorkerEvent::Error(error));
+        }
+        let pause = FIRST_PAUSE.saturating_mul(1 << self.failures.min(6)).min(LONGEST_PAUSE);
+        let end = Instant::now() + pause;
+        // The server being back ends the pause; anything else that rings does not.
+        loop {
+            tokio::select! {
+                () = self.core.wake.rung() => if self.core.wake.take_fetch() || self.core.is_done() { return },
+                () = sleep_until(end) => return,
+            }
+        }
+    }
+
+    async fn idle(&mut self, may_take: bool) {
+        let may_watch = may_take && self.limited_until.is_none();
+        self.watch(may_watch);
+        let far = Instant::now() + Duration::from_secs(3600);
+        let until = if may_watch {
+            self.next_due.map_or(self.next_look, |due| due.min(self.next_look))
+        } else if may_take {
+            self.limited_until.unwrap_or(far)
+        } else {
+            far
+        };
+        tokio::select! {
+            () = self.core.wake.rung() => {}
+            () = sleep_until(until) => self.hungry = true,
+        }
+        if self.core.wake.take_fetch() {
+            self.hungry = true;
+        }
+        if let Some(due) = self.core.wake.take_due() {
+            let due = self.instant(due);
+            self.next_due = Some(self.next_due.map_or(due, |known| known.min(due)));
+        }
+    }
+
+    fn watch(&self, on: bool) {
+        let marker = &self.core.queue.storage().keys.marker;
+        let (watcher, wake) = (&self.core.watcher, &self.core.wake);
+        if on { watcher.add(marker, wake) } else { watcher.remove(marker, wake) }
+    }
+}
+
+/// Makes the scheduler's next job. Not giving up matters: a job that is not made ends the series.
+async fn advance(core: Arc<Core>, job: super::JobRecord) {
+    let mut pause = FIRST_PAUSE;
+    loop {
+        match core.recurrence.taken(&core.queue, &job).await {
+            Ok(()) => break,
+            Err(error) => {
+                let passing = is_passing(&error);
+                core.tell(WorkerEvent::Error(error.during("the next job of a scheduler could not be made")));
+                if !passing {
+                    break;
+                }
+                sleep(pause).await;
+                pause = (pause * 2).min(LONGEST_PAUSE);
+            }
+        }
+    }
+    core.advancing(false);
+}
+
+/// Whether the same call may succeed later: the link or the server, not the call, is at fault.
+fn is_passing(error: &Error) -> bool {
+    const SERVER: [&str; 8] =
+        ["OOM", "BUSY", "MISCONF", "CLUSTERDOWN", "MASTERDOWN", "TRYAGAIN", "NOREPLICAS", "NOSCRIPT"];
+    error.is_retryable()
+        || error.code() == ErrorCode::AuthenticationFailed
+        || error
+            .details()
+            .iter()
+            .any(|(name, detail)| *name == "reply" && matches!(detail, Detail::Text(word) if SERVER.contains(&&**word)))
+}
