@@ -4,6 +4,7 @@
 //!
 //! - [`connection`]: links to Redis, and [`connection::Link`], the one trait that every engine is written against
 //! - [`script`]: Lua scripts, assembled by `build.rs` from `lua/`
+//! - `embedded`: the engine in this process
 //! - [`codec`]: bytes to values and back
 //! - [`cache`], [`queue`], [`scheduler`], [`pubsub`]: the engines
 //! - [`error`], [`clock`], [`service`]: what all of them stand on
@@ -13,6 +14,7 @@ pub mod cache;
 pub mod clock;
 pub mod codec;
 pub mod connection;
+mod embedded;
 pub mod error;
 #[cfg(feature = "node")]
 mod node;
