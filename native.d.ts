@@ -20,5 +20,30 @@ export declare class NativeDoor {
   functions(): { submit(...args: unknown[]): void; drain(): void; ref(): void; unref(): void }
 }
 
+/** Commands of one `RedisService`. */
+export declare class NativeRedis {
+  /** `options` is the JSON text of a `RedisConfig`. */
+  constructor(door: NativeDoor, options: string)
+  get id(): number
+  /** Server and database, for messages. */
+  get describe(): string
+  /** A `ConnectionState`; `DISCONNECTED` once closed. */
+  get state(): string
+  /** Leaves the connection at once. Commands in flight are still answered. */
+  close(): void
+}
+
+/** A `retryStrategy` function behind the door. Options of connections name it by its `key`. */
+export declare class NativeRetryStrategy {
+  constructor(door: NativeDoor)
+  get id(): number
+  /** What stands as `retryStrategy` in the JSON text of connection options. */
+  get key(): number
+  close(): void
+}
+
+/** The number of a command for `RedisService`; nothing for one that the table does not have. */
+export declare function commandCode(name: string): number | null
+
 /** Every code, for the test that holds the table of classes complete. */
 export declare function errorCodes(): Array<string>

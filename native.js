@@ -836,4 +836,7 @@ function __napiStampBindingTarget(exportsObject, target) {
 module.exports.__napiBindingTarget = __napiStampBindingTarget(nativeBinding, __napiLoadedBindingTarget)
 module.exports = nativeBinding
 module.exports.NativeDoor = nativeBinding.NativeDoor
+module.exports.NativeRedis = nativeBinding.NativeRedis
+module.exports.NativeRetryStrategy = nativeBinding.NativeRetryStrategy
+module.exports.commandCode = nativeBinding.commandCode
 module.exports.errorCodes = nativeBinding.errorCodes

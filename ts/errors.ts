@@ -131,3 +131,12 @@ export function invalidArgument(argument: string, got: string, allowed: string):
     details: { argument },
   });
 }
+
+/** An option that a constructor does not take. */
+export function invalidOption(option: string, got: string, allowed: string): OxcartError {
+  return createError({
+    code: 'ERR_INVALID_OPTION',
+    message: `option \`${option}\` is ${got}; allowed: ${allowed}`,
+    details: { option },
+  });
+}

@@ -5,3 +5,7 @@
 
 mod door;
 mod error;
+mod link_events;
+mod redis;
+mod redis_commands;
+mod retry_strategy;

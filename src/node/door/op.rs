@@ -70,11 +70,7 @@ impl<'a> Op<'a> {
                 *values = rest;
                 // SAFETY: `value` is an argument of the native call that is running in `env` on this thread.
                 unsafe { read_value(*env, value, into) }.map_err(|got| {
-                    Error::invalid_argument(
-                        &format!("argument {}", self.read),
-                        got,
-                        "a string, a Uint8Array or a number",
-                    )
+                    Error::invalid_argument(&self.read.to_string(), got, "a string, a Uint8Array or a number")
                 })
             }
             Arguments::Packed { rest, count } => {
@@ -110,7 +106,9 @@ impl<'a> Op<'a> {
     pub(crate) fn optional_text(&mut self) -> Result<Option<String>> {
         match self.optional_bytes()? {
             None => Ok(None),
-            Some(bytes) => String::from_utf8(bytes).map(Some).map_err(|_| self.wrong("not UTF-8", "a string")),
+            Some(bytes) => {
+                String::from_utf8(bytes).map(Some).map_err(|_| self.wrong("not UTF-8", "a string"))
+            }
         }
     }
 
@@ -160,8 +158,9 @@ impl<'a> Op<'a> {
         (0..self.remaining()).map(|_| self.text()).collect()
     }
 
-    fn wrong(&self, got: &str, allowed: &str) -> Error {
-        Error::invalid_argument(&format!("argument {}", self.read), got, allowed)
+    /// An error about the argument that was read last.
+    pub(crate) fn wrong(&self, got: &str, allowed: &str) -> Error {
+        Error::invalid_argument(&self.read.to_string(), got, allowed)
     }
 }
 
@@ -255,8 +254,8 @@ mod tests {
     fn an_argument_of_another_type_is_named_in_the_error() {
         let bytes = packed(&[Some(b"x"), Some(b"\xff"), None]);
         let mut op = op(&bytes, 3);
-        assert!(op.integer().unwrap_err().message().contains("argument 1"));
-        assert!(op.text().unwrap_err().message().contains("argument 2"));
+        assert!(op.integer().unwrap_err().message().contains("argument `1`"));
+        assert!(op.text().unwrap_err().message().contains("argument `2`"));
         assert_eq!(op.bytes().unwrap_err().code(), ErrorCode::InvalidArgument);
         assert_eq!(op.text().unwrap_err().code(), ErrorCode::InvalidArgument);
     }
