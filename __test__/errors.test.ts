@@ -21,7 +21,10 @@ test('every code has one row in docs/errors.md, with meaning, cause and remedy, 
   }
   expect([...rows.keys()].sort()).toEqual([...errorCodes()].sort());
   for (const [code, { cells, heading }] of rows) {
-    expect(cells.filter((cell) => cell.length > 3), code).toHaveLength(3);
+    expect(
+      cells.filter((cell) => cell.length > 3),
+      code,
+    ).toHaveLength(3);
     expect(heading, code).toContain(`\`${ERROR_CLASSES[code as ErrorCode].name}\``);
   }
 });

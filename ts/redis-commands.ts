@@ -67,7 +67,8 @@ export function byName(name: string, args: readonly (RedisArgument | readonly Re
   const flat = args.some(Array.isArray) ? (args.flat() as RedisArgument[]) : (args as readonly RedisArgument[]);
   for (let index = 0; index < flat.length; index++) {
     // The door takes booleans for our own calls; for Redis there is no right text for them.
-    if (typeof flat[index] === 'boolean') throw invalidArgument(String(index + 1), 'a boolean', 'text, a number or bytes');
+    if (typeof flat[index] === 'boolean')
+      throw invalidArgument(String(index + 1), 'a boolean', 'text, a number or bytes');
   }
   return { code, args: code === UNKNOWN ? [name, ...flat] : flat };
 }
@@ -117,13 +118,19 @@ export function setArguments(
 /** A positive whole number, which times to live are. */
 export function whole(argument: string, value: unknown): number {
   if (!Number.isSafeInteger(value) || (value as number) < 1) {
-    throw invalidArgument(argument, typeof value === 'number' ? String(value) : `a ${typeof value}`, 'a positive integer');
+    throw invalidArgument(
+      argument,
+      typeof value === 'number' ? String(value) : `a ${typeof value}`,
+      'a positive integer',
+    );
   }
   return value as number;
 }
 
 /** The keys of a variadic command: `del('a', 'b')` and `del(['a', 'b'])`. At least one. */
-export function keyList(keys: readonly (string | Uint8Array | readonly (string | Uint8Array)[])[]): readonly Argument[] {
+export function keyList(
+  keys: readonly (string | Uint8Array | readonly (string | Uint8Array)[])[],
+): readonly Argument[] {
   const flat = keys.length === 1 && Array.isArray(keys[0]) ? (keys[0] as Argument[]) : (keys as readonly Argument[]);
   if (flat.length === 0) throw invalidArgument('keys', 'empty', 'at least one key');
   return flat;

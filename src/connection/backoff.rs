@@ -25,7 +25,7 @@ pub(super) async fn delay(options: &ConnectionOptions, times: u32) -> Option<Dur
 }
 
 /// Doubles from 50 ms to 1.5 s. Jitter takes off up to half, so that a fleet does not come back in one instant.
-fn default_delay(times: u32) -> Duration {
+pub fn default_delay(times: u32) -> Duration {
     let whole = FIRST.saturating_mul(1 << times.saturating_sub(1).min(10)).min(LONGEST);
     whole.mul_f64(0.5 + fastrand::f64() / 2.0)
 }

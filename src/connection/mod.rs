@@ -11,6 +11,7 @@ mod options;
 mod options_json;
 mod pending;
 mod redis_link;
+mod retry_strategies;
 mod server_url;
 mod socket;
 mod state_board;
@@ -18,6 +19,7 @@ mod subscriber_link;
 mod subscriptions_table;
 mod tls;
 
+pub use backoff::default_delay as default_retry_delay;
 pub use command::{Batch, Command, CommandFlags, Entry, Route, key_slot, push_bulk, push_header};
 pub use link::{
     BlockingLink, BoxFuture, Link, LinkState, Message, MessageSink, ReplySink, StateSink, SubscriptionKind,
@@ -25,3 +27,4 @@ pub use link::{
 };
 pub use options::{Address, ConnectionOptions, DatabaseRole, RetryStrategy, Secret, TlsOptions};
 pub use redis_link::open;
+pub use retry_strategies::register as register_retry_strategy;

@@ -9,6 +9,7 @@ use serde::{Deserialize, Deserializer, de::IgnoredAny};
 
 use super::{
     options::{Address, ConnectionOptions, DatabaseRole, Secret, TlsOptions},
+    retry_strategies,
     server_url::ServerUrl,
 };
 use crate::error::{Error, Result};
@@ -43,6 +44,8 @@ struct RedisConfig {
     key_prefix: Option<String>,
     connection_name: Option<String>,
     databases: Option<Databases>,
+    /// The number of a registered strategy, in place of the function that the user wrote.
+    retry_strategy: Option<u32>,
 }
 
 #[derive(Deserialize)]
@@ -145,6 +148,11 @@ impl RedisConfig {
         options.key_prefix = self.key_prefix.unwrap_or_default();
         if let Some(databases) = self.databases {
             options.databases = databases.into_numbers()?;
+        }
+        if let Some(number) = self.retry_strategy {
+            options.retry_strategy = Some(retry_strategies::find(number).ok_or_else(|| {
+                Error::invalid_option("retryStrategy", "a number", "a function, which a service registers")
+            })?);
         }
         Ok(options)
     }

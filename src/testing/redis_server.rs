@@ -275,7 +275,20 @@ fn make_certificates(directory: &TemporaryDirectory) {
     let request = ["req", "-subj", "/CN=localhost", "-keyout", "server.key", "-out", "server.csr"];
     run(&[&request[..], &curve[..]].concat());
     run(&[
-        "x509", "-req", "-days", "2", "-in", "server.csr", "-CA", "ca.crt", "-CAkey", "ca.key", "-CAcreateserial",
-        "-extfile", "extensions", "-out", "server.crt",
+        "x509",
+        "-req",
+        "-days",
+        "2",
+        "-in",
+        "server.csr",
+        "-CA",
+        "ca.crt",
+        "-CAkey",
+        "ca.key",
+        "-CAcreateserial",
+        "-extfile",
+        "extensions",
+        "-out",
+        "server.crt",
     ]);
 }

@@ -106,9 +106,7 @@ impl<'a> Op<'a> {
     pub(crate) fn optional_text(&mut self) -> Result<Option<String>> {
         match self.optional_bytes()? {
             None => Ok(None),
-            Some(bytes) => {
-                String::from_utf8(bytes).map(Some).map_err(|_| self.wrong("not UTF-8", "a string"))
-            }
+            Some(bytes) => String::from_utf8(bytes).map(Some).map_err(|_| self.wrong("not UTF-8", "a string")),
         }
     }
 
