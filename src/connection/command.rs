@@ -18,6 +18,9 @@ pub struct Route {
 pub struct CommandFlags {
     /// Running it twice leaves the same data and gives the same reply, so it is resent when a connection breaks.
     pub repeatable: bool,
+    /// Belongs to the command before it in its batch, as `EXEC` and what stands between belong to `MULTI`: all of them
+    /// are sent, over one connection, or none.
+    pub chained: bool,
 }
 
 /// One command: its arguments, already encoded as bulk strings.
@@ -81,6 +84,13 @@ impl Command {
     #[must_use]
     pub fn repeatable(mut self) -> Self {
         self.flags.repeatable = true;
+        self
+    }
+
+    /// Ties the command to the one before it in its batch ([`CommandFlags::chained`]).
+    #[must_use]
+    pub fn chained(mut self) -> Self {
+        self.flags.chained = true;
         self
     }
 

@@ -4,6 +4,8 @@ mod backoff;
 mod blocking_link;
 mod command;
 mod command_link;
+mod command_table;
+mod command_table_rows;
 mod driver;
 mod handshake;
 mod link;
@@ -21,6 +23,7 @@ mod tls;
 
 pub use backoff::default_delay as default_retry_delay;
 pub use command::{Batch, Command, CommandFlags, Entry, Route, key_slot, push_bulk, push_header};
+pub use command_table::{Access, CommandId, CommandSpec, Keys};
 pub use link::{
     BlockingLink, BoxFuture, Link, LinkState, Message, MessageSink, ReplySink, StateSink, SubscriptionKind,
     Subscriptions,

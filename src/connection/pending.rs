@@ -1,6 +1,7 @@
 //! A batch between its submission and its last reply.
 
 use std::{
+    ops::Range,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -158,19 +159,22 @@ impl Pending {
             return false;
         }
         let mut on_the_wire = false;
-        for index in self.next..self.entries.len() {
-            let entry = self.entries[index];
-            if self.is_told(index) || self.deadline(&entry) > now {
-                continue;
+        let mut unit = self.unit_from(self.next);
+        while !unit.is_empty() {
+            let late = |index: &usize| self.is_told(*index) || self.deadline(&self.entries[*index]) <= now;
+            let sent = self.start(unit.start) < self.written || !unit.clone().all(|index| late(&index));
+            for index in unit.clone().filter(late).filter(|&index| index >= self.next).collect::<Vec<_>>() {
+                on_the_wire |= sent && !self.is_told(index);
+                let after = self.entries[index].deadline.unwrap_or(self.default_deadline);
+                self.tell(index, error(after).with("maybeExecuted", sent));
             }
-            let sent = self.start(index) < self.written;
-            on_the_wire |= sent;
-            let after = entry.deadline.unwrap_or(self.default_deadline);
-            self.tell(index, error(after).with("maybeExecuted", sent));
+            unit = self.unit_at(unit.end);
         }
         let written = self.written;
         if !self.is_written() {
-            self.retain(|told, start, _| start < written || !told);
+            let gone = self.units().filter(|unit| self.start(unit.start) >= written);
+            let gone: Vec<_> = gone.filter(|unit| unit.clone().all(|index| self.is_told(index))).flatten().collect();
+            self.remove(&gone);
         }
         self.earliest = self.find_earliest();
         self.sink.flush();
@@ -181,18 +185,21 @@ impl Pending {
     /// told so.
     pub(super) fn after_break(&mut self, how: AfterBreak, error: &Error) {
         let written = self.written;
-        for index in self.next..self.entries.len() {
-            let entry = self.entries[index];
-            if entry.end > written {
-                if !how.wait {
-                    self.tell(index, error.clone().with("maybeExecuted", false));
+        let mut unit = self.unit_from(self.next);
+        while !unit.is_empty() {
+            let complete = self.entries[unit.end - 1].end <= written;
+            let again = unit.clone().all(|index| self.entries[index].flags.repeatable);
+            // Part of a chain that was answered, or given up, cannot be sent for the others.
+            let whole = unit.start >= self.next && !unit.clone().any(|index| self.is_told(index));
+            if !(how.wait && (whole || unit.len() == 1) && (!complete || (how.resend && again))) {
+                for index in unit.start.max(self.next)..unit.end {
+                    self.tell(index, error.clone().with("maybeExecuted", complete));
                 }
-            } else if !(how.wait && how.resend && entry.flags.repeatable) {
-                self.tell(index, error.clone().with("maybeExecuted", true));
             }
+            unit = self.unit_at(unit.end);
         }
-        let next = self.next;
-        self.retain(|told, _, index| !told && index >= next);
+        let gone: Vec<_> = (0..self.entries.len()).filter(|&index| index < self.next || self.is_told(index)).collect();
+        self.remove(&gone);
         self.written = 0;
         self.next = 0;
         self.earliest = self.find_earliest();
@@ -213,22 +220,47 @@ impl Pending {
         index.checked_sub(1).map_or(0, |before| self.entries[before].end)
     }
 
-    /// Keeps the entries for which `keep(told, start, index)`, with their bytes.
-    fn retain(&mut self, keep: impl Fn(bool, usize, usize) -> bool) {
-        let kept = |this: &Self, index: usize| keep(this.is_told(index), this.start(index), index);
-        if (0..self.entries.len()).all(|index| kept(self, index)) {
+    /// The entry at `first` with those that are chained to it; empty behind the last one.
+    fn unit_at(&self, first: usize) -> Range<usize> {
+        let chained = self.entries.iter().skip(first + 1).take_while(|entry| entry.flags.chained).count();
+        first..(first + 1 + chained).min(self.entries.len()).max(first)
+    }
+
+    /// The unit that `index` is in.
+    fn unit_from(&self, index: usize) -> Range<usize> {
+        let mut first = index;
+        while first > 0 && self.entries.get(first).is_some_and(|entry| entry.flags.chained) {
+            first -= 1;
+        }
+        self.unit_at(first)
+    }
+
+    fn units(&self) -> impl Iterator<Item = Range<usize>> + '_ {
+        let mut next = 0;
+        std::iter::from_fn(move || {
+            let unit = self.unit_at(next);
+            next = unit.end;
+            (!unit.is_empty()).then_some(unit)
+        })
+    }
+
+    /// Takes out entries, by ascending index, with their bytes.
+    fn remove(&mut self, gone: &[usize]) {
+        if gone.is_empty() {
             return;
         }
+        let mut gone = gone.iter().copied().peekable();
         let (mut bytes, mut entries, mut told, mut next) = (Vec::new(), Vec::new(), Vec::new(), 0);
         for index in 0..self.entries.len() {
-            if kept(self, index) {
-                let entry = self.entries[index];
-                // Bytes are given up only when nothing may be sent again; then nothing is kept here either.
-                bytes.extend_from_slice(self.bytes.get(self.start(index)..entry.end).unwrap_or_default());
-                entries.push(Entry { end: bytes.len(), ..entry });
-                told.push(self.is_told(index));
-                next += usize::from(index < self.next);
+            if gone.next_if_eq(&index).is_some() {
+                continue;
             }
+            let entry = self.entries[index];
+            // Bytes are given up only when nothing may be sent again; then nothing is kept here either.
+            bytes.extend_from_slice(self.bytes.get(self.start(index)..entry.end).unwrap_or_default());
+            entries.push(Entry { end: bytes.len(), ..entry });
+            told.push(self.is_told(index));
+            next += usize::from(index < self.next);
         }
         (self.length, self.bytes, self.entries, self.told, self.next) = (bytes.len(), bytes, entries, told, next);
     }
@@ -238,3 +270,7 @@ impl Pending {
 pub(super) fn timed_out(after: Duration, why: &str) -> Error {
     Error::new(ErrorCode::CommandTimedOut, format!("no reply within {} ms{why}", after.as_millis()))
 }
+
+#[cfg(test)]
+#[path = "pending_tests.rs"]
+mod tests;
