@@ -12,7 +12,7 @@ pub(super) struct CommandSpec {
 }
 
 const fn spec(name: &'static str, repeatable: bool, all_keys: bool, no_keys: bool) -> CommandSpec {
-    CommandSpec { name, flags: CommandFlags { repeatable }, all_keys, no_keys }
+    CommandSpec { name, flags: CommandFlags { repeatable, chained: false }, all_keys, no_keys }
 }
 
 const TABLE: &[CommandSpec] = &[
