@@ -81,17 +81,6 @@ pub enum Loaded {
     Miss(Vec<String>),
 }
 
-/// Entries, bytes and keys that a cache holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Size {
-    /// Entries and bytes in this process.
-    pub local_entries: u64,
-    pub local_bytes: u64,
-    /// Keys in Redis, and whether all of the database was looked at.
-    pub(super) keys: u64,
-    pub complete: bool,
-}
-
 impl Cache {
     /// A cache on `link`. Never waits for the server. `deadline` bounds the calls that can be done without.
     pub fn new(link: Arc<dyn Link>, options: CacheOptions, clock: Clock, deadline: Duration) -> Result<Self> {
@@ -107,6 +96,27 @@ impl Cache {
     /// The counters that a value under `key` with `tags` depends on.
     pub fn watch(&self, key: &str, tags: &[String]) -> Watch {
         self.inner.watch(key, tags)
+    }
+
+    /// The counter of a tag.
+    pub fn tag_shard(&self, tag: &str) -> Shard {
+        self.inner.tag(tag)
+    }
+
+    /// The counter that pattern deletes and flushes move.
+    pub fn sweep_shard(&self) -> Shard {
+        self.inner.sweep
+    }
+
+    /// The time by which entries expire, in milliseconds since the epoch.
+    pub fn now_ms(&self) -> i64 {
+        self.inner.clock.now_ms()
+    }
+
+    /// Milliseconds and bytes that copies in this process may live and take; no bytes when they are turned off.
+    pub fn local_limits(&self) -> [f64; 2] {
+        let level1 = &self.inner.options.level1;
+        [level1.ttl * 1000.0, if level1.enabled { level1.max_size } else { 0.0 }]
     }
 
     /// A valid value in this process. Never waits.
@@ -189,13 +199,11 @@ impl Cache {
         }
     }
 
-    /// What the cache holds. Counting the keys walks the database, in slices, up to a million keys of it.
-    pub async fn size(&self) -> Result<Size> {
+    /// Counts the keys in Redis, in slices, up to a million keys of the database; and whether that was all of it.
+    pub async fn count_keys(&self) -> Result<(u64, bool)> {
         const ROUNDS: usize = 1_000;
-        let (local_entries, local_bytes) = self.local_size();
         let keys = &self.inner.keys;
-        let (count, complete) = self.inner.remote.count(&keys.glob("*"), ROUNDS, |key| keys.is_entry(key)).await?;
-        Ok(Size { local_entries, local_bytes, keys: count, complete })
+        self.inner.remote.count(&keys.glob("*"), ROUNDS, |key| keys.is_entry(key)).await
     }
 
     /// Entries and bytes in this process.

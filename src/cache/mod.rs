@@ -12,7 +12,7 @@ mod scripts;
 mod tags;
 mod write;
 
-pub use cache::{Cache, Condition, Hit, Loaded, Size};
+pub use cache::{Cache, Condition, Hit, Loaded};
 pub use keys::{MAX_TAG_LENGTH, MAX_TAGS};
 pub use local_tier::LocalEntry;
 pub use options::{CacheOptions, EvictionStrategy, Level1Options, Level2Options, Limits, ttl_argument};

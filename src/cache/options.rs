@@ -99,6 +99,28 @@ impl Default for Limits {
 }
 
 impl CacheOptions {
+    /// Reads and checks options.
+    ///
+    /// # Errors
+    /// `InvalidOption` with the path of the option.
+    pub fn from_json(json: &str) -> Result<Self> {
+        let mut reader = serde_json::Deserializer::from_str(json);
+        let options: Self = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
+            let path = error.path().to_string();
+            let path = if path == "." { "options".to_owned() } else { path };
+            let complaint = error.inner().to_string();
+            // serde_json ends with where in the text it stood, which tells a user nothing.
+            let complaint = complaint.split(" at line ").next().unwrap_or_default();
+            match (complaint.strip_prefix("unknown field "), complaint.split_once(", expected ")) {
+                (Some(_), Some((_, allowed))) => Error::invalid_option(&path, "unknown", allowed),
+                (None, Some((value, allowed))) => Error::invalid_option(&path, value, allowed),
+                _ => Error::invalid_option(&path, complaint, "a value of the documented type"),
+            }
+        })?;
+        options.check()?;
+        Ok(options)
+    }
+
     /// Refuses values out of range. Shapes and unknown names were refused when the options were parsed.
     pub fn check(&self) -> Result<()> {
         if self.prefix.chars().count() > 256 {
@@ -186,7 +208,19 @@ mod tests {
             assert!(error.message().contains(&format!("`{option}`")), "{text}: {error}");
         }
         for text in [r#"{"level3":{}}"#, r#"{"level2":{"enabled":true}}"#, r#"{"level1":{"strategy":"FIFO"}}"#] {
-            assert!(serde_json::from_str::<CacheOptions>(text).is_err(), "{text}");
+            assert_eq!(CacheOptions::from_json(text).unwrap_err().code(), ErrorCode::InvalidOption, "{text}");
+        }
+    }
+
+    #[test]
+    fn an_error_names_the_option_and_what_it_may_be() {
+        for (text, message) in [
+            (r#"{"level1":{"size":1}}"#, "option `level1.size` is unknown; allowed: one of `enabled`"),
+            (r#"{"level1":{"strategy":"FIFO"}}"#, "option `level1.strategy` is unknown variant `FIFO`; allowed: `LRU`"),
+            (r#"{"defaultTtl":"5"}"#, "option `defaultTtl` is invalid type: string \"5\"; allowed: f64"),
+        ] {
+            let error = CacheOptions::from_json(text).unwrap_err();
+            assert!(error.message().starts_with(message), "{error}");
         }
     }
 

@@ -40,6 +40,8 @@ pub struct Fill {
     pub versions: Vec<String>,
     /// Sum of the counters before `load`.
     pub stamp: u32,
+    /// Keep it in this process only: `load` found Redis away, so that there are no versions either.
+    pub local_only: bool,
 }
 
 impl Cache {
@@ -110,26 +112,39 @@ impl Cache {
     }
 
     /// Stores what a factory made, unless one of its counters has moved since `fill.stamp` was taken; whether it did.
+    /// When Redis cannot be written to, the value is still kept in this process.
     pub fn fill(&self, fill: Fill) -> impl Future<Output = Result<bool>> + Send + use<> {
         let inner = Arc::clone(&self.inner);
         let sent = inner.check(&fill.key, &fill.tags, fill.ttl).and_then(|ttl| {
             inner.check_value(&fill.key, &fill.text)?;
-            inner.remote.available()?;
+            if !fill.local_only && fill.versions.len() != fill.tags.len() {
+                let got = format!("a list of {}", fill.versions.len());
+                return Err(Error::invalid_argument("versions", &got, "one version for each tag"));
+            }
             let watch = inner.watch(&fill.key, &fill.tags);
-            let commands = inner.fill_commands(&fill, ttl);
-            let replies = gates::pass([watch.key], || {
-                (watch.stamp() == fill.stamp).then(|| inner.remote.link().call_many(&commands))
+            let available = if fill.local_only { Ok(false) } else { inner.remote.available().map(|()| true) };
+            let sent = available.map(|available| {
+                let commands = if available { inner.fill_commands(&fill, ttl) } else { Vec::new() };
+                gates::pass([watch.key], || {
+                    (watch.stamp() == fill.stamp).then(|| inner.remote.link().call_many(&commands))
+                })
             });
-            Ok((watch, replies, ttl))
+            Ok((watch, sent, ttl))
         });
         async move {
-            let (watch, replies, ttl) = sent?;
-            let Some(replies) = replies else { return Ok(false) };
-            inner.remote.observe(replies.await.into_iter().collect::<Result<Vec<_>>>())?;
+            let (watch, sent, ttl) = sent?;
+            let written = match sent {
+                Ok(None) => return Ok(false),
+                Ok(Some(replies)) => {
+                    let replies = replies.await.into_iter().collect::<Result<Vec<_>>>();
+                    if fill.local_only { Ok(true) } else { inner.remote.observe(replies).map(|_| true) }
+                }
+                Err(error) => Err(error),
+            };
             if let Some(local) = &inner.local {
                 local.insert(&fill.key, fill.text, watch, fill.stamp, Some(ttl));
             }
-            Ok(true)
+            written
         }
     }
 
