@@ -1,3 +1,15 @@
 import oxcart from './index.js';
 
-export const {} = oxcart;
+export const {
+  ArgumentError,
+  ClosedError,
+  ConnectionError,
+  InternalError,
+  JobStateError,
+  OptionError,
+  OverloadedError,
+  OxcartError,
+  RedisService,
+  ReplyError,
+  TimeoutError,
+} = oxcart;
