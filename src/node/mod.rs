@@ -3,6 +3,8 @@
 //! [`door`] carries every asynchronous call and every event; the `Native*` classes are thin: they parse options, make an
 //! engine object and put it behind the door as a [`door::Target`].
 
+mod cache;
+mod cache_functions;
 mod door;
 mod error;
 mod link_events;

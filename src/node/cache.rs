@@ -1,0 +1,269 @@
+//! The cache behind the door.
+
+use std::{cell::RefCell, rc::Rc, sync::Arc, time::Duration};
+
+use napi::{
+    Env,
+    bindgen_prelude::{Object, Unknown},
+};
+use napi_derive::napi;
+
+use super::{
+    cache_functions::CacheView,
+    door::{Answer, NativeDoor, Op, Responder, Target, TargetHandle},
+    link_events::{LinkEvents, state_name},
+};
+use crate::{
+    cache::{Cache, CacheOptions, Condition, Fill, Hit, Loaded, Write},
+    clock::Clock,
+    connection::{self, BoxFuture, ConnectionOptions, DatabaseRole, Link},
+    error::Result,
+};
+
+/// What is asked of the target; `ts/cache/engine.ts` has the same numbers.
+mod code {
+    pub(super) const LOAD: u16 = 0;
+    pub(super) const LOAD_MANY: u16 = 1;
+    pub(super) const FILL: u16 = 2;
+    pub(super) const SET: u16 = 3;
+    pub(super) const SET_MANY: u16 = 4;
+    pub(super) const DELETE_MANY: u16 = 5;
+    pub(super) const EXISTS: u16 = 6;
+    pub(super) const TTL: u16 = 7;
+    pub(super) const EXPIRE: u16 = 8;
+    pub(super) const INCREMENT: u16 = 9;
+    pub(super) const INVALIDATE_TAGS: u16 = 10;
+    pub(super) const DELETE_PATTERN: u16 = 11;
+    pub(super) const CLEAR: u16 = 12;
+    pub(super) const FLUSH: u16 = 13;
+    pub(super) const COUNT: u16 = 14;
+    pub(super) const PING: u16 = 15;
+}
+
+/// Longest time for what a cache can do without, where `commandTimeout` allows more: a reader rather asks its source.
+const DEADLINE: Duration = Duration::from_secs(1);
+
+/// A cache of one JavaScript thread. Its entries are shared with the caches of other threads that have the same options.
+#[napi]
+pub struct NativeCache {
+    handle: TargetHandle,
+    view: Rc<CacheView>,
+    link: RefCell<Option<Arc<dyn Link>>>,
+    watch: RefCell<Option<Box<dyn Send + Sync>>>,
+    describe: String,
+}
+
+#[napi]
+impl NativeCache {
+    /// `redis` and `options` are JSON texts; `lanes` is where `peek` says more than it returns.
+    #[napi(constructor)]
+    pub fn new(
+        env: Env,
+        door: &NativeDoor,
+        redis: String,
+        options: String,
+        #[napi(ts_arg_type = "Int32Array")] lanes: Unknown<'_>,
+    ) -> napi::Result<Self> {
+        let (cache, link) = open(&redis, &options).map_err(|error| door.js_error(&error))?;
+        let describe = link.describe().to_owned();
+        let view = Rc::new(CacheView::new(env, cache.clone(), lanes)?);
+        let mut watch = None;
+        let handle = door.add(|emitter| {
+            watch = Some(link.watch_state(Arc::new(LinkEvents::new(emitter))));
+            Rc::new(Behind(cache))
+        });
+        Ok(Self { handle, view, link: RefCell::new(Some(link)), watch: RefCell::new(watch), describe })
+    }
+
+    #[napi(getter)]
+    pub fn id(&self) -> u32 {
+        self.handle.id()
+    }
+
+    /// Server and database, for messages.
+    #[napi(getter)]
+    pub fn describe(&self) -> String {
+        self.describe.clone()
+    }
+
+    /// A `ConnectionState`; `DISCONNECTED` once closed.
+    #[napi(getter)]
+    pub fn state(&self) -> &'static str {
+        self.link.borrow().as_ref().map_or("DISCONNECTED", |link| state_name(link.state()))
+    }
+
+    /// The shard of the epochs that pattern deletes and flushes of this cache move.
+    #[napi(getter)]
+    pub fn sweep_shard(&self) -> u32 {
+        self.view.cache.borrow().as_ref().map_or(0, Cache::sweep_shard)
+    }
+
+    /// Milliseconds and bytes that copies in this process may live and take; no bytes when they are turned off.
+    #[napi(getter)]
+    pub fn local_limits(&self) -> Vec<f64> {
+        self.view.cache.borrow().as_ref().map_or_else(|| vec![0.0, 0.0], |cache| cache.local_limits().into())
+    }
+
+    /// Entries and bytes held in this process now.
+    #[napi(getter)]
+    pub fn local_size(&self) -> Vec<f64> {
+        #[expect(clippy::cast_precision_loss, reason = "no process holds 2^53 bytes")]
+        let numbers = |(entries, bytes): (u64, u64)| vec![entries as f64, bytes as f64];
+        numbers(self.view.cache.borrow().as_ref().map_or((0, 0), Cache::local_size))
+    }
+
+    /// `peek`, `touch` and `touchTags`.
+    #[napi(ts_return_type = "{ peek(key: string, ...tags: readonly string[]): string | undefined; \
+                             touch(...keys: readonly string[]): void; touchTags(...tags: readonly string[]): void }")]
+    pub fn functions<'env>(&self, env: &'env Env) -> napi::Result<Object<'env>> {
+        self.view.functions(env)
+    }
+
+    /// Leaves the connection at once. Calls in flight are still answered.
+    #[napi]
+    pub fn close(&self) {
+        self.handle.close();
+        self.watch.take();
+        self.link.take();
+        self.view.cache.take();
+    }
+}
+
+fn open(redis: &str, options: &str) -> Result<(Cache, Arc<dyn Link>)> {
+    let mut options = CacheOptions::from_json(options)?;
+    let redis = ConnectionOptions::from_json(redis)?.with_role(DatabaseRole::Cache);
+    options.prefix.insert_str(0, &redis.key_prefix);
+    let deadline = redis.command_timeout.min(DEADLINE);
+    let link = connection::open(redis)?;
+    let cache = Cache::new(Arc::clone(&link), options, Clock::system(), deadline)?;
+    Ok((cache, link))
+}
+
+struct Behind(Cache);
+
+impl Target for Behind {
+    fn accept(&self, mut op: Op<'_>, reply: Responder) {
+        // The commands are sent here, so that they keep the order of the calls; only waiting happens elsewhere.
+        match self.start(&mut op) {
+            Ok(work) => reply.run(work),
+            Err(error) => reply.fail(error),
+        }
+    }
+}
+
+type Work = BoxFuture<'static, Result<Answer>>;
+
+fn work<T: Into<Answer>>(work: impl Future<Output = Result<T>> + Send + 'static) -> Result<Work> {
+    Ok(Box::pin(async move { work.await.map(Into::into) }))
+}
+
+fn counting(work: impl Future<Output = Result<u64>> + Send + 'static) -> Result<Work> {
+    Ok(Box::pin(async move { work.await.map(count).map(Into::into) }))
+}
+
+impl Behind {
+    fn start(&self, op: &mut Op<'_>) -> Result<Work> {
+        let cache = &self.0;
+        match op.code() {
+            code::LOAD => self.load(op),
+            code::LOAD_MANY => self.load_many(op),
+            code::FILL => self.fill(op),
+            code::SET => self.set(op),
+            code::SET_MANY => self.set_many(op),
+            code::DELETE_MANY => counting(cache.delete_many(&op.rest_of_texts()?)),
+            code::EXISTS => work(cache.exists(&op.text()?)),
+            code::TTL => work(cache.ttl(&op.text()?)),
+            code::EXPIRE => work(cache.expire(&op.text()?, op.number()?)),
+            code::INCREMENT => work(cache.increment(&op.text()?, op.integer()?)),
+            code::INVALIDATE_TAGS => counting(cache.invalidate_tags(&op.rest_of_texts()?)),
+            code::DELETE_PATTERN => counting(cache.delete_pattern(&op.text()?)),
+            code::CLEAR => counting(cache.clear(&op.text()?)),
+            code::FLUSH => counting(cache.flush()),
+            code::COUNT => self.count(),
+            code::PING => work(cache.ping()),
+            _ => Err(op.unknown_code()),
+        }
+    }
+
+    /// `key, ttl, ...tags`: the entry; or, when it is missing, the versions of the tags.
+    fn load(&self, op: &mut Op<'_>) -> Result<Work> {
+        let (key, ttl) = (op.text()?, op.optional_number()?);
+        let loading = self.0.load(&key, op.rest_of_texts()?, ttl);
+        work(async move {
+            Ok(match loading.await? {
+                Loaded::Hit(hit) => Answer::Text(told(&hit)),
+                Loaded::Miss(versions) if versions.is_empty() => Answer::Null,
+                Loaded::Miss(versions) => Answer::from(versions),
+            })
+        })
+    }
+
+    /// `...keys`.
+    fn load_many(&self, op: &mut Op<'_>) -> Result<Work> {
+        let loading = self.0.load_many(op.rest_of_texts()?);
+        work(async move {
+            let hits = loading.await?;
+            Ok(Answer::List(hits.iter().map(|hit| hit.as_ref().map(told).into()).collect()))
+        })
+    }
+
+    /// `key, text, ttl, stamp, local only, number of tags, ...tags, ...versions`.
+    fn fill(&self, op: &mut Op<'_>) -> Result<Work> {
+        let (key, text, ttl) = (op.text()?, op.text()?, op.optional_number()?);
+        #[expect(clippy::cast_possible_truncation, reason = "32 bits, which JavaScript has as a signed number")]
+        let stamp = (op.integer()? as i32).cast_unsigned();
+        let local_only = op.flag()?;
+        let count = usize::try_from(op.integer()?).unwrap_or(0);
+        let mut tags = op.rest_of_texts()?;
+        let versions = tags.split_off(count.min(tags.len()));
+        work(self.0.fill(Fill { key, text, ttl, tags, versions, stamp, local_only }))
+    }
+
+    /// `key, text, ttl, condition, ...tags`.
+    fn set(&self, op: &mut Op<'_>) -> Result<Work> {
+        let (key, text, ttl) = (op.text()?, op.text()?, op.optional_number()?);
+        let condition = match op.optional_text()?.as_deref() {
+            Some("NX") => Condition::IfMissing,
+            Some("XX") => Condition::IfExists,
+            _ => Condition::Always,
+        };
+        work(self.0.set(Write { key, text, ttl, condition, tags: op.rest_of_texts()? }))
+    }
+
+    /// `key, text, ttl` of each.
+    fn set_many(&self, op: &mut Op<'_>) -> Result<Work> {
+        let mut writes = Vec::with_capacity(op.remaining() / 3);
+        while op.remaining() > 0 {
+            writes.push((op.text()?, op.text()?, op.optional_number()?));
+        }
+        work(self.0.set_many(writes))
+    }
+
+    /// Keys in Redis, and whether all of the database was looked at.
+    fn count(&self) -> Result<Work> {
+        let cache = self.0.clone();
+        work(async move {
+            let (keys, complete) = cache.count_keys().await?;
+            Ok(Answer::List(vec![count(keys).into(), complete.into()]))
+        })
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "no server holds 2^53 keys")]
+fn count(keys: u64) -> f64 {
+    keys as f64
+}
+
+/// A hit in one string: `stamp,life in ms,shards of tags` on the first line, then its text.
+fn told(hit: &Hit) -> String {
+    let life = hit.life.as_millis().min(i32::MAX as u128);
+    let mut told = format!("{},{life}", hit.stamp.cast_signed());
+    for shard in &hit.watch.tags {
+        told.push(',');
+        told.push_str(itoa::Buffer::new().format(*shard));
+    }
+    told.reserve(1 + hit.text.len());
+    told.push('\n');
+    told.push_str(&hit.text);
+    told
+}
