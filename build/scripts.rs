@@ -24,7 +24,7 @@ struct Source {
 }
 
 /// Reads every script below `root` and writes the catalogue to `OUT_DIR`.
-pub fn assemble(root: &str) {
+pub(crate) fn assemble(root: &str) {
     println!("cargo:rerun-if-changed={root}");
     println!("cargo:rerun-if-changed=build");
     let mut files = Vec::new();

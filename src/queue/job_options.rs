@@ -203,6 +203,11 @@ impl JobOptions {
         Ok(())
     }
 
+    /// The stored form, for a template of jobs.
+    pub(crate) fn to_stored_json(&self) -> String {
+        StoredOptions::of(self).to_json()
+    }
+
     /// These options, and `defaults` where they say nothing. Ids and times are a job's own.
     #[must_use]
     pub fn or(self, defaults: &Self) -> Self {

@@ -7,7 +7,7 @@ mod job_state;
 mod keys;
 mod lock_keeper;
 mod marker_watcher;
-mod option_text;
+pub(crate) mod option_text;
 mod outcome;
 mod queue;
 mod queue_events;

@@ -1,37 +1,20 @@
 //! Making, changing and listing job schedulers.
 
+use super::{
+    RepeatOptions,
+    iteration::iteration_opts,
+    keys,
+    scripts::{self, Iteration},
+};
 use crate::{
-    connection::BoxFuture,
-    error::Result,
-    queue::{JobOptions, JobRecord, Queue, Recurrence},
+    codec::resp::Value,
+    connection::Command,
+    error::{Error, ErrorCode, Result},
+    queue::{JobOptions, Queue},
 };
 
-/// When a scheduler's jobs come. Exactly one of `pattern` and `every`.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct RepeatOptions {
-    /// Cron, five fields or six with seconds first.
-    pub pattern: Option<String>,
-    /// IANA time zone of `pattern`. Default: UTC.
-    pub tz: Option<String>,
-    /// Milliseconds.
-    pub every: Option<i64>,
-    /// Milliseconds from the start of each slot of `every`.
-    pub offset: Option<i64>,
-    /// So many jobs at most.
-    pub limit: Option<i64>,
-    /// Milliseconds since the epoch.
-    pub start_date: Option<i64>,
-    pub end_date: Option<i64>,
-    /// The first job comes at once (with `pattern`).
-    pub immediately: bool,
-}
-
-impl RepeatOptions {
-    /// Reads what a user wrote; dates as numbers or ISO text, `cron` is Bull's word for `pattern`.
-    pub fn from_json(_text: &str) -> Result<Self> {
-        todo!()
-    }
-}
+/// Runs that are tried when the time of a job is taken, and rounds against others that change the same scheduler.
+const SLOTS: usize = 32;
 
 /// A stored scheduler.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -51,55 +34,190 @@ pub struct SchedulerRecord {
 }
 
 impl SchedulerRecord {
-    /// BullMQ's `JobSchedulerJson`: `{key, name, next, pattern?, every?, tz?, limit?, startDate?, endDate?, iterationCount, template?}`.
+    /// BullMQ's shape: `{key, name, next, iterationCount, pattern?, tz?, every?, offset?, limit?, startDate?, endDate?,
+    /// template?: {data?, opts?}}`.
     pub fn to_json(&self) -> String {
-        todo!()
+        let mut object = match self.repeat.to_value(0) {
+            serde_json::Value::Object(object) => object,
+            _ => serde_json::Map::new(),
+        };
+        object.remove("count");
+        object.insert("key".to_owned(), self.id.as_str().into());
+        object.insert("name".to_owned(), self.name.as_str().into());
+        object.insert("iterationCount".to_owned(), self.iterations.into());
+        if let Some(next) = self.next {
+            object.insert("next".to_owned(), next.into());
+        }
+        let mut template = serde_json::Map::new();
+        for (name, json) in [("data", &self.data), ("opts", &self.opts)] {
+            if let Some(value) = json.as_deref().and_then(|json| serde_json::from_str(json).ok()) {
+                template.insert(name.to_owned(), value);
+            }
+        }
+        if !template.is_empty() {
+            object.insert("template".to_owned(), template.into());
+        }
+        serde_json::Value::Object(object).to_string()
+    }
+
+    fn from_hash(id: &str, next: Option<i64>, hash: Value) -> Result<Option<Self>> {
+        let mut record = Self { id: id.to_owned(), next, ..Self::default() };
+        let mut is_scheduler = false;
+        let mut fields = hash.into_items()?.into_iter();
+        while let (Some(name), Some(value)) = (fields.next(), fields.next()) {
+            let (name, value) = (name.into_text()?, value.into_text()?);
+            match name.as_str() {
+                "name" => record.name = value,
+                "data" => record.data = Some(value),
+                "opts" => record.opts = Some(value),
+                // Repeatable jobs of older versions have no such field.
+                "ic" => {
+                    is_scheduler = true;
+                    record.iterations = value.parse().unwrap_or(0);
+                }
+                _ => {
+                    record.repeat.take_field(&name, &value);
+                }
+            }
+        }
+        Ok(is_scheduler.then_some(record))
     }
 }
 
 /// The job schedulers of a queue.
 #[derive(Clone)]
 pub struct JobScheduler {
-    _queue: Queue,
+    queue: Queue,
 }
 
 impl JobScheduler {
-    pub fn new(_queue: Queue) -> Self {
-        todo!()
+    pub fn new(queue: Queue) -> Self {
+        Self { queue }
     }
-    /// Makes or changes a scheduler; gives the id of its next job (`None`: it has ended).
+
+    /// Makes or changes a scheduler; gives the id of its next job (`None`: its end date has passed, nothing was stored).
+    /// An interval that stays the same keeps its slot.
+    ///
+    /// # Errors
+    /// `InvalidOption`; `SchedulerSlotTaken` when the jobs of the next 32 runs exist already.
     pub async fn upsert(
         &self,
-        _id: &str,
-        _repeat: RepeatOptions,
-        _name: &str,
-        _data: &str,
-        _options: JobOptions,
+        id: &str,
+        repeat: RepeatOptions,
+        name: &str,
+        data: &str,
+        options: JobOptions,
     ) -> Result<Option<String>> {
-        todo!()
+        repeat.check()?;
+        if id.is_empty() {
+            return Err(Error::invalid_argument("id", "empty", "a text"));
+        }
+        if options.job_id.is_some() || options.delay.is_some() {
+            return Err(Error::invalid_option(
+                "options",
+                "a jobId or delay",
+                "options that a scheduler does not set itself",
+            ));
+        }
+        let options = options.or(&JobOptions { delay: None, ..self.queue.options().default_job_options.clone() });
+        options.check()?;
+        let template = options.to_stored_json();
+        let data = if data.is_empty() { "{}" } else { data };
+        let mut after: Option<i64> = None;
+        for _ in 0..SLOTS {
+            let now = self.queue.now();
+            let current = read(&self.queue, id).await?;
+            let next = match (after, &current) {
+                (Some(taken), _) => repeat.next(taken, now)?,
+                (None, Some(SchedulerRecord { next: Some(slot), repeat: before, .. }))
+                    if repeat.every.is_some()
+                        && before.every == repeat.every
+                        && (repeat.offset.is_none() || repeat.offset == before.offset)
+                        && repeat.start_date.is_none_or(|start| start <= *slot) =>
+                {
+                    repeat.clone().first(now)?.map(|_| *slot)
+                }
+                _ => repeat.first(now)?,
+            };
+            let Some(next) = next else { return Ok(None) };
+            let repeat = repeat.clone().with_grid_of(next);
+            let (opts, priority, front) = iteration_opts(&template, &repeat, 1, id, next, now);
+            let iteration = Iteration { scheduler: id, run: next, name, data, opts: &opts, priority, front };
+            let mut fields = repeat.fields();
+            fields.extend([("name", name.to_owned()), ("data", data.to_owned()), ("opts", template.clone())]);
+            let expected = current.and_then(|current| current.next).map(|next| next.to_string()).unwrap_or_default();
+            match scripts::upsert_scheduler(&self.queue, &expected, &iteration, &fields).await {
+                Ok(true) => return Ok(Some(keys::job_id(id, next))),
+                Ok(false) => {}
+                Err(error) if error.code() == ErrorCode::SchedulerSlotTaken => after = Some(next),
+                Err(error) => return Err(error),
+            }
+        }
+        Err(Error::new(ErrorCode::SchedulerSlotTaken, format!("no free run for job scheduler `{id}`"))
+            .with("queue", self.queue.name()))
     }
+
     /// Removes a scheduler and its pending job. False when there was none.
-    pub async fn remove(&self, _id: &str) -> Result<bool> {
-        todo!()
+    pub async fn remove(&self, id: &str) -> Result<bool> {
+        scripts::remove_scheduler(&self.queue, id).await
     }
-    pub async fn get(&self, _id: &str) -> Result<Option<SchedulerRecord>> {
-        todo!()
+
+    pub async fn get(&self, id: &str) -> Result<Option<SchedulerRecord>> {
+        read(&self.queue, id).await
     }
+
     /// By next run, `start..=end` as Redis counts.
-    pub async fn list(&self, _start: i64, _end: i64, _asc: bool) -> Result<Vec<SchedulerRecord>> {
-        todo!()
+    pub async fn list(&self, start: i64, end: i64, ascending: bool) -> Result<Vec<SchedulerRecord>> {
+        let storage = self.queue.storage();
+        let name = if ascending { "ZRANGE" } else { "ZREVRANGE" };
+        let range = Command::new(name).key(&storage.keys.repeat).int(start).int(end).arg("WITHSCORES").repeatable();
+        let mut entries = Vec::new();
+        let mut items = flat(storage.link.call(range).await?)?.into_iter();
+        while let (Some(id), Some(next)) = (items.next(), items.next()) {
+            entries.push((id.into_text()?, run(next)?));
+        }
+        let reads: Vec<_> = entries
+            .iter()
+            .map(|(id, _)| Command::new("HGETALL").key(storage.keys.scheduler(id)).repeatable())
+            .collect();
+        let replies = storage.link.call_many(&reads).await;
+        let records =
+            entries.iter().zip(replies).map(|((id, next), hash)| SchedulerRecord::from_hash(id, *next, hash?));
+        records.filter_map(Result::transpose).collect()
     }
+
     pub async fn count(&self) -> Result<i64> {
-        todo!()
+        let storage = self.queue.storage();
+        storage.link.call(Command::new("ZCARD").key(&storage.keys.repeat).repeatable()).await?.into_int()
     }
 }
 
-/// The [`Recurrence`] that workers are started with.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct NextIteration;
-
-impl Recurrence for NextIteration {
-    fn taken<'a>(&'a self, _queue: &'a Queue, _job: &'a JobRecord) -> BoxFuture<'a, Result<()>> {
-        todo!()
+/// Scores with their members: RESP3 nests them.
+fn flat(reply: Value) -> Result<Vec<Value>> {
+    let mut items = Vec::new();
+    for item in reply.into_items()? {
+        match item {
+            Value::Array(pair) => items.extend(pair),
+            other => items.push(other),
+        }
     }
+    Ok(items)
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "a time in milliseconds")]
+fn run(score: Value) -> Result<Option<i64>> {
+    Ok(score.into_optional_text()?.and_then(|score| score.parse::<f64>().ok()).map(|score| score as i64))
+}
+
+pub(super) async fn read(queue: &Queue, id: &str) -> Result<Option<SchedulerRecord>> {
+    let storage = queue.storage();
+    let commands = [
+        Command::new("ZSCORE").key(&storage.keys.repeat).arg(id).repeatable(),
+        Command::new("HGETALL").key(storage.keys.scheduler(id)).repeatable(),
+    ];
+    let mut replies = storage.link.call_many(&commands).await.into_iter();
+    let (Some(score), Some(hash)) = (replies.next(), replies.next()) else {
+        return Err(Error::unexpected_reply("ZSCORE", "nothing"));
+    };
+    SchedulerRecord::from_hash(id, run(score?)?, hash?)
 }

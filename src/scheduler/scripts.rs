@@ -1,0 +1,107 @@
+//! One typed function for each script of `lua/scheduler`.
+
+use crate::{error::Result, queue::Queue, script::scheduler as lua};
+
+/// The next job of a scheduler, as its scripts take it.
+pub(super) struct Iteration<'a> {
+    pub(super) scheduler: &'a str,
+    pub(super) run: i64,
+    pub(super) name: &'a str,
+    pub(super) data: &'a str,
+    pub(super) opts: &'a str,
+    pub(super) priority: i64,
+    pub(super) front: bool,
+}
+
+/// False when the scheduler is no longer `expected`.
+pub(super) async fn upsert_scheduler(
+    queue: &Queue,
+    expected: &str,
+    next: &Iteration<'_>,
+    fields: &[(&str, String)],
+) -> Result<bool> {
+    let (storage, keys) = (queue.storage(), &queue.storage().keys);
+    let numbers = [next.run, queue.now(), next.priority].map(|number| number.to_string());
+    let call = lua::UPSERT_SCHEDULER.with(
+        [
+            &keys.repeat,
+            &keys.scheduler(next.scheduler),
+            &keys.counter,
+            &keys.wait,
+            &keys.prioritized,
+            &keys.priority_counter,
+            &keys.delayed,
+            &keys.active,
+            &keys.meta,
+            &keys.marker,
+            &keys.events,
+            &keys.prefix,
+        ],
+        [
+            next.scheduler.as_bytes(),
+            expected.as_bytes(),
+            numbers[0].as_bytes(),
+            numbers[1].as_bytes(),
+            next.name.as_bytes(),
+            next.data.as_bytes(),
+            next.opts.as_bytes(),
+            numbers[2].as_bytes(),
+            if next.front { b"1" } else { b"0" },
+        ],
+        fields.iter().flat_map(|(name, value)| [*name, value.as_str()]),
+    );
+    Ok(call.run(&*storage.link).await?.into_int()? == 1)
+}
+
+/// True when the next job was added; false when another worker did it, or the scheduler is gone.
+pub(super) async fn advance_scheduler(queue: &Queue, taken: &str, next: &Iteration<'_>) -> Result<bool> {
+    let (storage, keys) = (queue.storage(), &queue.storage().keys);
+    let numbers = [next.run, queue.now(), next.priority].map(|number| number.to_string());
+    let call = lua::ADVANCE_SCHEDULER.with(
+        [
+            &keys.repeat,
+            &keys.scheduler(next.scheduler),
+            &keys.counter,
+            &keys.wait,
+            &keys.prioritized,
+            &keys.priority_counter,
+            &keys.delayed,
+            &keys.active,
+            &keys.meta,
+            &keys.marker,
+            &keys.events,
+            &keys.prefix,
+        ],
+        [
+            next.scheduler.as_bytes(),
+            taken.as_bytes(),
+            numbers[0].as_bytes(),
+            numbers[1].as_bytes(),
+            next.name.as_bytes(),
+            next.data.as_bytes(),
+            next.opts.as_bytes(),
+            numbers[2].as_bytes(),
+            if next.front { b"1" } else { b"0" },
+        ],
+    );
+    Ok(call.repeatable().run(&*storage.link).await?.into_int()? == 1)
+}
+
+/// False when there was none.
+pub(super) async fn remove_scheduler(queue: &Queue, scheduler: &str) -> Result<bool> {
+    let (storage, keys) = (queue.storage(), &queue.storage().keys);
+    let call = lua::REMOVE_SCHEDULER.with(
+        [
+            &keys.repeat,
+            &keys.scheduler(scheduler),
+            &keys.wait,
+            &keys.prioritized,
+            &keys.delayed,
+            &keys.meta,
+            &keys.events,
+            &keys.prefix,
+        ],
+        [scheduler.as_bytes()],
+    );
+    Ok(call.run(&*storage.link).await?.into_int()? == 1)
+}
