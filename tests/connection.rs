@@ -7,9 +7,9 @@ use std::{
 
 use oxcart::{
     Error, ErrorCode,
-    codec::resp::Value,
-    connection::{self, Command, Link, LinkState, Message, MessageSink, SubscriptionKind},
-    testing::RedisServer,
+    codec::resp::{Reply, Value},
+    connection::{self, Batch, Command, Link, LinkState, Message, MessageSink, ReplySink, SubscriptionKind},
+    testing::{RedisServer, eventually},
 };
 
 fn command(words: &str) -> Command {
@@ -80,21 +80,12 @@ async fn the_last_owner_closes_the_sockets() {
     blocking.block(command("BLPOP q 0.01"), Duration::from_millis(10)).await.unwrap();
     assert_eq!(connected_clients(&server), 3);
     drop((blocking, subscriptions, link));
-    wait_until(|| connected_clients(&server) == 0).await;
+    eventually("the sockets close", || connected_clients(&server) == 0).await;
 }
 
 /// Connections beside the one that asks.
 fn connected_clients(server: &RedisServer) -> usize {
     server.ask("CLIENT LIST").lines().filter(|line| line.contains("addr=")).count() - 1
-}
-
-/// Waits for something that gives no signal.
-async fn wait_until(mut happened: impl FnMut() -> bool) {
-    let limit = Instant::now() + Duration::from_secs(10);
-    while !happened() {
-        assert!(Instant::now() < limit, "it did not happen within ten seconds");
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
 }
 
 #[tokio::test]
@@ -103,7 +94,7 @@ async fn a_blocking_command_returns_what_comes() {
     let link = connection::open(server.options()).unwrap();
     let blocking = link.open_blocking();
     let (popped, _) = tokio::join!(blocking.block(command("BLPOP q 5"), Duration::from_secs(5)), async {
-        wait_until(|| server.ask("INFO clients").contains("blocked_clients:1")).await;
+        eventually("the command blocks", || server.ask("INFO clients").contains("blocked_clients:1")).await;
         link.call(command("LPUSH q job")).await.unwrap();
     });
     assert_eq!(popped.unwrap().into_items().unwrap()[1], Value::Bulk(b"job".to_vec()));
@@ -125,7 +116,7 @@ async fn unblocking_ends_a_blocking_command_early() {
     });
     assert_eq!(popped, Ok(Value::Nil));
     let (popped, ()) = tokio::join!(blocking.block(command("BLPOP q 60"), Duration::from_secs(60)), async {
-        wait_until(|| server.ask("INFO clients").contains("blocked_clients:1")).await;
+        eventually("the command blocks", || server.ask("INFO clients").contains("blocked_clients:1")).await;
         blocking.unblock().await;
     });
     assert_eq!(popped, Ok(Value::Nil));
@@ -174,14 +165,109 @@ async fn messages_reach_every_subscriber() {
     subscriptions.subscribe(SubscriptionKind::Channel, "c", two_sink.clone()).await.unwrap();
     subscriptions.subscribe(SubscriptionKind::Pattern, "c*", pattern.clone()).await.unwrap();
     assert_eq!(link.call(command("PUBLISH c hello")).await.unwrap(), Value::Int(2));
-    wait_until(|| pattern.heard() == ["c* c hello"]).await;
+    eventually("the message comes", || pattern.heard() == ["c* c hello"]).await;
     assert_eq!((one.heard(), two.heard()), (vec!["c c hello".to_owned()], vec!["c c hello".to_owned()]));
     subscriptions.unsubscribe(SubscriptionKind::Channel, "c", &two_sink).await.unwrap();
     link.call(command("PUBLISH c again")).await.unwrap();
-    wait_until(|| one.heard().len() == 2).await;
+    eventually("the message comes", || one.heard().len() == 2).await;
     assert_eq!(two.heard().len(), 1);
     let one: Arc<dyn MessageSink> = one;
     subscriptions.unsubscribe(SubscriptionKind::Channel, "c", &one).await.unwrap();
-    wait_until(|| server.ask("PUBSUB NUMSUB c").ends_with(":0\r\n")).await;
+    eventually("the server is told", || server.ask("PUBSUB NUMSUB c").ends_with(":0\r\n")).await;
     assert_eq!(text(&*link, "ECHO still").await, "still");
+}
+
+#[tokio::test]
+async fn a_transaction_runs_on_the_shared_link() {
+    let server = RedisServer::start();
+    let link = connection::open(server.options()).unwrap();
+    let transaction =
+        [command("MULTI"), command("INCR n").chained(), command("INCR n").chained(), command("EXEC").chained()];
+    let replies = link.call_many(&transaction).await;
+    assert_eq!(replies[3], Ok(Value::Array(vec![Value::Int(1), Value::Int(2)])));
+}
+
+#[tokio::test]
+async fn threads_that_submit_at_once_get_their_own_replies() {
+    let server = RedisServer::start();
+    let link = connection::open(server.options()).unwrap();
+    let threads: Vec<_> = (0..8)
+        .map(|thread| {
+            let link = Arc::clone(&link);
+            std::thread::spawn(move || {
+                let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+                for round in 0..500 {
+                    let words: Vec<_> = (0..round % 5 + 1).map(|part| format!("{thread}-{round}-{part}")).collect();
+                    let commands: Vec<_> = words.iter().map(|word| Command::new("ECHO").arg(word)).collect();
+                    let replies = runtime.block_on(link.call_many(&commands));
+                    for (reply, word) in replies.into_iter().zip(words) {
+                        assert_eq!(reply.unwrap().into_text().unwrap(), word);
+                    }
+                }
+            })
+        })
+        .collect();
+    threads.into_iter().for_each(|thread| thread.join().unwrap());
+}
+
+/// redis-rs 1.8.1 took such a push for a reply and gave every later caller somebody else's value.
+#[tokio::test]
+async fn a_push_is_never_taken_for_a_reply() {
+    let server = RedisServer::start();
+    let link = connection::open(server.options()).unwrap();
+    link.call(command("CLIENT TRACKING ON BCAST")).await.unwrap();
+    // Each SET makes the server push an invalidation between the replies.
+    let commands: Vec<_> = (0..1000)
+        .flat_map(|number| [command(&format!("SET k{number} {number}")), command(&format!("GET k{number}"))])
+        .collect();
+    let replies = link.call_many(&commands).await;
+    for (number, pair) in replies.chunks(2).enumerate() {
+        assert_eq!(pair[1].clone().unwrap().into_text().unwrap(), number.to_string());
+    }
+}
+
+#[tokio::test]
+async fn a_late_reply_is_discarded_in_its_place() {
+    let server = RedisServer::builder().args(["--enable-debug-command", "yes"]).start();
+    let link = connection::open(server.options()).unwrap();
+    let slow = command("DEBUG SLEEP 0.3").deadline(Duration::from_millis(50));
+    let started = Instant::now();
+    let (slow, next) = tokio::join!(link.call(slow), link.call(command("ECHO mine")));
+    let error = slow.unwrap_err();
+    assert_eq!(error.code(), ErrorCode::CommandTimedOut);
+    assert!(error.details().contains(&("maybeExecuted", true.into())));
+    assert_eq!(next.unwrap().into_text().unwrap(), "mine");
+    assert!(started.elapsed() < Duration::from_secs(2));
+}
+
+#[tokio::test]
+async fn a_link_that_is_dropped_answers_what_is_in_flight() {
+    let server = RedisServer::builder().args(["--enable-debug-command", "yes"]).start();
+    let link = connection::open(server.options()).unwrap();
+    text(&*link, "ECHO ready").await;
+    let (sink, reply) = Replies::new();
+    let mut batch = Batch::new(sink);
+    batch.push(&command("DEBUG SLEEP 0.1"), 0);
+    batch.push(&command("INCR n"), 1);
+    link.submit(batch);
+    drop(link);
+    assert_eq!(reply.await.unwrap(), Ok(Value::Int(1)));
+}
+
+/// Passes on the reply of token 1.
+struct Replies(Mutex<Option<tokio::sync::oneshot::Sender<Result<Value, Error>>>>);
+
+impl Replies {
+    fn new() -> (Arc<Self>, tokio::sync::oneshot::Receiver<Result<Value, Error>>) {
+        let (sender, receiver) = tokio::sync::oneshot::channel();
+        (Arc::new(Self(Mutex::new(Some(sender)))), receiver)
+    }
+}
+
+impl ReplySink for Replies {
+    fn settle(&self, token: u64, reply: Result<Reply<'_>, Error>) {
+        if token == 1 {
+            let _ = self.0.lock().unwrap().take().unwrap().send(reply.map(|reply| reply.to_value()));
+        }
+    }
 }
