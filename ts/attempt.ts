@@ -1,0 +1,145 @@
+import { inspect } from 'node:util';
+import { jobTimedOut } from './errors.js';
+import { isThenable } from './service-emitter.js';
+import type { Job } from './job.js';
+import { toJson } from './json.js';
+import { steeringOf } from './steering.js';
+import type { Processor, ProcessorClass, ProcessorFunction, ProcessorObject } from './types/processor.js';
+import type { BackoffStrategy } from './types/queue-options.js';
+
+/** What became of one attempt, in the form in which it is reported. `Retry` -1: not again, null: by the job's options. */
+export type AttemptOutcome<Result> =
+  | { kind: 'completed'; value: string; result: Result }
+  | { kind: 'failed'; error: Error; retryAfterMs: number | null }
+  | { kind: 'delayed'; untilMs: number; error: Error | undefined }
+  | { kind: 'waiting' | 'waiting-children'; error: Error | undefined };
+
+/** The function behind the three forms of a processor, or undefined for anything else. */
+export function processorFunction<Data, Result, Name extends string>(
+  processor: Processor<Data, Result, Name>,
+): ProcessorFunction<Data, Result, Name> | undefined {
+  if (typeof processor === 'function') {
+    const { prototype } = processor as ProcessorClass<Data, Result, Name>;
+    if (prototype && typeof prototype.process === 'function') {
+      return processorFunction(new (processor as ProcessorClass<Data, Result, Name>)());
+    }
+    return processor as ProcessorFunction<Data, Result, Name>;
+  }
+  if (processor === null || typeof processor !== 'object') return undefined;
+  const { process } = processor as ProcessorObject<Data, Result, Name>;
+  if (typeof process !== 'function') return undefined;
+  const bound = process.bind(processor) as ProcessorFunction<Data, Result, Name>;
+  // `bind` keeps the number of parameters, by which a signal is asked for.
+  return bound;
+}
+
+/** One run of a processor on one job, with its time limit and its signal. */
+export class Attempt<Data, Result, Name extends string> {
+  #controller: AbortController | undefined;
+
+  constructor(
+    readonly job: Job<Data, Result, Name>,
+    readonly token: string,
+    private readonly process: ProcessorFunction<Data, Result, Name>,
+    private readonly backoffStrategy: BackoffStrategy | undefined,
+  ) {
+    if (process.length >= 3) this.#controller = new AbortController();
+  }
+
+  /** Asks the processor to stop; whether it does is its own affair. */
+  abort(reason: unknown): void {
+    this.#controller?.abort(reason);
+  }
+
+  /** Never rejects. */
+  async run(): Promise<AttemptOutcome<Result>> {
+    try {
+      const { timeout } = this.job.opts;
+      const returned = this.process(this.job, this.token, this.#controller?.signal);
+      const result = isThenable(returned)
+        ? await (timeout === undefined ? returned : this.#within(timeout, returned as Promise<Result>))
+        : returned;
+      return this.#moved(undefined) ?? this.#completed(result as Result);
+    } catch (thrown) {
+      return this.#failed(thrown);
+    }
+  }
+
+  #completed(result: Result): AttemptOutcome<Result> {
+    try {
+      return { kind: 'completed', value: toJson(result, `result of job ${this.job.id}`, 'null'), result };
+    } catch (error) {
+      // The work is done: running it again would do it twice and end the same way.
+      return { kind: 'failed', error: error as Error, retryAfterMs: -1 };
+    }
+  }
+
+  #moved(error: Error | undefined): AttemptOutcome<Result> | undefined {
+    const move = this.job.requestedMove;
+    if (!move) return undefined;
+    return move.to === 'delayed'
+      ? { kind: 'delayed', untilMs: move.untilMs, error }
+      : { kind: 'waiting', error };
+  }
+
+  async #failed(thrown: unknown): Promise<AttemptOutcome<Result>> {
+    const error = toError(thrown);
+    const steering = steeringOf(thrown);
+    if (steering === 'delayed' || steering === 'waiting') {
+      const moved = this.#moved(error);
+      if (moved) return moved;
+    }
+    switch (steering) {
+      case 'waiting':
+      case 'waiting-children':
+        return { kind: steering, error };
+      case 'delayed':
+        error.message = 'a DelayedError was thrown without job.moveToDelayed(timestamp) before it';
+        return { kind: 'failed', error, retryAfterMs: null };
+      case 'unrecoverable':
+        return { kind: 'failed', error, retryAfterMs: -1 };
+      default:
+        return { kind: 'failed', error, retryAfterMs: await this.#retryAfter(error) };
+    }
+  }
+
+  async #retryAfter(error: Error): Promise<number | null> {
+    const { job } = this;
+    if (job.isDiscarded) return -1;
+    const { attempts = 1, backoff } = job.opts;
+    if (!this.backoffStrategy || job.attemptsMade + 1 >= attempts) return null;
+    if (typeof backoff !== 'object' || backoff.type === 'fixed' || backoff.type === 'exponential') return null;
+    try {
+      const wait = await this.backoffStrategy(job.attemptsMade + 1, backoff.type, error, job);
+      if (typeof wait !== 'number' || Number.isNaN(wait)) throw new TypeError('settings.backoffStrategy gave no number');
+      return wait;
+    } catch (cause) {
+      error.cause ??= cause;
+      return null;
+    }
+  }
+
+  async #within(timeoutMs: number, running: Promise<Result>): Promise<Result> {
+    let timer: NodeJS.Timeout | undefined;
+    const over = new Promise<never>((_resolve, reject) => {
+      timer = setTimeout(() => {
+        const error = jobTimedOut(this.job.id, this.job.queueName, timeoutMs);
+        this.abort(error);
+        reject(error);
+      }, timeoutMs);
+    });
+    try {
+      return await Promise.race([running, over]);
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+}
+
+/** What was thrown, as an error; other values stand in its message and are its cause. */
+function toError(thrown: unknown): Error {
+  if (thrown instanceof Error) return thrown;
+  const told = typeof thrown === 'string' ? thrown : inspect(thrown, { depth: 2, breakLength: Infinity });
+  return new Error(told, { cause: thrown });
+}
+

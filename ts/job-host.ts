@@ -1,0 +1,42 @@
+import type { Argument } from './native.js';
+
+/** What a job needs of the queue or worker that it came from. */
+export interface JobHost {
+  /** Name of the queue. */
+  readonly name: string;
+  /** First part of every key. */
+  readonly prefix: string;
+  /** Calls the native side of the queue. */
+  call(code: number, args: readonly Argument[]): Promise<unknown>;
+  /** A job of this object reported progress. */
+  progressed?(job: unknown, progress: unknown): void;
+}
+
+/** Calls that the native sides of queues and workers understand. The numbers are those of `src/node/queue.rs`. */
+export const QUEUE_CALL = {
+  add: 0,
+  getJob: 1,
+  getJobs: 2,
+  getCounts: 3,
+  getState: 4,
+  pause: 5,
+  resume: 6,
+  isPaused: 7,
+  remove: 8,
+  retry: 9,
+  promote: 10,
+  updateData: 11,
+  updateProgress: 12,
+  addLog: 13,
+  getLogs: 14,
+  drain: 15,
+  clean: 16,
+  obliterate: 17,
+  setGlobalConcurrency: 18,
+  upsertScheduler: 19,
+  removeScheduler: 20,
+  getScheduler: 21,
+  getSchedulers: 22,
+  countSchedulers: 23,
+  ping: 24,
+} as const;

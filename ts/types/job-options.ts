@@ -1,0 +1,98 @@
+/** State of a job. `wait` is accepted where a state is asked for. */
+export type JobState =
+  | 'waiting'
+  | 'active'
+  | 'delayed'
+  | 'prioritized'
+  | 'waiting-children'
+  | 'completed'
+  | 'failed';
+
+/** A state as users name it; `wait` is Bull's word for `waiting`, `paused` asks for what waits in a paused queue. */
+export type JobStateName = JobState | 'wait' | 'paused';
+
+/** How long to wait before the next attempt. */
+export interface BackoffOptions {
+  /** `fixed`, `exponential` (`delay`, then twice as long each time), or a name for `settings.backoffStrategy`. */
+  type: 'fixed' | 'exponential' | (string & {});
+  /** Milliseconds. */
+  delay?: number;
+  /** 0 to 1: the share of the delay that is left to chance. Default 0. */
+  jitter?: number;
+}
+
+/** Which finished jobs stay. `true` removes at once, `false` keeps all, a number keeps so many. */
+export type KeepJobs =
+  | boolean
+  | number
+  | {
+      /** Not longer than so many seconds. */
+      age?: number;
+      /** So many at most. */
+      count?: number;
+      /** How many jobs over age may be removed each time a job finishes. Default 1000. */
+      limit?: number;
+    };
+
+/** When the jobs of a scheduler come. Exactly one of `pattern` (or `cron`) and `every`. */
+export interface RepeatOptions {
+  /** Cron expression with five fields, or six with seconds first. */
+  pattern?: string;
+  /** Bull's word for `pattern`. */
+  cron?: string;
+  /** Milliseconds between two jobs. */
+  every?: number;
+  /** Milliseconds from the start of each slot of `every`. */
+  offset?: number;
+  /** So many jobs at most. */
+  limit?: number;
+  startDate?: Date | string | number;
+  endDate?: Date | string | number;
+  /** IANA time zone of the pattern. Default UTC. */
+  tz?: string;
+  /** The first job comes at once (with a pattern). */
+  immediately?: boolean;
+}
+
+/** What a job can be told when it is added. Unknown options are refused with `ERR_INVALID_OPTION`. */
+export interface JobOptions {
+  /** 1 (first) to 2,097,151 (last). 0, the default, goes before all of them. */
+  priority?: number;
+  /** Milliseconds before the job may run. Default 0. */
+  delay?: number;
+  /** How often the job is tried in all. Default 1. */
+  attempts?: number;
+  /** Wait before the next attempt; a number is a fixed delay in milliseconds. Default: none. */
+  backoff?: number | BackoffOptions;
+  /** Goes to the front of the queue. Default false. */
+  lifo?: boolean;
+  /**
+   * Milliseconds that one attempt may take. After them the attempt fails with `ERR_WAIT_TIMED_OUT` and the processor's
+   * signal is aborted; the processor itself cannot be stopped from outside. Default: no limit. Honoured by this
+   * package's workers, ignored by stock BullMQ's.
+   */
+  timeout?: number;
+  /** What becomes of the job when it has completed. Default: the worker's option, else it stays. */
+  removeOnComplete?: KeepJobs;
+  /** What becomes of the job when it has failed for good. Default: the worker's option, else it stays. */
+  removeOnFail?: KeepJobs;
+  /** Log rows that stay. Default: all. */
+  keepLogs?: number;
+  /** Stack traces that stay, newest last. Default: all. */
+  stackTraceLimit?: number;
+  /** Largest data, in bytes of JSON. */
+  sizeLimit?: number;
+  /** Id of the job; adding the same id twice adds one job. Not an integer, and without `:`. */
+  jobId?: string;
+  /** Milliseconds since the epoch. Default: now. */
+  timestamp?: number;
+}
+
+/** BullMQ's name of {@link JobOptions}. */
+export type JobsOptions = JobOptions;
+
+/** Options of an added job, which may also become a job scheduler. */
+export interface AddJobOptions extends JobOptions {
+  /** Makes a job scheduler in place of one job; `jobId` is its id, by default made of name and schedule. */
+  repeat?: RepeatOptions;
+}

@@ -1,0 +1,75 @@
+import type { JobOptions, KeepJobs } from './job-options.js';
+import type { RedisConfig } from './redis-config.js';
+
+/** How a queue, worker or event reader reaches its server: one of the two names of the same thing. */
+export interface QueueConnection {
+  redis?: RedisConfig;
+  /** BullMQ's name of `redis`. */
+  connection?: RedisConfig;
+  /** First part of every key. Default `bull`. */
+  prefix?: string;
+}
+
+export interface QueueOptions extends QueueConnection {
+  /** What a job gets that says nothing itself. */
+  defaultJobOptions?: JobOptions;
+  /** About how many entries the event stream keeps. Default 10,000. */
+  streams?: { events?: { maxLen?: number } };
+}
+
+/** At most `max` jobs started in each `duration` (milliseconds), by all workers of the queue together. */
+export interface LimiterOptions {
+  max: number;
+  duration: number;
+}
+
+/**
+ * Milliseconds before the next attempt of a job whose `backoff.type` is not built in; -1 gives up.
+ * `attemptsMade` counts the attempt that just failed.
+ */
+export type BackoffStrategy = (
+  attemptsMade: number,
+  type: string,
+  error: Error,
+  job: unknown,
+) => number | Promise<number>;
+
+export interface WorkerOptions extends QueueConnection {
+  /** Shows in each job that the worker takes. */
+  name?: string;
+  /** Take jobs at once, without `run()`. Default true. */
+  autorun?: boolean;
+  /** Jobs at once. Default 1. */
+  concurrency?: number;
+  limiter?: LimiterOptions;
+  /** Milliseconds after which a lock that is not renewed is lost. Default 30000. */
+  lockDuration?: number;
+  /** Milliseconds; locks are renewed twice in this time, on a thread of their own. Default half of `lockDuration`. */
+  lockRenewTime?: number;
+  /** Milliseconds between two looks for jobs of dead workers. Default 30000. */
+  stalledInterval?: number;
+  /** A job that stalled more often fails. Default 1. */
+  maxStalledCount?: number;
+  /** A job that was started more often fails. Default: no bound. */
+  maxStartedAttempts?: number;
+  /** Seconds between two looks at an empty queue, at most. Default 5. */
+  drainDelay?: number;
+  /** Milliseconds of sleep for a rate limit, at most. Default 30000. */
+  maximumRateLimitDelay?: number;
+  removeOnComplete?: KeepJobs;
+  removeOnFail?: KeepJobs;
+  /** Counts finished jobs by the minute, for so many minutes. Default: not at all. */
+  metrics?: { maxDataPoints: number };
+  skipStalledCheck?: boolean;
+  skipLockRenewal?: boolean;
+  settings?: { backoffStrategy?: BackoffStrategy };
+  /** Milliseconds that `close()` waits for running jobs. Default: as long as they run. */
+  closeTimeout?: number;
+}
+
+export interface QueueEventsOptions extends QueueConnection {
+  /** Read at once, without `run()`. Default true. */
+  autorun?: boolean;
+  /** Stream id after which reading starts. Default: what happens from now on. */
+  lastEventId?: string;
+}

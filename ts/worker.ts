@@ -1,0 +1,366 @@
+import { randomUUID } from 'node:crypto';
+import { Attempt, type AttemptOutcome, processorFunction } from './attempt.js';
+import { invalidArgument, invalidOption, jobLockLost } from './errors.js';
+import { Job } from './job.js';
+import type { JobHost } from './job-host.js';
+import { type JobRow, ROW_WIDTH } from './job-row.js';
+import { type Argument, door, errorFromJson, NativeWorker } from './native.js';
+import { ServiceEmitter } from './service-emitter.js';
+import { splitConnection } from './split-connection.js';
+import { RateLimitError } from './steering.js';
+import type { Processor, ProcessorFunction } from './types/processor.js';
+import type { WorkerOptions } from './types/queue-options.js';
+
+export interface WorkerEventMap<Data = any, Result = any, Name extends string = string> {
+  /** A processor starts on a job. */
+  active: [job: Job<Data, Result, Name>, prev: string];
+  /** The job's result is stored. */
+  completed: [job: Job<Data, Result, Name>, result: Result, prev: string];
+  /** An attempt failed and that is stored; `job.finishedOn` is set when it was the last. */
+  failed: [job: Job<Data, Result, Name> | undefined, error: Error, prev: string];
+  /** A running job reported progress. */
+  progress: [job: Job<Data, Result, Name>, progress: unknown];
+  /** The worker of this job died; the job waits again. */
+  stalled: [jobId: string, prev: string];
+  /** Nothing is left to take. */
+  drained: [];
+  /** Something failed; the worker goes on by itself. */
+  error: [error: Error];
+  /** The worker takes jobs. */
+  ready: [];
+  paused: [];
+  resumed: [];
+  closing: [message: string];
+  closed: [];
+  /** These jobs' locks are lost: another worker may run them. Their signals are aborted. */
+  lockRenewalFailed: [jobIds: string[]];
+}
+
+/** Calls beside those of queues. The numbers are those of `src/node/worker.rs`. */
+const CALL = { run: 100, report: 101, pause: 102, resume: 103, setConcurrency: 104, rateLimit: 105, close: 106 } as const;
+
+const OUTCOME = { completed: 0, failed: 1, delayed: 2, waiting: 3, 'waiting-children': 4 } as const;
+
+/** Events of `src/node/worker.rs`. */
+const EVENT = {
+  jobs: 0,
+  lockLost: 1,
+  failedUndelivered: 2,
+  stalled: 3,
+  drained: 4,
+  error: 5,
+  paused: 6,
+  resumed: 7,
+  closed: 8,
+} as const;
+
+/** How an attempt was stored. */
+type Settlement = [kind: 'completed' | 'failed' | 'retrying' | 'moved', attemptsMade: number, delayMs: number];
+
+/**
+ * Takes jobs of a queue and runs a processor on them.
+ *
+ * Locks are renewed, jobs of dead workers looked for and limits slept on a thread of its own, so a processor that blocks
+ * the event loop neither loses its lock nor holds up another queue. Jobs come and results go in batches.
+ *
+ * @example
+ * const worker = new Worker('email', async (job) => send(job.data), { redis, concurrency: 10 });
+ * worker.on('failed', (job, error) => log.warn(job?.id, error));
+ * // before the process ends:
+ * await worker.close();
+ */
+export class Worker<Data = any, Result = any, Name extends string = string> extends ServiceEmitter<
+  WorkerEventMap<Data, Result, Name>
+> {
+  readonly id: string = randomUUID();
+  readonly prefix: string;
+  readonly opts: Readonly<WorkerOptions>;
+  readonly #native: NativeWorker;
+  readonly #host: JobHost;
+  readonly #process: ProcessorFunction<Data, Result, Name>;
+  readonly #attempts = new Map<string, Attempt<Data, Result, Name>>();
+  #concurrency: number;
+  #started: Promise<void> | undefined;
+  #ended: (() => void) | undefined;
+  #closing: Promise<void> | undefined;
+  #forced = false;
+  #paused = false;
+
+  /** Throw its result in a processor after `worker.rateLimit(ms)`. */
+  static RateLimitError(): RateLimitError {
+    return new RateLimitError();
+  }
+
+  /** @throws `ERR_INVALID_OPTION` with the path of a wrong or unknown option; `ERR_INVALID_ARGUMENT` for the processor. */
+  constructor(
+    readonly name: string,
+    processor: Processor<Data, Result, Name>,
+    opts: WorkerOptions = {},
+  ) {
+    super();
+    const run = processorFunction(processor);
+    if (!run) {
+      throw invalidArgument('processor', typeof processor, 'a function, or an object or class with process(job)');
+    }
+    this.#process = run;
+    const { redis, engine } = splitConnection(opts);
+    const { autorun = true, prefix, settings = {}, closeTimeout, ...rest } = engine;
+    checkOwnOptions(autorun, settings, closeTimeout);
+    this.opts = opts;
+    this.prefix = prefix ?? 'bull';
+    this.#concurrency = opts.concurrency ?? 1;
+    this.#native = new NativeWorker(door.native, name, redis, JSON.stringify({ prefix }), JSON.stringify(rest));
+    this.#host = {
+      name,
+      prefix: this.prefix,
+      call: (code, args) => this.#call(code, args),
+      progressed: (job, progress) => this.fire('progress', job as Job<Data, Result, Name>, progress),
+    };
+    door.listen(this.#native.id, (event, a, b, values) => this.#hear(event, a, b, values));
+    if (autorun) this.run().catch((error: Error) => this.fire('error', error));
+  }
+
+  /** Jobs at once. May be changed while the worker runs. */
+  get concurrency(): number {
+    return this.#concurrency;
+  }
+
+  set concurrency(jobs: number) {
+    if (!Number.isInteger(jobs) || jobs < 1) throw invalidOption('concurrency', String(jobs), 'an integer from 1');
+    this.#concurrency = jobs;
+    this.#call(CALL.setConcurrency, [jobs]).catch((error: Error) => this.fire('error', error));
+  }
+
+  /**
+   * Starts to take jobs; needed only with `autorun: false`.
+   *
+   * @returns When the worker has closed.
+   * @throws `ERR_CLOSED`, or an `ERR_INVALID_ARGUMENT` when it runs already.
+   */
+  async run(): Promise<void> {
+    if (this.#started) throw invalidArgument('run()', 'called twice', 'one call');
+    const ended = new Promise<void>((resolve) => {
+      this.#ended = resolve;
+    });
+    this.#started = this.#start();
+    await this.#started;
+    await ended;
+  }
+
+  /** Resolves when the worker takes jobs. */
+  async waitUntilReady(): Promise<this> {
+    await this.#started;
+    return this;
+  }
+
+  isRunning(): boolean {
+    return this.#started !== undefined && this.#closing === undefined;
+  }
+
+  isPaused(): boolean {
+    return this.#paused;
+  }
+
+  /** Takes no further jobs; resolves when the running ones have ended, or at once with `doNotWaitActive`. */
+  async pause(doNotWaitActive = false): Promise<void> {
+    this.#paused = true;
+    await this.#call(CALL.pause, [doNotWaitActive]);
+  }
+
+  async resume(): Promise<void> {
+    await this.#call(CALL.resume, []);
+    this.#paused = false;
+  }
+
+  /** Lets no worker of the queue take a job for so many milliseconds; throw a {@link RateLimitError} after it. */
+  async rateLimit(ms: number): Promise<void> {
+    await this.#call(CALL.rateLimit, [ms]);
+  }
+
+  /** Aborts the signal of a running job. False when this worker does not run it. */
+  cancelJob(jobId: string, reason?: string): boolean {
+    let found = false;
+    for (const attempt of this.#attempts.values()) {
+      if (attempt.job.id !== jobId) continue;
+      attempt.abort(new Error(reason ?? 'the job was cancelled'));
+      found = true;
+    }
+    return found;
+  }
+
+  /** Aborts the signals of all running jobs. */
+  cancelAllJobs(reason?: string): void {
+    for (const attempt of this.#attempts.values()) attempt.abort(new Error(reason ?? 'the job was cancelled'));
+  }
+
+  /** Round trip to the server. */
+  async ping(): Promise<string> {
+    return (await this.#call(24, [])) as string;
+  }
+
+  /**
+   * Takes no further jobs and waits for the running ones to end and to be stored (at most `closeTimeout`).
+   *
+   * @param force Does not wait: running jobs lose their locks and are run again by other workers.
+   */
+  close(force = false): Promise<void> {
+    if (force && this.#closing && !this.#forced) {
+      this.#forced = true;
+      // A second, forced call ends the wait of the first.
+      this.#call(CALL.close, [0]).catch(() => undefined);
+    }
+    this.#closing ??= this.#close(force);
+    return this.#closing;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  protected describe(): string {
+    return `worker of queue ${this.name}`;
+  }
+
+  async #start(): Promise<void> {
+    door.hold(this.#native.id);
+    try {
+      await this.#call(CALL.run, []);
+    } catch (error) {
+      door.release(this.#native.id);
+      throw error;
+    }
+    this.fire('ready');
+  }
+
+  async #close(force: boolean): Promise<void> {
+    this.#forced = force;
+    this.fire('closing', force ? 'closing by force' : 'closing');
+    try {
+      // A start that failed has been reported by `run`.
+      await this.#started?.then(undefined, () => undefined);
+      if (this.#started) await this.#call(CALL.close, [force ? 0 : this.opts.closeTimeout]);
+    } finally {
+      for (const attempt of this.#attempts.values()) attempt.abort(new Error('the worker was closed'));
+      if (this.#started) door.release(this.#native.id);
+      this.#native.close();
+      this.#ended?.();
+      this.fire('closed');
+    }
+  }
+
+  #call(code: number, args: readonly Argument[]): Promise<unknown> {
+    return door.call(this.#native.id, code, args);
+  }
+
+  #hear(event: number, a: number, _b: number, values: unknown[]): void {
+    switch (event) {
+      case EVENT.jobs:
+        for (let index = 0; index < a; index++) {
+          const at = index * ROW_WIDTH;
+          void this.#work(values.slice(at, at + ROW_WIDTH) as JobRow);
+        }
+        break;
+      case EVENT.lockLost: {
+        const [id, token] = values as [string, string];
+        this.#attempts.get(token)?.abort(jobLockLost(id, this.name));
+        this.fire('lockRenewalFailed', [id]);
+        break;
+      }
+      case EVENT.failedUndelivered: {
+        const job = Job.fromRow<Data, Result, Name>(this.#host, values.slice(0, ROW_WIDTH) as JobRow);
+        const reason = values[ROW_WIDTH] as string;
+        job.failedReason = reason;
+        job.finishedOn ??= Date.now();
+        this.fire('failed', job, new Error(reason), 'active');
+        break;
+      }
+      case EVENT.stalled:
+        for (const id of values as string[]) this.fire('stalled', id, 'active');
+        break;
+      case EVENT.drained:
+        this.fire('drained');
+        break;
+      case EVENT.error:
+        this.fire('error', errorFromJson(values[0] as string));
+        break;
+      case EVENT.paused:
+        this.fire('paused');
+        break;
+      case EVENT.resumed:
+        this.fire('resumed');
+        break;
+      default:
+      // `closed` is told by the answer to the call that closes.
+    }
+  }
+
+  async #work(row: JobRow): Promise<void> {
+    const job = Job.fromRow<Data, Result, Name>(this.#host, row);
+    const token = row[2];
+    const attempt = new Attempt(job, token, this.#process, this.opts.settings?.backoffStrategy);
+    this.#attempts.set(token, attempt);
+    this.fire('active', job, 'waiting');
+    const outcome = await attempt.run();
+    try {
+      const settlement = (await this.#report(job.id, token, outcome)) as Settlement;
+      this.#settled(job, outcome, settlement);
+    } catch (error) {
+      // After a forced close nobody waits for the outcome: another worker runs the job.
+      if (!this.#forced) this.fire('error', error as Error);
+    } finally {
+      this.#attempts.delete(token);
+    }
+  }
+
+  #report(id: string, token: string, outcome: AttemptOutcome<Result>): Promise<unknown> {
+    const kind = OUTCOME[outcome.kind];
+    switch (outcome.kind) {
+      case 'completed':
+        return this.#call(CALL.report, [id, token, kind, outcome.value]);
+      case 'failed': {
+        const { message, stack } = outcome.error;
+        const after = outcome.retryAfterMs ?? undefined;
+        return this.#call(CALL.report, [id, token, kind, String(message), stack, after]);
+      }
+      case 'delayed':
+        return this.#call(CALL.report, [id, token, kind, outcome.untilMs]);
+      default:
+        return this.#call(CALL.report, [id, token, kind]);
+    }
+  }
+
+  #settled(job: Job<Data, Result, Name>, outcome: AttemptOutcome<Result>, [kind, attemptsMade]: Settlement): void {
+    if (kind === 'completed' && outcome.kind === 'completed') {
+      job.attemptsMade += 1;
+      job.finishedOn = Date.now();
+      job.returnvalue = outcome.result;
+      this.fire('completed', job, outcome.result, 'active');
+    } else if (outcome.kind === 'failed') {
+      job.attemptsMade = attemptsMade;
+      job.failedReason = outcome.error.message;
+      if (kind === 'failed') job.finishedOn = Date.now();
+      if (outcome.error.stack) job.stacktrace = keepLast([...job.stacktrace, outcome.error.stack], job.opts.stackTraceLimit);
+      this.fire('failed', job, outcome.error, 'active');
+    }
+  }
+}
+
+function keepLast(traces: string[], limit: number | undefined): string[] {
+  if (limit === undefined) return traces;
+  return limit === 0 ? [] : traces.slice(-limit);
+}
+
+/** Options that only this layer knows; the engine checks the others. */
+function checkOwnOptions(autorun: unknown, settings: unknown, closeTimeout: unknown): void {
+  if (typeof autorun !== 'boolean') throw invalidOption('autorun', typeof autorun, 'true or false');
+  if (settings === null || typeof settings !== 'object') throw invalidOption('settings', typeof settings, 'an object');
+  for (const [name, value] of Object.entries(settings)) {
+    if (name !== 'backoffStrategy') throw invalidOption(`settings.${name}`, 'unknown', 'backoffStrategy');
+    if (value !== undefined && typeof value !== 'function') {
+      throw invalidOption('settings.backoffStrategy', typeof value, 'a function');
+    }
+  }
+  if (closeTimeout !== undefined && !(typeof closeTimeout === 'number' && closeTimeout >= 0)) {
+    throw invalidOption('closeTimeout', String(closeTimeout), 'milliseconds from 0');
+  }
+}
