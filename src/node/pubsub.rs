@@ -1,0 +1,164 @@
+//! Pub/sub behind the door.
+
+use std::{rc::Rc, sync::Arc};
+
+use napi_derive::napi;
+
+use super::{
+    connect::{connect, watch_state},
+    door::{Answer, Emitter, NativeDoor, Op, Responder, Target, TargetHandle},
+    error::error_json,
+};
+use crate::{
+    connection::{DatabaseRole, SubscriptionKind},
+    error::{Error, Result},
+    pubsub::{Delivery, Gap, Listener, PubSubOptions, Publisher, Subscriber},
+};
+
+/// Calls and events; `ts/pubsub-service.ts` has the same numbers.
+mod code {
+    pub(super) const PUBLISH: u16 = 0;
+    pub(super) const SUBSCRIBE: u16 = 1;
+    pub(super) const UNSUBSCRIBE: u16 = 2;
+    pub(super) const ACKNOWLEDGE: u16 = 3;
+    pub(super) const COUNT_SUBSCRIBERS: u16 = 4;
+    pub(super) const PING: u16 = 5;
+    pub(super) const CLOSE: u16 = 6;
+
+    pub(super) const MESSAGE: u16 = 0;
+    pub(super) const OVERFLOW: u16 = 1;
+    pub(super) const RECONNECTED: u16 = 2;
+    pub(super) const STATE: u16 = 3;
+}
+
+/// A pub/sub service.
+#[napi]
+pub struct NativePubSub {
+    handle: TargetHandle,
+}
+
+#[napi]
+impl NativePubSub {
+    /// `redis` and `options` are JSON texts.
+    #[napi(constructor)]
+    pub fn new(door: &NativeDoor, redis: Option<String>, options: String) -> napi::Result<Self> {
+        let open = || {
+            let options = PubSubOptions::from_json(&options)?;
+            let link = connect(redis.as_deref(), Some(DatabaseRole::Pubsub))?;
+            Ok((options, link))
+        };
+        let (options, link) = open().map_err(|error| door.js_error(&error))?;
+        let handle = door.add(|emitter| {
+            let state = watch_state(&link, emitter.clone(), code::STATE);
+            let publisher = Publisher::new(Arc::clone(&link), &options);
+            let subscriber = Arc::new(Subscriber::new(&link, &options, Arc::new(ToDoor { emitter })));
+            Rc::new(PubSub { publisher, subscriber, _state: state })
+        });
+        Ok(Self { handle })
+    }
+
+    #[napi(getter)]
+    pub fn id(&self) -> u32 {
+        self.handle.id()
+    }
+
+    #[napi]
+    pub fn close(&self) {
+        self.handle.close();
+    }
+}
+
+struct PubSub {
+    publisher: Publisher,
+    subscriber: Arc<Subscriber>,
+    _state: Box<dyn Send + Sync>,
+}
+
+impl Target for PubSub {
+    fn accept(&self, mut op: Op<'_>, reply: Responder) {
+        let publisher = self.publisher.clone();
+        let subscriber = Arc::clone(&self.subscriber);
+        match op.code() {
+            code::PUBLISH => match (op.text(), op.bytes()) {
+                (Ok(channel), Ok(payload)) => reply.run(async move { publisher.publish(&channel, &payload).await }),
+                (Err(error), _) | (_, Err(error)) => reply.fail(error),
+            },
+            code::SUBSCRIBE => match subscription(&mut op).and_then(|name| Ok((name, op.integer()?))) {
+                Ok(((kind, name), number)) => reply.run(async move {
+                    let number = u32::try_from(number).map_err(|_| Error::invalid_argument("number", "negative", "0"))?;
+                    subscriber.subscribe(kind, &name, number).await
+                }),
+                Err(error) => reply.fail(error),
+            },
+            code::UNSUBSCRIBE => match subscription(&mut op) {
+                Ok((kind, name)) => reply.run(async move { subscriber.unsubscribe(kind, &name).await }),
+                Err(error) => reply.fail(error),
+            },
+            code::ACKNOWLEDGE => reply.settle(acknowledge(&subscriber, &mut op)),
+            code::COUNT_SUBSCRIBERS => match op.text() {
+                Ok(channel) => reply.run(async move { publisher.count_subscribers(&channel).await }),
+                Err(error) => reply.fail(error),
+            },
+            code::PING => reply.run(async move { publisher.ping().await }),
+            code::CLOSE => reply.run(async move { subscriber.close().await }),
+            _ => reply.fail(op.unknown_code()),
+        }
+    }
+}
+
+fn subscription(op: &mut Op<'_>) -> Result<(SubscriptionKind, String)> {
+    let kind = if op.flag()? { SubscriptionKind::Pattern } else { SubscriptionKind::Channel };
+    Ok((kind, op.text()?))
+}
+
+fn acknowledge(subscriber: &Subscriber, op: &mut Op<'_>) -> Result<()> {
+    let mut number = || Ok(usize::try_from(op.integer()?).unwrap_or(0));
+    let (subscription, messages, bytes) = (number()?, number()?, number()?);
+    subscriber.acknowledge(u32::try_from(subscription).unwrap_or(u32::MAX), messages, bytes);
+    Ok(())
+}
+
+/// Hands messages to JavaScript.
+struct ToDoor {
+    emitter: Emitter,
+}
+
+impl Listener for ToDoor {
+    fn message(&self, delivery: Delivery<'_>) {
+        let payload = match std::str::from_utf8(delivery.payload) {
+            Ok(text) => Answer::from(text),
+            Err(_) => Answer::Bytes(delivery.payload.to_vec()),
+        };
+        let values = vec![payload, Answer::from(delivery.channel)];
+        self.emitter.emit(code::MESSAGE, delivery.subscription.cast_signed(), lane(delivery.payload.len()), values);
+    }
+
+    fn gap(&self, gap: Gap) {
+        match gap {
+            Gap::Overflow { subscription, dropped } => {
+                let dropped = lane(usize::try_from(dropped).unwrap_or(usize::MAX));
+                self.emitter.emit(code::OVERFLOW, subscription.cast_signed(), dropped, Vec::new());
+            }
+            Gap::Reconnected { lost } => {
+                // More than an event can carry is told in several.
+                let mut chunks = lost.chunks(500).peekable();
+                if chunks.peek().is_none() {
+                    self.emitter.emit(code::RECONNECTED, 0, 0, Vec::new());
+                }
+                for chunk in chunks {
+                    let values = chunk
+                        .iter()
+                        .flat_map(|lost| {
+                            [Answer::Number(f64::from(lost.subscription)), Answer::Text(error_json(&lost.error))]
+                        })
+                        .collect();
+                    self.emitter.emit(code::RECONNECTED, 0, 0, values);
+                }
+            }
+        }
+    }
+}
+
+fn lane(count: usize) -> i32 {
+    i32::try_from(count).unwrap_or(i32::MAX)
+}

@@ -1,0 +1,308 @@
+//! Workers behind the door: jobs go out in batches as events, outcomes come back as calls that are answered when the
+//! outcome is stored.
+
+use std::{
+    cell::RefCell,
+    collections::HashMap,
+    rc::Rc,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use napi_derive::napi;
+
+use super::{
+    door::{Answer, Emitter, NativeDoor, Op, Responder, Target, TargetHandle},
+    error::error_json,
+    job_row::{ROW_WIDTH, job_row},
+    queue::OpenQueue,
+};
+use crate::{
+    error::{Error, ErrorCode, Result},
+    queue::{ActiveJob, JobSink, Outcome, Retry, Settlement, Worker, WorkerEvent, WorkerOptions},
+    scheduler::NextIteration,
+};
+
+/// Calls beside those of queues, outcomes and events; `ts/worker.ts` has the same numbers.
+mod code {
+    pub(super) const RUN: u16 = 100;
+    pub(super) const REPORT: u16 = 101;
+    pub(super) const PAUSE: u16 = 102;
+    pub(super) const RESUME: u16 = 103;
+    pub(super) const SET_CONCURRENCY: u16 = 104;
+    pub(super) const RATE_LIMIT: u16 = 105;
+    pub(super) const CLOSE: u16 = 106;
+
+    pub(super) const COMPLETED: i64 = 0;
+    pub(super) const FAILED: i64 = 1;
+    pub(super) const DELAYED: i64 = 2;
+    pub(super) const WAITING: i64 = 3;
+    pub(super) const WAITING_CHILDREN: i64 = 4;
+
+    pub(super) const JOBS: u16 = 0;
+    pub(super) const LOCK_LOST: u16 = 1;
+    pub(super) const FAILED_UNDELIVERED: u16 = 2;
+    pub(super) const STALLED: u16 = 3;
+    pub(super) const DRAINED: u16 = 4;
+    pub(super) const ERROR: u16 = 5;
+    pub(super) const PAUSED: u16 = 6;
+    pub(super) const RESUMED: u16 = 7;
+}
+
+/// Values of one event, at most.
+const MOST_VALUES: usize = 1020;
+
+/// How long a close without a limit waits: longer than any process lives.
+const NO_LIMIT: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
+
+/// A worker.
+#[napi]
+pub struct NativeWorker {
+    handle: TargetHandle,
+}
+
+#[napi]
+impl NativeWorker {
+    /// `redis`, `queue` (options of the queue) and `options` are JSON texts.
+    #[napi(constructor)]
+    pub fn new(
+        door: &NativeDoor,
+        name: String,
+        redis: Option<String>,
+        as_bullmq: bool,
+        queue: String,
+        options: String,
+    ) -> napi::Result<Self> {
+        let open = || {
+            let options = WorkerOptions::from_json(&options)?;
+            Ok((OpenQueue::open(&name, redis.as_deref(), as_bullmq, &queue)?, options))
+        };
+        let (queue, options) = open().map_err(|error| door.js_error(&error))?;
+        let handle = door.add(|emitter| {
+            let sink = Arc::new(ToDoor { emitter, reports: Mutex::default() });
+            Rc::new(WorkerTarget { queue, options, sink, worker: RefCell::default() })
+        });
+        Ok(Self { handle })
+    }
+
+    #[napi(getter)]
+    pub fn id(&self) -> u32 {
+        self.handle.id()
+    }
+
+    /// Ends the worker by force unless it was closed before.
+    #[napi]
+    pub fn close(&self) {
+        self.handle.close();
+    }
+}
+
+struct WorkerTarget {
+    queue: OpenQueue,
+    options: WorkerOptions,
+    sink: Arc<ToDoor>,
+    worker: RefCell<Option<Arc<Worker>>>,
+}
+
+impl Target for WorkerTarget {
+    fn accept(&self, mut op: Op<'_>, reply: Responder) {
+        match op.code() {
+            code::RUN => reply.settle(self.run()),
+            code::REPORT => self.report(&mut op, reply),
+            code::PAUSE => match (self.worker(), op.flag()) {
+                (Ok(worker), Ok(now)) => reply.run(async move {
+                    worker.pause(now).await;
+                    Ok(())
+                }),
+                (Err(error), _) | (_, Err(error)) => reply.fail(error),
+            },
+            code::RESUME => reply.settle(self.worker().map(|worker| worker.resume())),
+            code::SET_CONCURRENCY => reply.settle(self.set_concurrency(&mut op)),
+            code::RATE_LIMIT => match (self.worker(), milliseconds(&mut op)) {
+                (Ok(worker), Ok(duration)) => reply.run(async move { worker.rate_limit(duration).await }),
+                (Err(error), _) | (_, Err(error)) => reply.fail(error),
+            },
+            code::CLOSE => match (self.worker(), op.optional_integer()) {
+                (Ok(worker), Ok(grace)) => {
+                    let sink = Arc::clone(&self.sink);
+                    let grace = grace.map_or(NO_LIMIT, |ms| Duration::from_millis(u64::try_from(ms).unwrap_or(0)));
+                    reply.run(async move {
+                        let left = worker.close(grace).await;
+                        sink.refuse_reports();
+                        Ok(i64::try_from(left).unwrap_or(i64::MAX))
+                    });
+                }
+                (Err(error), _) | (_, Err(error)) => reply.fail(error),
+            },
+            _ => self.queue.accept(op, reply),
+        }
+    }
+}
+
+impl WorkerTarget {
+    fn run(&self) -> Result<()> {
+        let sink = Arc::clone(&self.sink) as Arc<dyn JobSink>;
+        let worker = Worker::start(&self.queue.queue, self.options.clone(), sink, Arc::new(NextIteration))?;
+        *self.worker.borrow_mut() = Some(worker);
+        Ok(())
+    }
+
+    fn worker(&self) -> Result<Arc<Worker>> {
+        self.worker
+            .borrow()
+            .clone()
+            .ok_or_else(|| Error::new(ErrorCode::InvalidArgument, "the worker does not run; call `run()` first"))
+    }
+
+    fn set_concurrency(&self, op: &mut Op<'_>) -> Result<()> {
+        let jobs = op.integer()?;
+        let jobs = usize::try_from(jobs)
+            .ok()
+            .filter(|&jobs| jobs > 0)
+            .ok_or_else(|| Error::invalid_option("concurrency", &jobs.to_string(), "an integer from 1"))?;
+        self.worker()?.set_concurrency(jobs);
+        Ok(())
+    }
+
+    fn report(&self, op: &mut Op<'_>, reply: Responder) {
+        let read = |op: &mut Op<'_>| Ok((op.text()?, op.text()?, outcome(op)?, self.worker()?));
+        match read(op) {
+            Ok((id, token, outcome, worker)) => {
+                if self.sink.expect_report(&id, &token, reply) {
+                    worker.report(&id, &token, outcome);
+                }
+            }
+            Err(error) => reply.fail(error),
+        }
+    }
+}
+
+fn milliseconds(op: &mut Op<'_>) -> Result<Duration> {
+    let ms = op.integer()?;
+    u64::try_from(ms)
+        .map(Duration::from_millis)
+        .map_err(|_| Error::invalid_argument("milliseconds", &ms.to_string(), "0 or more"))
+}
+
+fn outcome(op: &mut Op<'_>) -> Result<Outcome> {
+    Ok(match op.integer()? {
+        code::COMPLETED => Outcome::Completed { value: op.text()? },
+        code::FAILED => Outcome::Failed {
+            reason: op.text()?,
+            stack: op.optional_text()?,
+            retry: match op.optional_number()? {
+                None => Retry::ByOptions,
+                Some(wait) if wait < 0.0 => Retry::Never,
+                // A strategy may answer with a fraction, or with more than fits.
+                Some(wait) => Retry::After(Duration::try_from_secs_f64(wait / 1000.0).unwrap_or(NO_LIMIT)),
+            },
+        },
+        #[expect(clippy::cast_possible_truncation, reason = "a fraction of a millisecond is no loss; `as` saturates")]
+        code::DELAYED => Outcome::Delayed { until_ms: op.number()? as i64 },
+        code::WAITING => Outcome::Waiting,
+        code::WAITING_CHILDREN => Outcome::WaitingChildren,
+        other => return Err(Error::new(ErrorCode::Internal, format!("the native core has no outcome {other}"))),
+    })
+}
+
+/// Hands jobs and events to JavaScript, and outcomes that are stored to those who wait for that.
+struct ToDoor {
+    emitter: Emitter,
+    reports: Mutex<Reports>,
+}
+
+#[derive(Default)]
+struct Reports {
+    /// By job id and token.
+    waiting: HashMap<(String, String), Responder>,
+    closed: bool,
+}
+
+impl ToDoor {
+    fn reports(&self) -> MutexGuard<'_, Reports> {
+        self.reports.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// False when nothing will come of it, which the caller has then been told.
+    fn expect_report(&self, id: &str, token: &str, reply: Responder) -> bool {
+        let mut reports = self.reports();
+        if reports.closed {
+            drop(reports);
+            reply.fail(Error::closed("the worker"));
+            return false;
+        }
+        reports.waiting.insert((id.to_owned(), token.to_owned()), reply);
+        true
+    }
+
+    fn refuse_reports(&self) {
+        let waiting = {
+            let mut reports = self.reports();
+            reports.closed = true;
+            std::mem::take(&mut reports.waiting)
+        };
+        for (_, reply) in waiting {
+            reply.fail(Error::closed("the worker"));
+        }
+    }
+
+    fn reported(&self, id: String, token: String, result: Result<Answer>) {
+        let reply = self.reports().waiting.remove(&(id, token));
+        match (reply, result) {
+            (Some(reply), result) => reply.settle(result),
+            // Nobody reported, so nobody waits.
+            (None, _) => {}
+        }
+    }
+
+    fn emit(&self, event: u16, values: Vec<Answer>) {
+        self.emitter.emit(event, 0, 0, values);
+    }
+}
+
+impl JobSink for ToDoor {
+    fn deliver(&self, jobs: Vec<ActiveJob>) {
+        for jobs in jobs.chunks(MOST_VALUES / ROW_WIDTH) {
+            let values = jobs.iter().flat_map(|job| job_row(&job.record, &job.token)).collect();
+            self.emitter.emit(code::JOBS, i32::try_from(jobs.len()).unwrap_or(0), 0, values);
+        }
+    }
+
+    fn event(&self, event: WorkerEvent) {
+        match event {
+            WorkerEvent::Settled { job_id, token, settlement } => {
+                self.reported(job_id, token, Ok(told(&settlement)));
+            }
+            WorkerEvent::NotSettled { job_id, token, error } => self.reported(job_id, token, Err(error)),
+            WorkerEvent::LockLost { job_id, token } => {
+                self.emit(code::LOCK_LOST, vec![job_id.into(), token.into()]);
+            }
+            WorkerEvent::FailedUndelivered { job, reason } => {
+                let mut values: Vec<Answer> = job_row(&job, "").into();
+                values.push(reason.into());
+                self.emit(code::FAILED_UNDELIVERED, values);
+            }
+            WorkerEvent::Stalled { job_ids } => {
+                for ids in job_ids.chunks(MOST_VALUES) {
+                    self.emit(code::STALLED, ids.iter().map(|id| Answer::from(id.as_str())).collect());
+                }
+            }
+            WorkerEvent::Drained => self.emit(code::DRAINED, Vec::new()),
+            WorkerEvent::Error(error) => self.emit(code::ERROR, vec![Answer::Text(error_json(&error))]),
+            WorkerEvent::Paused => self.emit(code::PAUSED, Vec::new()),
+            WorkerEvent::Resumed => self.emit(code::RESUMED, Vec::new()),
+            WorkerEvent::Closed => self.refuse_reports(),
+        }
+    }
+}
+
+/// Kind, attempts made, milliseconds until the next attempt.
+fn told(settlement: &Settlement) -> Answer {
+    let (kind, attempts_made, delay_ms) = match *settlement {
+        Settlement::Completed => ("completed", 0, 0),
+        Settlement::Failed { attempts_made } => ("failed", attempts_made, 0),
+        Settlement::Retrying { attempts_made, delay_ms } => ("retrying", attempts_made, delay_ms),
+        Settlement::Moved => ("moved", 0, 0),
+    };
+    Answer::List(vec![kind.into(), attempts_made.into(), delay_ms.into()])
+}
