@@ -1,10 +1,10 @@
 import { inspect } from 'node:util';
-import { jobTimedOut } from './errors.js';
+import { jobTimedOut } from './job-errors.js';
 import { isThenable } from './service-emitter.js';
 import type { Job } from './job.js';
 import { toJson } from './json.js';
 import { steeringOf } from './steering.js';
-import type { Processor, ProcessorClass, ProcessorFunction, ProcessorObject } from './types/processor.js';
+import type { Processor, ProcessorClass, ProcessorFunction, ProcessorObject } from './processor.js';
 import type { BackoffStrategy } from './types/queue-options.js';
 
 /** What became of one attempt, in the form in which it is reported. `Retry` -1: not again, null: by the job's options. */

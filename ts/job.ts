@@ -1,4 +1,4 @@
-import { jobNotFound } from './errors.js';
+import { jobNotFound } from './job-errors.js';
 import { type JobHost, QUEUE_CALL } from './job-host.js';
 import { type JobRest, type JobRow, optionsFromStored, storedJson } from './job-row.js';
 import { toJson } from './json.js';

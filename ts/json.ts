@@ -1,4 +1,4 @@
-import { notSerializable } from './errors.js';
+import { notSerializable } from './job-errors.js';
 
 /**
  * A value as JSON text. `undefined` is written as `absent`.

@@ -1,6 +1,8 @@
-import { invalidArgument, invalidOption, waitTimedOut } from './errors.js';
+import { invalidArgument } from './errors.js';
+import { closed, invalidOption, waitTimedOut } from './job-errors.js';
+import { QUEUE_CALL } from './job-host.js';
 import { storedJson } from './job-row.js';
-import { door, errorFromJson, NativeQueueEvents } from './native.js';
+import { door, NativeQueueEvents } from './native.js';
 import { ServiceEmitter } from './service-emitter.js';
 import { splitConnection } from './split-connection.js';
 import type { QueueEventsOptions } from './types/queue-options.js';
@@ -28,11 +30,15 @@ export interface QueueEventsMap {
   error: [error: Error];
 }
 
+/** The call that starts to read; the number of `src/node/queue_events.rs`. */
+const RUN = 100;
+
 /** How a finished job ended. */
 export type FinishedJob = { value: unknown } | { failedReason: string };
 
 interface Waiter {
   settle: (finished: FinishedJob) => void;
+  fail: (error: unknown) => void;
 }
 
 /**
@@ -58,13 +64,13 @@ export class QueueEvents extends ServiceEmitter<QueueEventsMap> {
     opts: QueueEventsOptions = {},
   ) {
     super();
-    const { redis, engine } = splitConnection(opts);
+    const { redis, asBullmq, engine } = splitConnection(opts);
     const { autorun = true, lastEventId, ...rest } = engine;
     if (typeof autorun !== 'boolean') throw invalidOption('autorun', typeof autorun, 'true or false');
     this.#lastEventId = lastEventId;
     this.opts = opts;
     this.prefix = opts.prefix ?? 'bull';
-    this.#native = new NativeQueueEvents(door.native, name, redis, JSON.stringify(rest));
+    this.#native = new NativeQueueEvents(door.native, name, redis, asBullmq, JSON.stringify(rest));
     door.listen(this.#native.id, (event, _a, _b, values) => this.#hear(event, values));
     if (autorun) this.run().catch((error: Error) => this.fire('error', error));
   }
@@ -92,7 +98,7 @@ export class QueueEvents extends ServiceEmitter<QueueEventsMap> {
 
   /** Round trip to the server. */
   async ping(): Promise<string> {
-    return (await door.call(this.#native.id, 1, [])) as string;
+    return (await door.call(this.#native.id, QUEUE_CALL.ping, [])) as string;
   }
 
   /** Ends reading; those who wait for jobs get `ERR_CLOSED`. Twice is safe. */
@@ -100,7 +106,11 @@ export class QueueEvents extends ServiceEmitter<QueueEventsMap> {
     if (this.#closed) return;
     this.#closed = true;
     if (this.#started) door.release(this.#native.id);
+    door.unlisten(this.#native.id);
     this.#native.close();
+    for (const waiters of [...this.#waiters.values()]) {
+      for (const { fail } of [...waiters]) fail(closed(this.describe()));
+    }
     this.#ended?.();
   }
 
@@ -114,6 +124,7 @@ export class QueueEvents extends ServiceEmitter<QueueEventsMap> {
     ttl: number | undefined,
     look: () => Promise<FinishedJob | undefined>,
   ): Promise<unknown> {
+    if (this.#closed) throw closed(this.describe());
     await this.waitUntilReady();
     const finished = await new Promise<FinishedJob>((resolve, reject) => {
       let timer: NodeJS.Timeout | undefined;
@@ -122,6 +133,10 @@ export class QueueEvents extends ServiceEmitter<QueueEventsMap> {
           leave();
           resolve(outcome);
         },
+        fail: (error) => {
+          leave();
+          reject(error);
+        },
       };
       const leave = () => {
         clearTimeout(timer);
@@ -129,15 +144,11 @@ export class QueueEvents extends ServiceEmitter<QueueEventsMap> {
         others?.delete(waiter);
         if (others?.size === 0) this.#waiters.delete(jobId);
       };
-      const fail = (error: unknown) => {
-        leave();
-        reject(error);
-      };
       const waiters = this.#waiters.get(jobId) ?? new Set();
       this.#waiters.set(jobId, waiters.add(waiter));
-      if (ttl !== undefined) timer = setTimeout(() => fail(waitTimedOut(`job ${jobId} to finish`, ttl)), ttl);
+      if (ttl !== undefined) timer = setTimeout(() => waiter.fail(waitTimedOut(`job ${jobId} to finish`, ttl)), ttl);
       // Only after the waiter is in place, so that an end between the look and the event is not missed.
-      look().then((outcome) => outcome && waiter.settle(outcome), fail);
+      look().then((outcome) => outcome && waiter.settle(outcome), waiter.fail);
     });
     if ('failedReason' in finished) throw new Error(finished.failedReason);
     return finished.value;
@@ -150,7 +161,7 @@ export class QueueEvents extends ServiceEmitter<QueueEventsMap> {
   async #start(): Promise<void> {
     door.hold(this.#native.id);
     try {
-      await door.call(this.#native.id, 0, [this.#lastEventId]);
+      await door.call(this.#native.id, RUN, [this.#lastEventId]);
     } catch (error) {
       door.release(this.#native.id);
       throw error;
@@ -159,7 +170,7 @@ export class QueueEvents extends ServiceEmitter<QueueEventsMap> {
 
   #hear(event: number, values: unknown[]): void {
     if (event === 1) {
-      this.fire('error', errorFromJson(values[0] as string));
+      this.fire('error', values[0] as Error);
       return;
     }
     for (let at = 0; at + 2 < values.length; at += 3) {

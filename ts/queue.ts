@@ -95,10 +95,10 @@ export class Queue<Data = any, Result = any, Name extends string = string> exten
     opts: QueueOptions = {},
   ) {
     super();
-    const { redis, engine } = splitConnection(opts);
+    const { redis, asBullmq, engine } = splitConnection(opts);
     this.opts = opts;
     this.prefix = opts.prefix ?? 'bull';
-    this.#native = new NativeQueue(door.native, name, redis, JSON.stringify(engine));
+    this.#native = new NativeQueue(door.native, name, redis, asBullmq, JSON.stringify(engine));
     this.#host = {
       name,
       prefix: this.prefix,

@@ -1,14 +1,15 @@
 import { randomUUID } from 'node:crypto';
 import { Attempt, type AttemptOutcome, processorFunction } from './attempt.js';
-import { invalidArgument, invalidOption, jobLockLost } from './errors.js';
+import { invalidArgument } from './errors.js';
 import { Job } from './job.js';
-import type { JobHost } from './job-host.js';
+import { invalidOption, jobLockLost } from './job-errors.js';
+import { type JobHost, QUEUE_CALL } from './job-host.js';
 import { type JobRow, ROW_WIDTH } from './job-row.js';
-import { type Argument, door, errorFromJson, NativeWorker } from './native.js';
+import { type Argument, door, NativeWorker } from './native.js';
 import { ServiceEmitter } from './service-emitter.js';
 import { splitConnection } from './split-connection.js';
 import { RateLimitError } from './steering.js';
-import type { Processor, ProcessorFunction } from './types/processor.js';
+import type { Processor, ProcessorFunction } from './processor.js';
 import type { WorkerOptions } from './types/queue-options.js';
 
 export interface WorkerEventMap<Data = any, Result = any, Name extends string = string> {
@@ -103,13 +104,20 @@ export class Worker<Data = any, Result = any, Name extends string = string> exte
       throw invalidArgument('processor', typeof processor, 'a function, or an object or class with process(job)');
     }
     this.#process = run;
-    const { redis, engine } = splitConnection(opts);
+    const { redis, asBullmq, engine } = splitConnection(opts);
     const { autorun = true, prefix, settings = {}, closeTimeout, ...rest } = engine;
     checkOwnOptions(autorun, settings, closeTimeout);
     this.opts = opts;
     this.prefix = prefix ?? 'bull';
     this.#concurrency = opts.concurrency ?? 1;
-    this.#native = new NativeWorker(door.native, name, redis, JSON.stringify({ prefix }), JSON.stringify(rest));
+    this.#native = new NativeWorker(
+      door.native,
+      name,
+      redis,
+      asBullmq,
+      JSON.stringify({ prefix }),
+      JSON.stringify(rest),
+    );
     this.#host = {
       name,
       prefix: this.prefix,
@@ -195,7 +203,7 @@ export class Worker<Data = any, Result = any, Name extends string = string> exte
 
   /** Round trip to the server. */
   async ping(): Promise<string> {
-    return (await this.#call(24, [])) as string;
+    return (await this.#call(QUEUE_CALL.ping, [])) as string;
   }
 
   /**
@@ -262,7 +270,7 @@ export class Worker<Data = any, Result = any, Name extends string = string> exte
         break;
       case EVENT.lockLost: {
         const [id, token] = values as [string, string];
-        this.#attempts.get(token)?.abort(jobLockLost(id, this.name));
+        this.#attempts.get(`${id} ${token}`)?.abort(jobLockLost(id, this.name));
         this.fire('lockRenewalFailed', [id]);
         break;
       }
@@ -281,7 +289,7 @@ export class Worker<Data = any, Result = any, Name extends string = string> exte
         this.fire('drained');
         break;
       case EVENT.error:
-        this.fire('error', errorFromJson(values[0] as string));
+        this.fire('error', values[0] as Error);
         break;
       case EVENT.paused:
         this.fire('paused');
@@ -298,7 +306,7 @@ export class Worker<Data = any, Result = any, Name extends string = string> exte
     const job = Job.fromRow<Data, Result, Name>(this.#host, row);
     const token = row[2];
     const attempt = new Attempt(job, token, this.#process, this.opts.settings?.backoffStrategy);
-    this.#attempts.set(token, attempt);
+    this.#attempts.set(`${job.id} ${token}`, attempt);
     this.fire('active', job, 'waiting');
     const outcome = await attempt.run();
     try {
@@ -308,7 +316,7 @@ export class Worker<Data = any, Result = any, Name extends string = string> exte
       // After a forced close nobody waits for the outcome: another worker runs the job.
       if (!this.#forced) this.fire('error', error as Error);
     } finally {
-      this.#attempts.delete(token);
+      this.#attempts.delete(`${job.id} ${token}`);
     }
   }
 

@@ -5,9 +5,15 @@
 
 mod cache;
 mod cache_functions;
+mod connect;
 mod door;
 mod error;
+mod job_row;
 mod link_events;
+mod pubsub;
+mod queue;
+mod queue_events;
 mod redis;
 mod redis_commands;
 mod retry_strategy;
+mod worker;

@@ -7,7 +7,6 @@ use napi_derive::napi;
 use super::{
     connect::{connect, watch_state},
     door::{Answer, Emitter, NativeDoor, Op, Responder, Target, TargetHandle},
-    error::error_json,
 };
 use crate::{
     connection::{DatabaseRole, SubscriptionKind},
@@ -149,7 +148,7 @@ impl Listener for ToDoor {
                     let values = chunk
                         .iter()
                         .flat_map(|lost| {
-                            [Answer::Number(f64::from(lost.subscription)), Answer::Text(error_json(&lost.error))]
+                            [Answer::Number(f64::from(lost.subscription)), Answer::Error(lost.error.clone())]
                         })
                         .collect();
                     self.emitter.emit(code::RECONNECTED, 0, 0, values);

@@ -9,7 +9,6 @@ use napi_derive::napi;
 
 use super::{
     door::{Answer, Emitter, NativeDoor, Op, Responder, Target, TargetHandle},
-    error::error_json,
     queue::OpenQueue,
 };
 use crate::{
@@ -119,6 +118,6 @@ impl QueueEventSink for ToDoor {
     }
 
     fn error(&self, error: &Error) {
-        self.emitter.emit(code::ERROR, 0, 0, vec![Answer::Text(error_json(error))]);
+        self.emitter.emit(code::ERROR, 0, 0, vec![Answer::Error(error.clone())]);
     }
 }

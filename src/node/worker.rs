@@ -13,7 +13,6 @@ use napi_derive::napi;
 
 use super::{
     door::{Answer, Emitter, NativeDoor, Op, Responder, Target, TargetHandle},
-    error::error_json,
     job_row::{ROW_WIDTH, job_row},
     queue::OpenQueue,
 };
@@ -288,7 +287,7 @@ impl JobSink for ToDoor {
                 }
             }
             WorkerEvent::Drained => self.emit(code::DRAINED, Vec::new()),
-            WorkerEvent::Error(error) => self.emit(code::ERROR, vec![Answer::Text(error_json(&error))]),
+            WorkerEvent::Error(error) => self.emit(code::ERROR, vec![Answer::Error(error)]),
             WorkerEvent::Paused => self.emit(code::PAUSED, Vec::new()),
             WorkerEvent::Resumed => self.emit(code::RESUMED, Vec::new()),
             WorkerEvent::Closed => self.refuse_reports(),

@@ -33,9 +33,22 @@ impl Default for PubSubOptions {
 }
 
 impl PubSubOptions {
+    /// Reads what a user wrote.
+    ///
     /// # Errors
     /// `InvalidOption` with the option's name.
-    pub fn check(&self) -> Result<()> {
+    pub fn from_json(text: &str) -> Result<Self> {
+        let mut reader = serde_json::Deserializer::from_str(text);
+        let options: Self = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
+            let path = error.path().to_string();
+            let reason = error.into_inner().to_string();
+            Error::invalid_option(&path, "refused", reason.split(" at line ").next().unwrap_or(&reason))
+        })?;
+        options.check()?;
+        Ok(options)
+    }
+
+    fn check(&self) -> Result<()> {
         if self.max_retries > 100 {
             return Err(Error::invalid_option("maxRetries", &self.max_retries.to_string(), "0 to 100"));
         }

@@ -1,4 +1,4 @@
-import type { Job } from '../job.js';
+import type { Job } from './job.js';
 
 /**
  * Runs one job. Its promise's value becomes the job's result; what it throws fails the attempt.

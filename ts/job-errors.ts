@@ -1,0 +1,68 @@
+import { createError, type OxcartError } from './errors.js';
+
+/** The job does not exist (any more). */
+export function jobNotFound(jobId: string, queue: string): OxcartError {
+  return createError({
+    code: 'ERR_JOB_NOT_FOUND',
+    message: `queue ${queue} has no job ${jobId}`,
+    details: { jobId, queue },
+  });
+}
+
+/** No queue of that name was defined. */
+export function queueNotFound(queue: string, known: readonly string[]): OxcartError {
+  return createError({
+    code: 'ERR_QUEUE_NOT_FOUND',
+    message: `no queue ${queue} was defined; defined: ${known.join(', ')}`,
+    details: { queue },
+  });
+}
+
+/** This worker no longer holds the job's lock. */
+export function jobLockLost(jobId: string, queue: string): OxcartError {
+  return createError({
+    code: 'ERR_JOB_LOCK_LOST',
+    message: `the lock of job ${jobId} in queue ${queue} is lost; another worker may run the job`,
+    details: { jobId, queue },
+  });
+}
+
+/** An attempt took longer than the job's `timeout`. */
+export function jobTimedOut(jobId: string, queue: string, timeoutMs: number): OxcartError {
+  return createError({
+    code: 'ERR_WAIT_TIMED_OUT',
+    message: `job ${jobId} in queue ${queue} ran longer than its timeout of ${timeoutMs} ms`,
+    details: { jobId, queue, limit: timeoutMs },
+    retryable: true,
+  });
+}
+
+/** The wait for `what` ended before its result came. */
+export function waitTimedOut(what: string, limitMs: number): OxcartError {
+  return createError({
+    code: 'ERR_WAIT_TIMED_OUT',
+    message: `waited ${limitMs} ms for ${what}`,
+    details: { limit: limitMs },
+    retryable: true,
+  });
+}
+
+/** A value cannot be written as JSON. */
+export function notSerializable(what: string, cause: unknown): OxcartError {
+  const reason = cause instanceof Error ? cause.message.split('\n')[0] : String(cause);
+  return createError({ code: 'ERR_NOT_SERIALIZABLE', message: `${what} has no JSON form: ${reason}`, cause });
+}
+
+/** An option has a wrong type or value, or is unknown. */
+export function invalidOption(option: string, got: string, allowed: string): OxcartError {
+  return createError({
+    code: 'ERR_INVALID_OPTION',
+    message: `option \`${option}\` is ${got}; allowed: ${allowed}`,
+    details: { option },
+  });
+}
+
+/** The object was closed. `what` names it: `worker of queue mail`. */
+export function closed(what: string): OxcartError {
+  return createError({ code: 'ERR_CLOSED', message: `${what} is closed` });
+}
