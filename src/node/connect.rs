@@ -8,16 +8,19 @@ use crate::{
     error::{Error, Result},
 };
 
-/// The link of a service: `redis` is the JSON text of its `RedisConfig`. Services with the same options share one.
+/// The link of a service and the prefix of its keys: `redis` is the JSON text of its `RedisConfig`. Services with the
+/// same options share one link.
 ///
 /// # Errors
-/// `InvalidOption`, whose `option` starts with `redis.`.
-pub(super) fn connect(redis: Option<&str>, role: Option<DatabaseRole>) -> Result<Arc<dyn Link>> {
-    let options = ConnectionOptions::from_json(redis.unwrap_or("{}"))?;
-    connection::open(match role {
+/// `InvalidOption` with the option's path.
+pub(super) fn connect(redis: Option<&str>, role: Option<DatabaseRole>) -> Result<(Arc<dyn Link>, String)> {
+    let mut options = ConnectionOptions::from_json(redis.unwrap_or("{}"))?;
+    let key_prefix = std::mem::take(&mut options.key_prefix);
+    let options = match role {
         Some(role) => options.with_role(role),
         None => options,
-    })
+    };
+    Ok((connection::open(options)?, key_prefix))
 }
 
 /// Tells `event` with the state's name, and the error where there is one, until the guard is dropped.

@@ -43,7 +43,8 @@ impl NativePubSub {
     pub fn new(door: &NativeDoor, redis: Option<String>, options: String) -> napi::Result<Self> {
         let open = || {
             let options = PubSubOptions::from_json(&options)?;
-            let link = connect(redis.as_deref(), Some(DatabaseRole::Pubsub))?;
+            // Channels are no keys: the prefix of keys is not theirs.
+            let (link, _) = connect(redis.as_deref(), Some(DatabaseRole::Pubsub))?;
             Ok((options, link))
         };
         let (options, link) = open().map_err(|error| door.js_error(&error))?;

@@ -88,8 +88,9 @@ pub(super) struct OpenQueue {
 
 impl OpenQueue {
     pub(super) fn open(name: &str, redis: Option<&str>, as_bullmq: bool, options: &str) -> Result<Self> {
-        let options = QueueOptions::from_json(options)?;
-        let link = connect(redis, (!as_bullmq).then_some(DatabaseRole::Queue))?;
+        let mut options = QueueOptions::from_json(options)?;
+        let (link, key_prefix) = connect(redis, (!as_bullmq).then_some(DatabaseRole::Queue))?;
+        options.prefix.insert_str(0, &key_prefix);
         let queue = Queue::open(Arc::clone(&link), name, options)?;
         Ok(Self { scheduler: JobScheduler::new(queue.clone()), queue, link })
     }

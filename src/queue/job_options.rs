@@ -69,6 +69,8 @@ pub struct JobOptions {
     pub backoff: Option<Backoff>,
     /// Goes to the front of the queue.
     pub lifo: Option<bool>,
+    /// Milliseconds that one attempt may take. Stored for the process that runs it; stock BullMQ ignores it.
+    pub timeout: Option<i64>,
     pub remove_on_complete: Option<KeepPolicy>,
     pub remove_on_fail: Option<KeepPolicy>,
     /// Rows of log that stay. Default all.
@@ -91,6 +93,7 @@ struct UserOptions {
     attempts: Option<f64>,
     backoff: Option<UserBackoff>,
     lifo: Option<bool>,
+    timeout: Option<f64>,
     remove_on_complete: Option<UserKeep>,
     remove_on_fail: Option<UserKeep>,
     keep_logs: Option<f64>,
@@ -177,6 +180,7 @@ impl JobOptions {
             attempts: whole("attempts", user.attempts, 0, MAX_COUNT)?,
             backoff,
             lifo: user.lifo,
+            timeout: milliseconds("timeout", user.timeout, 1)?,
             remove_on_complete: user.remove_on_complete.map(|keep| keep.into_policy("removeOnComplete")).transpose()?,
             remove_on_fail: user.remove_on_fail.map(|keep| keep.into_policy("removeOnFail")).transpose()?,
             keep_logs: whole("keepLogs", user.keep_logs, 0, MAX_COUNT)?,
@@ -217,6 +221,7 @@ impl JobOptions {
             attempts: self.attempts.or(defaults.attempts),
             backoff: self.backoff.or_else(|| defaults.backoff.clone()),
             lifo: self.lifo.or(defaults.lifo),
+            timeout: self.timeout.or(defaults.timeout),
             remove_on_complete: self.remove_on_complete.or(defaults.remove_on_complete),
             remove_on_fail: self.remove_on_fail.or(defaults.remove_on_fail),
             keep_logs: self.keep_logs.or(defaults.keep_logs),
@@ -253,6 +258,8 @@ pub(crate) struct StoredOptions {
     pub(crate) backoff: Option<StoredBackoff>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) lifo: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) timeout: Option<Number>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) remove_on_complete: Option<StoredKeep>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -337,6 +344,7 @@ impl StoredOptions {
             priority: options.priority.map(number),
             backoff: options.backoff.clone().map(StoredBackoff::Full),
             lifo: options.lifo,
+            timeout: options.timeout.map(number),
             remove_on_complete: options.remove_on_complete.map(Into::into),
             remove_on_fail: options.remove_on_fail.map(Into::into),
             keep_logs: options.keep_logs.map(number),
