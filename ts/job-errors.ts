@@ -9,6 +9,15 @@ export function jobNotFound(jobId: string, queue: string): OxcartError {
   });
 }
 
+/** The job is not in the state that the call needs. */
+export function jobNotInState(jobId: string, queue: string, state: string): OxcartError {
+  return createError({
+    code: 'ERR_JOB_NOT_IN_STATE',
+    message: `job ${jobId} in queue ${queue} is ${state}, where this cannot be done`,
+    details: { jobId, queue, state },
+  });
+}
+
 /** No queue of that name was defined. */
 export function queueNotFound(queue: string, known: readonly string[]): OxcartError {
   return createError({

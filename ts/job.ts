@@ -1,4 +1,4 @@
-import { jobNotFound } from './job-errors.js';
+import { jobNotFound, jobNotInState } from './job-errors.js';
 import { type JobHost, QUEUE_CALL } from './job-host.js';
 import { type JobRest, type JobRow, optionsFromStored, storedJson } from './job-row.js';
 import { toJson } from './json.js';
@@ -234,10 +234,13 @@ export class Job<Data = any, Result = any, Name extends string = string> {
   /**
    * Removes the job.
    *
-   * @throws `ERR_JOB_NOT_IN_STATE` while a worker runs it.
+   * @throws `ERR_JOB_NOT_IN_STATE` while a worker runs it, `ERR_JOB_NOT_FOUND` when it is gone.
    */
   async remove(): Promise<void> {
-    await this.#call(QUEUE_CALL.remove, [this.id]);
+    const removed = (await this.#call(QUEUE_CALL.remove, [this.id])) as boolean;
+    if (removed) return;
+    const state = await this.getState();
+    throw state === 'unknown' ? jobNotFound(this.id, this.queueName) : jobNotInState(this.id, this.queueName, state);
   }
 
   /**

@@ -1,5 +1,6 @@
 import { invalidArgument } from './errors.js';
 import { Job } from './job.js';
+import { jobNotFound } from './job-errors.js';
 import { type JobHost, QUEUE_CALL } from './job-host.js';
 import type { JobRow } from './job-row.js';
 import { toJson } from './json.js';
@@ -127,12 +128,12 @@ export class Queue<Data = any, Result = any, Name extends string = string> exten
     if (opts === null || typeof opts !== 'object') throw invalidArgument('opts', String(opts), 'an object');
     if (opts.repeat !== undefined) return this.#addRepeated(name, data, opts);
     const text = toJson(data, `data of job ${name}`, '{}');
-    const timestamp = opts.timestamp ?? Date.now();
+    const now = Date.now();
     const id = (await this.#call(QUEUE_CALL.add, [
       name,
       text,
       Object.keys(opts).length === 0 ? undefined : toJson(opts, `options of job ${name}`, '{}'),
-      timestamp,
+      now,
     ])) as string;
     const job = Job.added<Data, Result, Name>(
       this.#host,
@@ -140,7 +141,7 @@ export class Queue<Data = any, Result = any, Name extends string = string> exten
       name,
       data,
       { ...this.defaultJobOptions, ...opts },
-      timestamp,
+      opts.timestamp ?? now,
     );
     this.fire('waiting', job);
     return job;
@@ -158,6 +159,13 @@ export class Queue<Data = any, Result = any, Name extends string = string> exten
   async getJob(id: string): Promise<Job<Data, Result, Name> | undefined> {
     const row = (await this.#call(QUEUE_CALL.getJob, [String(id)])) as JobRow | null;
     return row ? Job.fromRow(this.#host, row) : undefined;
+  }
+
+  /** @internal @throws `ERR_JOB_NOT_FOUND`. */
+  async mustGetJob(id: string): Promise<Job<Data, Result, Name>> {
+    const job = await this.getJob(id);
+    if (!job) throw jobNotFound(id, this.name);
+    return job;
   }
 
   /**
@@ -350,7 +358,7 @@ export class Queue<Data = any, Result = any, Name extends string = string> exten
    */
   async clean(grace: number, limit: number, type: JobStateName = 'completed'): Promise<string[]> {
     const state = type === 'paused' ? 'waiting' : type;
-    const ids = (await this.#call(QUEUE_CALL.clean, [grace, limit, state])) as string[];
+    const ids = (await this.#call(QUEUE_CALL.clean, [Math.floor(grace), limit, state])) as string[];
     this.fire('cleaned', ids, type);
     return ids;
   }

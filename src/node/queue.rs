@@ -254,7 +254,7 @@ impl Target for QueueTarget {
             self.queue.accept(op, reply);
             return;
         }
-        let draft = || {
+        let mut draft = || {
             Ok(Draft { name: op.text()?, data: op.text()?, options: op.optional_text()?, timestamp: op.integer()? })
         };
         match draft() {

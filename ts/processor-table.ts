@@ -1,0 +1,64 @@
+import { processorFunction } from './attempt.js';
+import { invalidArgument } from './errors.js';
+import type { Job } from './job.js';
+import { UnrecoverableError } from './steering.js';
+import type { Processor, ProcessorFunction } from './processor.js';
+import type { LimiterOptions } from './types/queue-options.js';
+import type { ProcessorOptions } from './types/queue-service-options.js';
+
+interface Entry {
+  run: ProcessorFunction;
+  concurrency: number;
+  limiter: LimiterOptions | undefined;
+}
+
+/** Which processor runs which jobs of a queue: by name, and one for all other names. Never changed, only replaced. */
+export class ProcessorTable {
+  readonly #entries: ReadonlyMap<string | undefined, Entry>;
+
+  constructor(
+    private readonly queue: string,
+    entries: ReadonlyMap<string | undefined, Entry> = new Map(),
+  ) {
+    this.#entries = entries;
+  }
+
+  /** This table with another processor for a name, or for jobs without a processor by name. */
+  with(processor: Processor, options: ProcessorOptions & { concurrency: number }): ProcessorTable {
+    const run = processorFunction(processor);
+    if (!run) {
+      throw invalidArgument('processor', typeof processor, 'a function, or an object or class with process(job)');
+    }
+    const { name, concurrency, limiter } = options;
+    return new ProcessorTable(this.queue, new Map([...this.#entries, [name, { run, concurrency, limiter }]]));
+  }
+
+  /** Jobs at once: as in Bull, that of all processors together. */
+  get concurrency(): number {
+    return [...this.#entries.values()].reduce((sum, { concurrency }) => sum + concurrency, 0);
+  }
+
+  /** The limit that was given last: a queue has one. */
+  get limiter(): LimiterOptions | undefined {
+    return [...this.#entries.values()].reduce<LimiterOptions | undefined>(
+      (found, { limiter }) => limiter ?? found,
+      undefined,
+    );
+  }
+
+  /** One function for a worker. It asks for a signal when one of the processors does. */
+  processor(): ProcessorFunction {
+    const entries = [...this.#entries.values()];
+    const [only] = entries;
+    if (entries.length === 1 && only && this.#entries.has(undefined)) return only.run;
+    return entries.some(({ run }) => run.length >= 3)
+      ? (job, token, signal) => this.#run(job, token, signal)
+      : (job, token) => this.#run(job, token);
+  }
+
+  #run(job: Job, token?: string, signal?: AbortSignal): unknown {
+    const entry = this.#entries.get(job.name) ?? this.#entries.get(undefined);
+    if (!entry) throw new UnrecoverableError(`queue ${this.queue} has no processor for jobs named ${job.name}`);
+    return entry.run(job, token, signal);
+  }
+}
