@@ -836,7 +836,8 @@ function __napiStampBindingTarget(exportsObject, target) {
 module.exports.__napiBindingTarget = __napiStampBindingTarget(nativeBinding, __napiLoadedBindingTarget)
 module.exports = nativeBinding
 module.exports.NativeDoor = nativeBinding.NativeDoor
-module.exports.NativeRedis = nativeBinding.NativeRedis
-module.exports.NativeRetryStrategy = nativeBinding.NativeRetryStrategy
-module.exports.commandCode = nativeBinding.commandCode
+module.exports.NativePubSub = nativeBinding.NativePubSub
+module.exports.NativeQueue = nativeBinding.NativeQueue
+module.exports.NativeQueueEvents = nativeBinding.NativeQueueEvents
+module.exports.NativeWorker = nativeBinding.NativeWorker
 module.exports.errorCodes = nativeBinding.errorCodes

@@ -1,10 +1,10 @@
 import { inspect } from 'node:util';
-import { jobTimedOut } from './job-errors.js';
-import { isThenable } from './service-emitter.js';
 import type { Job } from './job.js';
+import { jobTimedOut } from './job-errors.js';
 import { toJson } from './json.js';
-import { steeringOf } from './steering.js';
 import type { Processor, ProcessorClass, ProcessorFunction, ProcessorObject } from './processor.js';
+import { isThenable } from './service-emitter.js';
+import { steeringOf } from './steering.js';
 import type { BackoffStrategy } from './types/queue-options.js';
 
 /** What became of one attempt, in the form in which it is reported. `Retry` -1: not again, null: by the job's options. */
@@ -77,9 +77,7 @@ export class Attempt<Data, Result, Name extends string> {
   #moved(error: Error | undefined): AttemptOutcome<Result> | undefined {
     const move = this.job.requestedMove;
     if (!move) return undefined;
-    return move.to === 'delayed'
-      ? { kind: 'delayed', untilMs: move.untilMs, error }
-      : { kind: 'waiting', error };
+    return move.to === 'delayed' ? { kind: 'delayed', untilMs: move.untilMs, error } : { kind: 'waiting', error };
   }
 
   async #failed(thrown: unknown): Promise<AttemptOutcome<Result>> {
@@ -111,7 +109,8 @@ export class Attempt<Data, Result, Name extends string> {
     if (typeof backoff !== 'object' || backoff.type === 'fixed' || backoff.type === 'exponential') return null;
     try {
       const wait = await this.backoffStrategy(job.attemptsMade + 1, backoff.type, error, job);
-      if (typeof wait !== 'number' || Number.isNaN(wait)) throw new TypeError('settings.backoffStrategy gave no number');
+      if (typeof wait !== 'number' || Number.isNaN(wait))
+        throw new TypeError('settings.backoffStrategy gave no number');
       return wait;
     } catch (cause) {
       error.cause ??= cause;
@@ -142,4 +141,3 @@ function toError(thrown: unknown): Error {
   const told = typeof thrown === 'string' ? thrown : inspect(thrown, { depth: 2, breakLength: Infinity });
   return new Error(told, { cause: thrown });
 }
-

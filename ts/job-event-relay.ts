@@ -21,7 +21,7 @@ export interface JobEventMap {
   'queue:resumed': [queue: string];
 }
 
-type Fire = <E extends keyof JobEventMap>(event: E, ...args: JobEventMap[E]) => void;
+type Fire = <E extends keyof JobEventMap>(event: E, args: JobEventMap[E]) => void;
 
 const RELAYED: ReadonlySet<string> = new Set([
   'job:added',
@@ -48,6 +48,7 @@ export class JobEventRelay {
     private readonly connection: QueueConnection,
     private readonly queueOf: (name: string) => Queue,
     private readonly fire: Fire,
+    private readonly hasListener: (event: keyof JobEventMap) => boolean,
     private readonly failed: (error: Error, queue: string) => void,
   ) {}
 
@@ -80,27 +81,28 @@ export class JobEventRelay {
     this.#events.set(queue, events);
     const fire = this.fire;
     events.on('error', (error) => this.failed(error, queue));
-    events.on('added', ({ jobId }) => this.#tell(queue, () => fire('job:added', jobId, queue)));
-    events.on('waiting', ({ jobId }) => this.#tell(queue, () => fire('job:waiting', jobId, queue)));
-    events.on('stalled', ({ jobId }) => this.#tell(queue, () => fire('job:stalled', jobId, queue)));
-    events.on('removed', ({ jobId }) => this.#tell(queue, () => fire('job:removed', jobId, queue)));
-    events.on('paused', () => this.#tell(queue, () => fire('queue:paused', queue)));
-    events.on('resumed', () => this.#tell(queue, () => fire('queue:resumed', queue)));
+    events.on('added', ({ jobId }) => this.#tell(queue, () => fire('job:added', [jobId, queue])));
+    events.on('waiting', ({ jobId }) => this.#tell(queue, () => fire('job:waiting', [jobId, queue])));
+    events.on('stalled', ({ jobId }) => this.#tell(queue, () => fire('job:stalled', [jobId, queue])));
+    events.on('removed', ({ jobId }) => this.#tell(queue, () => fire('job:removed', [jobId, queue])));
+    events.on('paused', () => this.#tell(queue, () => fire('queue:paused', [queue])));
+    events.on('resumed', () => this.#tell(queue, () => fire('queue:resumed', [queue])));
     events.on('active', ({ jobId, prev = 'waiting' }) =>
-      this.#tellOfJob(queue, jobId, (job) => fire('job:active', job, prev, queue)),
+      this.#tellOfJob(queue, jobId, 'job:active', (job) => fire('job:active', [job, prev, queue])),
     );
     events.on('progress', ({ jobId, data }) =>
-      this.#tellOfJob(queue, jobId, (job) => fire('job:progress', job, data, queue)),
+      this.#tellOfJob(queue, jobId, 'job:progress', (job) => fire('job:progress', [job, data, queue])),
     );
     events.on('completed', ({ jobId, returnvalue }) =>
-      this.#tellOfJob(queue, jobId, (job) => fire('job:completed', job, returnvalue, queue)),
+      this.#tellOfJob(queue, jobId, 'job:completed', (job) => fire('job:completed', [job, returnvalue, queue])),
     );
     events.on('failed', ({ jobId, failedReason }) =>
-      this.#tellOfJob(queue, jobId, (job) => fire('job:failed', job, new Error(failedReason), queue)),
+      this.#tellOfJob(queue, jobId, 'job:failed', (job) => fire('job:failed', [job, new Error(failedReason), queue])),
     );
   }
 
-  #tellOfJob(queue: string, jobId: string, tell: (job: Job | undefined) => void): void {
+  #tellOfJob(queue: string, jobId: string, event: keyof JobEventMap, tell: (job: Job | undefined) => void): void {
+    if (!this.hasListener(event)) return;
     // Asked for at once, told in order.
     const reading = this.queueOf(queue).getJob(jobId);
     reading.catch(() => undefined);

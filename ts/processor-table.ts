@@ -1,8 +1,8 @@
 import { processorFunction } from './attempt.js';
 import { invalidArgument } from './errors.js';
 import type { Job } from './job.js';
-import { UnrecoverableError } from './steering.js';
 import type { Processor, ProcessorFunction } from './processor.js';
+import { UnrecoverableError } from './steering.js';
 import type { LimiterOptions } from './types/queue-options.js';
 import type { ProcessorOptions } from './types/queue-service-options.js';
 

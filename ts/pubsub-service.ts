@@ -24,7 +24,15 @@ export interface PubSubEventMap {
 }
 
 /** Calls and events; the numbers are those of `src/node/pubsub.rs`. */
-const CALL = { publish: 0, subscribe: 1, unsubscribe: 2, acknowledge: 3, countSubscribers: 4, ping: 5, close: 6 } as const;
+const CALL = {
+  publish: 0,
+  subscribe: 1,
+  unsubscribe: 2,
+  acknowledge: 3,
+  countSubscribers: 4,
+  ping: 5,
+  close: 6,
+} as const;
 const EVENT = { message: 0, overflow: 1, reconnected: 2, state: 3 } as const;
 
 type Kind = 'channel' | 'pattern';

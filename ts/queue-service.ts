@@ -1,9 +1,9 @@
 import { invalidArgument } from './errors.js';
 import type { Job } from './job.js';
 import { closed, invalidOption, queueNotFound } from './job-errors.js';
-import { JobEventRelay, type JobEventMap } from './job-event-relay.js';
-import { ProcessorTable } from './processor-table.js';
+import { type JobEventMap, JobEventRelay } from './job-event-relay.js';
 import type { Processor } from './processor.js';
+import { ProcessorTable } from './processor-table.js';
 import { Queue } from './queue.js';
 import { ServiceEmitter } from './service-emitter.js';
 import type { AddJobOptions, JobOptions, JobState, JobStateName } from './types/job-options.js';
@@ -76,7 +76,8 @@ export class QueueService<Payloads = any, Results = any> extends ServiceEmitter<
     this.#relay = new JobEventRelay(
       { redis: options.redis, prefix: options.prefix },
       (queue) => this.getQueue(queue as QueueNameOf<Payloads>),
-      (event, ...args) => this.fire(event, ...args),
+      (event, args) => this.fire(event, ...(args as never)),
+      (event) => this.listenerCount(event) > 0,
       (error, queue) => this.fire('queue:error', error, queue),
     );
     // Options of queues and workers are checked where they are made; a wrong one must show here, not at the first job.
@@ -146,7 +147,12 @@ export class QueueService<Payloads = any, Results = any> extends ServiceEmitter<
     options?: AddJobOptions;
   }): Promise<Job<Payloads[Q], ResultOf<Results, Q>>> {
     const { queue, name, data, cron, options } = object('params', params);
-    return this.addJob<Q>({ queue, name, data, options: { ...options, repeat: { ...options?.repeat, pattern: cron } } });
+    return this.addJob<Q>({
+      queue,
+      name,
+      data,
+      options: { ...options, repeat: { ...options?.repeat, pattern: cron } },
+    });
   }
 
   /**

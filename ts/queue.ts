@@ -183,12 +183,7 @@ export class Queue<Data = any, Result = any, Name extends string = string> exten
     asc = false,
   ): Promise<Job<Data, Result, Name>[]> {
     const states = (Array.isArray(types) ? types : [types]).map((type) => (type === 'paused' ? 'waiting' : type));
-    const rows = (await this.#call(QUEUE_CALL.getJobs, [
-      [...new Set(states)].join(),
-      start,
-      end,
-      asc,
-    ])) as JobRow[];
+    const rows = (await this.#call(QUEUE_CALL.getJobs, [[...new Set(states)].join(), start, end, asc])) as JobRow[];
     return rows.map((row) => Job.fromRow<Data, Result, Name>(this.#host, row));
   }
 

@@ -6,10 +6,10 @@ import { invalidOption, jobLockLost } from './job-errors.js';
 import { type JobHost, QUEUE_CALL } from './job-host.js';
 import { type JobRow, ROW_WIDTH } from './job-row.js';
 import { type Argument, door, NativeWorker } from './native.js';
+import type { Processor, ProcessorFunction } from './processor.js';
 import { ServiceEmitter } from './service-emitter.js';
 import { splitConnection } from './split-connection.js';
 import { RateLimitError } from './steering.js';
-import type { Processor, ProcessorFunction } from './processor.js';
 import type { WorkerOptions } from './types/queue-options.js';
 
 export interface WorkerEventMap<Data = any, Result = any, Name extends string = string> {
@@ -38,7 +38,15 @@ export interface WorkerEventMap<Data = any, Result = any, Name extends string = 
 }
 
 /** Calls beside those of queues. The numbers are those of `src/node/worker.rs`. */
-const CALL = { run: 100, report: 101, pause: 102, resume: 103, setConcurrency: 104, rateLimit: 105, close: 106 } as const;
+const CALL = {
+  run: 100,
+  report: 101,
+  pause: 102,
+  resume: 103,
+  setConcurrency: 104,
+  rateLimit: 105,
+  close: 106,
+} as const;
 
 const OUTCOME = { completed: 0, failed: 1, delayed: 2, waiting: 3, 'waiting-children': 4 } as const;
 
@@ -347,7 +355,8 @@ export class Worker<Data = any, Result = any, Name extends string = string> exte
       job.attemptsMade = attemptsMade;
       job.failedReason = outcome.error.message;
       if (kind === 'failed') job.finishedOn = Date.now();
-      if (outcome.error.stack) job.stacktrace = keepLast([...job.stacktrace, outcome.error.stack], job.opts.stackTraceLimit);
+      if (outcome.error.stack)
+        job.stacktrace = keepLast([...job.stacktrace, outcome.error.stack], job.opts.stackTraceLimit);
       this.fire('failed', job, outcome.error, 'active');
     }
   }

@@ -1,12 +1,5 @@
 /** State of a job. `wait` is accepted where a state is asked for. */
-export type JobState =
-  | 'waiting'
-  | 'active'
-  | 'delayed'
-  | 'prioritized'
-  | 'waiting-children'
-  | 'completed'
-  | 'failed';
+export type JobState = 'waiting' | 'active' | 'delayed' | 'prioritized' | 'waiting-children' | 'completed' | 'failed';
 
 /** A state as users name it; `wait` is Bull's word for `waiting`, `paused` asks for what waits in a paused queue. */
 export type JobStateName = JobState | 'wait' | 'paused';
