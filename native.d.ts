@@ -23,7 +23,7 @@ export declare class NativeDoor {
 /** A pub/sub service. */
 export declare class NativePubSub {
   /** `redis` and `options` are JSON texts. */
-  constructor(door: NativeDoor, redis: string | undefined | null, options: string)
+  constructor(door: NativeDoor, redis: string, options: string)
   get id(): number
   close(): void
 }
@@ -31,7 +31,7 @@ export declare class NativePubSub {
 /** A queue. */
 export declare class NativeQueue {
   /** `redis` and `options` are JSON texts. With `as_bullmq` the database is that which BullMQ would use. */
-  constructor(door: NativeDoor, name: string, redis: string | undefined | null, asBullmq: boolean, options: string)
+  constructor(door: NativeDoor, name: string, redis: string, asBullmq: boolean, options: string)
   get id(): number
   close(): void
 }
@@ -39,19 +39,44 @@ export declare class NativeQueue {
 /** Reads the events of a queue. */
 export declare class NativeQueueEvents {
   /** `redis` and `options` are JSON texts. */
-  constructor(door: NativeDoor, name: string, redis: string | undefined | null, asBullmq: boolean, options: string)
+  constructor(door: NativeDoor, name: string, redis: string, asBullmq: boolean, options: string)
   get id(): number
+  close(): void
+}
+
+/** Commands of one `RedisService`. */
+export declare class NativeRedis {
+  /** `options` is the JSON text of a `RedisConfig`. */
+  constructor(door: NativeDoor, options: string)
+  get id(): number
+  /** Server and database, for messages. */
+  get describe(): string
+  /** A `ConnectionState`; `DISCONNECTED` once closed. */
+  get state(): string
+  /** Leaves the connection at once. Commands in flight are still answered. */
+  close(): void
+}
+
+/** A `retryStrategy` function behind the door. Options of connections name it by its `key`. */
+export declare class NativeRetryStrategy {
+  constructor(door: NativeDoor)
+  get id(): number
+  /** What stands as `retryStrategy` in the JSON text of connection options. */
+  get key(): number
   close(): void
 }
 
 /** A worker. */
 export declare class NativeWorker {
   /** `redis`, `queue` (options of the queue) and `options` are JSON texts. */
-  constructor(door: NativeDoor, name: string, redis: string | undefined | null, asBullmq: boolean, queue: string, options: string)
+  constructor(door: NativeDoor, name: string, redis: string, asBullmq: boolean, queue: string, options: string)
   get id(): number
   /** Ends the worker by force unless it was closed before. */
   close(): void
 }
+
+/** The number of a command for `RedisService`; nothing for one that the table does not have. */
+export declare function commandCode(name: string): number | null
 
 /** Every code, for the test that holds the table of classes complete. */
 export declare function errorCodes(): Array<string>

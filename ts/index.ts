@@ -17,3 +17,56 @@ export { type RedisEvents, RedisService } from './redis.js';
 export type { RedisArgument, RedisBufferReply, RedisReply, SetOptions } from './redis-commands.js';
 export type { Pipeline, PipelineResult } from './redis-pipeline.js';
 export type { ConnectionState, DatabaseRole, RedisConfig, TlsConfig } from './types/redis-config.js';
+export { CRON_PATTERNS } from './cron-patterns.js';
+export { Job, type JobJson, type JobProgress, type ProgressAccess } from './job.js';
+export { JobScheduler, type ScheduleJobOptions } from './job-scheduler.js';
+export type { Processor, ProcessorClass, ProcessorFunction, ProcessorObject } from './processor.js';
+export { type PubSubEventMap, PubSubService } from './pubsub-service.js';
+export { type JobCounts, type JobSchedulerJson, type JobTemplate, Queue, type QueueEventMap } from './queue.js';
+export { QueueEvents, type QueueEventsMap } from './queue-events.js';
+export { QueueService, type QueueServiceEventMap } from './queue-service.js';
+export { SchedulerService, type SchedulerServiceEventMap } from './scheduler-service.js';
+export { DelayedError, RateLimitError, UnrecoverableError, WaitingChildrenError, WaitingError } from './steering.js';
+export type {
+  AddJobOptions,
+  BackoffOptions,
+  JobOptions,
+  JobState,
+  JobStateName,
+  JobsOptions,
+  KeepJobs,
+  RepeatOptions,
+} from './types/job-options.js';
+export type {
+  LostSubscription,
+  MessageGap,
+  MessageHandler,
+  MessageMetadata,
+  PatternHandler,
+  PubSubOptions,
+  ReceivedMetadata,
+} from './types/pubsub-types.js';
+export type {
+  BackoffStrategy,
+  LimiterOptions,
+  QueueEventsOptions,
+  QueueOptions,
+  WorkerOptions,
+} from './types/queue-options.js';
+export type {
+  AddJobParams,
+  BulkJob,
+  GetJobsParams,
+  ProcessorOptions,
+  QueueDefinition,
+  QueueMetrics,
+  QueueServiceOptions,
+} from './types/queue-service-options.js';
+export type {
+  RepeatableJob,
+  RepeatableParams,
+  ScheduledJob,
+  ScheduleOptions,
+  SchedulerServiceOptions,
+} from './types/scheduler-options.js';
+export { Worker, type WorkerEventMap } from './worker.js';

@@ -62,15 +62,6 @@ export function notSerializable(what: string, cause: unknown): OxcartError {
   return createError({ code: 'ERR_NOT_SERIALIZABLE', message: `${what} has no JSON form: ${reason}`, cause });
 }
 
-/** An option has a wrong type or value, or is unknown. */
-export function invalidOption(option: string, got: string, allowed: string): OxcartError {
-  return createError({
-    code: 'ERR_INVALID_OPTION',
-    message: `option \`${option}\` is ${got}; allowed: ${allowed}`,
-    details: { option },
-  });
-}
-
 /** The object was closed. `what` names it: `worker of queue mail`. */
 export function closed(what: string): OxcartError {
   return createError({ code: 'ERR_CLOSED', message: `${what} is closed` });

@@ -1,9 +1,11 @@
-import { invalidArgument } from './errors.js';
-import { closed, invalidOption } from './job-errors.js';
+import { openConnection, type ServiceConnection } from './connection.js';
+import { invalidArgument, invalidOption } from './errors.js';
+import { closed } from './job-errors.js';
 import { seal } from './message-envelope.js';
 import { door, NativePubSub } from './native.js';
 import { PubSubSubscription, type SubscriptionHost } from './pubsub-subscription.js';
 import { ServiceEmitter } from './service-emitter.js';
+import { onConnection } from './split-connection.js';
 import type {
   LostSubscription,
   MessageGap,
@@ -18,7 +20,7 @@ export interface PubSubEventMap {
   /** A handler failed, or the connection did. The service goes on. */
   error: [error: Error];
   /** The shared connection, by which messages are published, changed its state. */
-  state: [state: ConnectionState, error?: Error];
+  state: [state: ConnectionState];
   /** Messages were, or may have been, lost. */
   gap: [gap: MessageGap];
 }
@@ -33,7 +35,7 @@ const CALL = {
   ping: 5,
   close: 6,
 } as const;
-const EVENT = { message: 0, overflow: 1, reconnected: 2, state: 3 } as const;
+const EVENT = { message: 0, overflow: 1, reconnected: 2 } as const;
 
 type Kind = 'channel' | 'pattern';
 
@@ -54,6 +56,7 @@ type Kind = 'channel' | 'pattern';
  */
 export class PubSubService extends ServiceEmitter<PubSubEventMap> {
   readonly #native: NativePubSub;
+  readonly #connection: ServiceConnection;
   readonly #publishedBy: string | undefined;
   readonly #byName = new Map<string, PubSubSubscription>();
   readonly #byNumber = new Map<number, PubSubSubscription>();
@@ -72,10 +75,14 @@ export class PubSubService extends ServiceEmitter<PubSubEventMap> {
       throw invalidOption('publishedBy', typeof publishedBy, 'a string');
     }
     this.#publishedBy = publishedBy;
-    this.#native = new NativePubSub(
-      door.native,
-      redis === undefined ? undefined : JSON.stringify(redis),
-      JSON.stringify(engine),
+    const connection = openConnection(redis ?? {}, {
+      state: (state) => this.fire('state', state),
+      error: (error) => this.fire('error', error),
+    });
+    this.#connection = connection;
+    this.#native = onConnection(
+      connection,
+      () => new NativePubSub(door.native, connection.json, JSON.stringify(engine)),
     );
     this.#host = {
       handlerFailed: (error) => this.fire('error', error instanceof Error ? error : new Error(String(error))),
@@ -84,7 +91,7 @@ export class PubSubService extends ServiceEmitter<PubSubEventMap> {
         door.call(this.#native.id, CALL.acknowledge, [subscription, messages, bytes]).catch(() => undefined);
       },
     };
-    door.listen(this.#native.id, (event, a, b, values) => this.#hear(event, a, b, values));
+    connection.listen(this.#native.id, (event, a, b, values) => this.#hear(event, a, b, values));
   }
 
   /**
@@ -178,8 +185,8 @@ export class PubSubService extends ServiceEmitter<PubSubEventMap> {
       // The connection is gone, and the subscriptions with it: nothing is left to end.
       if (!(error as { retryable?: boolean }).retryable) throw error;
     } finally {
-      door.unlisten(this.#native.id);
       this.#native.close();
+      this.#connection.close();
     }
   }
 
@@ -255,11 +262,6 @@ export class PubSubService extends ServiceEmitter<PubSubEventMap> {
       case EVENT.reconnected:
         this.#reconnected(values);
         break;
-      case EVENT.state: {
-        const [state, error] = values as [ConnectionState, Error | undefined];
-        this.fire('state', state, ...(error ? [error] : []));
-        break;
-      }
       default:
     }
   }

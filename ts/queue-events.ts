@@ -1,11 +1,13 @@
-import { invalidArgument } from './errors.js';
-import { closed, invalidOption, waitTimedOut } from './job-errors.js';
+import { invalidArgument, invalidOption } from './errors.js';
+import { closed, waitTimedOut } from './job-errors.js';
 import { QUEUE_CALL } from './job-host.js';
 import { storedJson } from './job-row.js';
 import { door, NativeQueueEvents } from './native.js';
+import type { ServiceConnection } from './connection.js';
 import { ServiceEmitter } from './service-emitter.js';
-import { splitConnection } from './split-connection.js';
+import { onConnection, splitConnection } from './split-connection.js';
 import type { QueueEventsOptions } from './types/queue-options.js';
+import type { ConnectionState } from './types/redis-config.js';
 
 /** Events of a queue, whatever process caused them. The second value is the event's id in the stream. */
 export interface QueueEventsMap {
@@ -26,6 +28,8 @@ export interface QueueEventsMap {
   paused: [args: Record<string, never>, id: string];
   resumed: [args: Record<string, never>, id: string];
   drained: [id: string];
+  /** The shared connection changed its state. */
+  state: [state: ConnectionState];
   /** Reading failed and goes on by itself; no event is skipped. */
   error: [error: Error];
 }
@@ -52,6 +56,7 @@ export class QueueEvents extends ServiceEmitter<QueueEventsMap> {
   readonly prefix: string;
   readonly opts: Readonly<QueueEventsOptions>;
   readonly #native: NativeQueueEvents;
+  readonly #connection: ServiceConnection;
   readonly #waiters = new Map<string, Set<Waiter>>();
   readonly #lastEventId: string | undefined;
   #started: Promise<void> | undefined;
@@ -64,14 +69,24 @@ export class QueueEvents extends ServiceEmitter<QueueEventsMap> {
     opts: QueueEventsOptions = {},
   ) {
     super();
-    const { redis, asBullmq, engine } = splitConnection(opts);
+    const { connection, asBullmq, engine } = splitConnection(opts, {
+      state: (state) => this.fire('state', state),
+      error: (error) => this.fire('error', error),
+    });
+    this.#connection = connection;
     const { autorun = true, lastEventId, ...rest } = engine;
-    if (typeof autorun !== 'boolean') throw invalidOption('autorun', typeof autorun, 'true or false');
+    if (typeof autorun !== 'boolean') {
+      connection.close();
+      throw invalidOption('autorun', typeof autorun, 'true or false');
+    }
     this.#lastEventId = lastEventId;
     this.opts = opts;
     this.prefix = opts.prefix ?? 'bull';
-    this.#native = new NativeQueueEvents(door.native, name, redis, asBullmq, JSON.stringify(rest));
-    door.listen(this.#native.id, (event, _a, _b, values) => this.#hear(event, values));
+    this.#native = onConnection(
+      connection,
+      () => new NativeQueueEvents(door.native, name, connection.json, asBullmq, JSON.stringify(rest)),
+    );
+    connection.listen(this.#native.id, (event, _a, _b, values) => this.#hear(event, values));
     if (autorun) this.run().catch((error: Error) => this.fire('error', error));
   }
 
@@ -106,8 +121,8 @@ export class QueueEvents extends ServiceEmitter<QueueEventsMap> {
     if (this.#closed) return;
     this.#closed = true;
     if (this.#started) door.release(this.#native.id);
-    door.unlisten(this.#native.id);
     this.#native.close();
+    this.#connection.close();
     for (const waiters of [...this.#waiters.values()]) {
       for (const { fail } of [...waiters]) fail(closed(this.describe()));
     }

@@ -1,6 +1,6 @@
-import { invalidArgument } from './errors.js';
+import { invalidArgument, invalidOption } from './errors.js';
 import type { Job } from './job.js';
-import { closed, invalidOption, queueNotFound } from './job-errors.js';
+import { closed, queueNotFound } from './job-errors.js';
 import { type JobEventMap, JobEventRelay } from './job-event-relay.js';
 import type { Processor } from './processor.js';
 import { ProcessorTable } from './processor-table.js';

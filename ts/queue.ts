@@ -5,10 +5,12 @@ import { type JobHost, QUEUE_CALL } from './job-host.js';
 import type { JobRow } from './job-row.js';
 import { toJson } from './json.js';
 import { type Argument, door, NativeQueue } from './native.js';
+import type { ServiceConnection } from './connection.js';
 import { ServiceEmitter } from './service-emitter.js';
-import { splitConnection } from './split-connection.js';
+import { onConnection, splitConnection } from './split-connection.js';
 import type { AddJobOptions, JobOptions, JobState, JobStateName, RepeatOptions } from './types/job-options.js';
 import type { QueueOptions } from './types/queue-options.js';
+import type { ConnectionState } from './types/redis-config.js';
 
 /** How many jobs are in each state. */
 export interface JobCounts {
@@ -54,6 +56,8 @@ export interface QueueEventMap<Data = any, Result = any, Name extends string = s
   waiting: [job: Job<Data, Result, Name>];
   /** A job of this object reported progress. */
   progress: [job: Job<Data, Result, Name>, progress: unknown];
+  /** The shared connection changed its state. */
+  state: [state: ConnectionState];
   removed: [jobId: string];
   cleaned: [jobIds: string[], type: string];
   paused: [];
@@ -87,6 +91,7 @@ export class Queue<Data = any, Result = any, Name extends string = string> exten
   readonly prefix: string;
   readonly opts: Readonly<QueueOptions>;
   readonly #native: NativeQueue;
+  readonly #connection: ServiceConnection;
   readonly #host: JobHost;
   #closed = false;
 
@@ -96,10 +101,18 @@ export class Queue<Data = any, Result = any, Name extends string = string> exten
     opts: QueueOptions = {},
   ) {
     super();
-    const { redis, asBullmq, engine } = splitConnection(opts);
+    const { connection, asBullmq, engine } = splitConnection(opts, {
+      state: (state) => this.fire('state', state),
+      error: (error) => this.fire('error', error),
+    });
+    this.#connection = connection;
     this.opts = opts;
     this.prefix = opts.prefix ?? 'bull';
-    this.#native = new NativeQueue(door.native, name, redis, asBullmq, JSON.stringify(engine));
+    this.#native = onConnection(
+      connection,
+      () => new NativeQueue(door.native, name, connection.json, asBullmq, JSON.stringify(engine)),
+    );
+    connection.listen(this.#native.id);
     this.#host = {
       name,
       prefix: this.prefix,
@@ -430,6 +443,7 @@ export class Queue<Data = any, Result = any, Name extends string = string> exten
     if (this.#closed) return;
     this.#closed = true;
     this.#native.close();
+    this.#connection.close();
   }
 
   [Symbol.asyncDispose](): Promise<void> {

@@ -1,22 +1,41 @@
-import { invalidOption } from './job-errors.js';
+import { type ConnectionListener, openConnection, type ServiceConnection } from './connection.js';
+import { invalidOption } from './errors.js';
 import type { QueueConnection } from './types/queue-options.js';
 
+/** Options of a queue, worker or event reader, those of its connection apart. */
+export interface SplitOptions<Options extends QueueConnection> {
+  connection: ServiceConnection;
+  /** The database is that which BullMQ would use. */
+  asBullmq: boolean;
+  engine: Omit<Options, 'redis' | 'connection'>;
+}
+
 /**
- * Parts the options of a queue, worker or event reader into the connection's (as JSON) and the others.
- * `redis` takes the database of queues, 4 unless told otherwise; `connection` is BullMQ's and takes 0 as BullMQ does.
+ * Parts options. `redis` takes the database of queues, 4 unless told otherwise; `connection` is BullMQ's and takes 0 as
+ * BullMQ does.
  */
 export function splitConnection<Options extends QueueConnection>(
   options: Options,
-): { redis: string | undefined; asBullmq: boolean; engine: Omit<Options, 'redis' | 'connection'> } {
+  listener: ConnectionListener,
+): SplitOptions<Options> {
   if (options === null || typeof options !== 'object') throw invalidOption('options', String(options), 'an object');
   const { redis, connection, ...engine } = options;
   if (redis !== undefined && connection !== undefined) {
     throw invalidOption('connection', 'given beside `redis`', 'one of the two');
   }
-  const config = redis ?? connection;
   return {
-    redis: config === undefined ? undefined : JSON.stringify(config),
+    connection: openConnection(redis ?? connection ?? {}, listener),
     asBullmq: connection !== undefined,
     engine,
   };
+}
+
+/** What `make` returns; the connection is let go of when it throws. */
+export function onConnection<Native>(connection: ServiceConnection, make: () => Native): Native {
+  try {
+    return make();
+  } catch (error) {
+    connection.close();
+    throw error;
+  }
 }

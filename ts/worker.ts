@@ -1,16 +1,18 @@
 import { randomUUID } from 'node:crypto';
 import { Attempt, type AttemptOutcome, processorFunction } from './attempt.js';
-import { invalidArgument } from './errors.js';
+import { invalidArgument, invalidOption } from './errors.js';
 import { Job } from './job.js';
-import { invalidOption, jobLockLost } from './job-errors.js';
+import { jobLockLost } from './job-errors.js';
 import { type JobHost, QUEUE_CALL } from './job-host.js';
 import { type JobRow, ROW_WIDTH } from './job-row.js';
 import { type Argument, door, NativeWorker } from './native.js';
 import type { Processor, ProcessorFunction } from './processor.js';
+import type { ServiceConnection } from './connection.js';
 import { ServiceEmitter } from './service-emitter.js';
-import { splitConnection } from './split-connection.js';
+import { onConnection, splitConnection } from './split-connection.js';
 import { RateLimitError } from './steering.js';
 import type { WorkerOptions } from './types/queue-options.js';
+import type { ConnectionState } from './types/redis-config.js';
 
 export interface WorkerEventMap<Data = any, Result = any, Name extends string = string> {
   /** A processor starts on a job. */
@@ -27,6 +29,8 @@ export interface WorkerEventMap<Data = any, Result = any, Name extends string = 
   drained: [];
   /** Something failed; the worker goes on by itself. */
   error: [error: Error];
+  /** The shared connection changed its state. */
+  state: [state: ConnectionState];
   /** The worker takes jobs. */
   ready: [];
   paused: [];
@@ -85,6 +89,7 @@ export class Worker<Data = any, Result = any, Name extends string = string> exte
   readonly prefix: string;
   readonly opts: Readonly<WorkerOptions>;
   readonly #native: NativeWorker;
+  readonly #connection: ServiceConnection;
   readonly #host: JobHost;
   readonly #process: ProcessorFunction<Data, Result, Name>;
   readonly #attempts = new Map<string, Attempt<Data, Result, Name>>();
@@ -112,27 +117,31 @@ export class Worker<Data = any, Result = any, Name extends string = string> exte
       throw invalidArgument('processor', typeof processor, 'a function, or an object or class with process(job)');
     }
     this.#process = run;
-    const { redis, asBullmq, engine } = splitConnection(opts);
+    const { connection, asBullmq, engine } = splitConnection(opts, {
+      state: (state) => this.fire('state', state),
+      error: (error) => this.fire('error', error),
+    });
+    this.#connection = connection;
     const { autorun = true, prefix, settings = {}, closeTimeout, ...rest } = engine;
-    checkOwnOptions(autorun, settings, closeTimeout);
+    onConnection(connection, () => checkOwnOptions(autorun, settings, closeTimeout));
     this.opts = opts;
     this.prefix = prefix ?? 'bull';
     this.#concurrency = opts.concurrency ?? 1;
-    this.#native = new NativeWorker(
+    this.#native = onConnection(connection, () => new NativeWorker(
       door.native,
       name,
-      redis,
+      connection.json,
       asBullmq,
       JSON.stringify({ prefix }),
       JSON.stringify(rest),
-    );
+    ));
     this.#host = {
       name,
       prefix: this.prefix,
       call: (code, args) => this.#call(code, args),
       progressed: (job, progress) => this.fire('progress', job as Job<Data, Result, Name>, progress),
     };
-    door.listen(this.#native.id, (event, a, b, values) => this.#hear(event, a, b, values));
+    connection.listen(this.#native.id, (event, a, _b, values) => this.#hear(event, a, values));
     if (autorun) this.run().catch((error: Error) => this.fire('error', error));
   }
 
@@ -259,6 +268,7 @@ export class Worker<Data = any, Result = any, Name extends string = string> exte
       for (const attempt of this.#attempts.values()) attempt.abort(new Error('the worker was closed'));
       if (this.#started) door.release(this.#native.id);
       this.#native.close();
+      this.#connection.close();
       this.#ended?.();
       this.fire('closed');
     }
@@ -268,7 +278,7 @@ export class Worker<Data = any, Result = any, Name extends string = string> exte
     return door.call(this.#native.id, code, args);
   }
 
-  #hear(event: number, a: number, _b: number, values: unknown[]): void {
+  #hear(event: number, a: number, values: unknown[]): void {
     switch (event) {
       case EVENT.jobs:
         for (let index = 0; index < a; index++) {

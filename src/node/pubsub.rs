@@ -5,7 +5,7 @@ use std::{rc::Rc, sync::Arc};
 use napi_derive::napi;
 
 use super::{
-    connect::{connect, watch_state},
+    connect::{Watch, connect, watch},
     door::{Answer, Emitter, NativeDoor, Op, Responder, Target, TargetHandle},
 };
 use crate::{
@@ -27,7 +27,6 @@ mod code {
     pub(super) const MESSAGE: u16 = 0;
     pub(super) const OVERFLOW: u16 = 1;
     pub(super) const RECONNECTED: u16 = 2;
-    pub(super) const STATE: u16 = 3;
 }
 
 /// A pub/sub service.
@@ -40,19 +39,19 @@ pub struct NativePubSub {
 impl NativePubSub {
     /// `redis` and `options` are JSON texts.
     #[napi(constructor)]
-    pub fn new(door: &NativeDoor, redis: Option<String>, options: String) -> napi::Result<Self> {
+    pub fn new(door: &NativeDoor, redis: String, options: String) -> napi::Result<Self> {
         let open = || {
             let options = PubSubOptions::from_json(&options)?;
             // Channels are no keys: the prefix of keys is not theirs.
-            let (link, _) = connect(redis.as_deref(), Some(DatabaseRole::Pubsub))?;
+            let (link, _) = connect(&redis, Some(DatabaseRole::Pubsub))?;
             Ok((options, link))
         };
         let (options, link) = open().map_err(|error| door.js_error(&error))?;
         let handle = door.add(|emitter| {
-            let state = watch_state(&link, emitter.clone(), code::STATE);
+            let watch = watch(&link, emitter.clone());
             let publisher = Publisher::new(Arc::clone(&link), &options);
             let subscriber = Arc::new(Subscriber::new(&link, &options, Arc::new(ToDoor { emitter })));
-            Rc::new(PubSub { publisher, subscriber, _state: state })
+            Rc::new(PubSub { publisher, subscriber, _watch: watch })
         });
         Ok(Self { handle })
     }
@@ -71,7 +70,7 @@ impl NativePubSub {
 struct PubSub {
     publisher: Publisher,
     subscriber: Arc<Subscriber>,
-    _state: Box<dyn Send + Sync>,
+    _watch: Watch,
 }
 
 impl Target for PubSub {

@@ -5,8 +5,8 @@ use std::{cell::RefCell, rc::Rc, sync::Arc};
 use napi_derive::napi;
 
 use super::{
-    connect::connect,
-    door::{Answer, NativeDoor, Op, Responder, Target, TargetHandle},
+    connect::{Watch, connect, watch},
+    door::{Answer, Emitter, NativeDoor, Op, Responder, Target, TargetHandle},
     job_row::job_row,
 };
 use crate::{
@@ -59,12 +59,16 @@ impl NativeQueue {
     pub fn new(
         door: &NativeDoor,
         name: String,
-        redis: Option<String>,
+        redis: String,
         as_bullmq: bool,
         options: String,
     ) -> napi::Result<Self> {
-        let queue = OpenQueue::open(&name, redis.as_deref(), as_bullmq, &options).map_err(|error| door.js_error(&error))?;
-        Ok(Self { handle: door.add(|_| Rc::new(QueueTarget { queue, adds: RefCell::default() })) })
+        let queue = OpenQueue::open(&name, &redis, as_bullmq, &options).map_err(|error| door.js_error(&error))?;
+        let handle = door.add(|emitter| {
+            let watch = queue.watch(emitter);
+            Rc::new(QueueTarget { queue, adds: RefCell::default(), _watch: watch })
+        });
+        Ok(Self { handle })
     }
 
     #[napi(getter)]
@@ -87,12 +91,16 @@ pub(super) struct OpenQueue {
 }
 
 impl OpenQueue {
-    pub(super) fn open(name: &str, redis: Option<&str>, as_bullmq: bool, options: &str) -> Result<Self> {
+    pub(super) fn open(name: &str, redis: &str, as_bullmq: bool, options: &str) -> Result<Self> {
         let mut options = QueueOptions::from_json(options)?;
         let (link, key_prefix) = connect(redis, (!as_bullmq).then_some(DatabaseRole::Queue))?;
         options.prefix.insert_str(0, &key_prefix);
         let queue = Queue::open(Arc::clone(&link), name, options)?;
         Ok(Self { scheduler: JobScheduler::new(queue.clone()), queue, link })
+    }
+
+    pub(super) fn watch(&self, emitter: Emitter) -> Watch {
+        watch(&self.link, emitter)
     }
 
     /// Answers every call but those that a target collects.
@@ -244,6 +252,7 @@ struct QueueTarget {
     queue: OpenQueue,
     /// Adds of this submission, which become one.
     adds: RefCell<Vec<(Draft, Responder)>>,
+    _watch: Watch,
 }
 
 impl Target for QueueTarget {

@@ -8,6 +8,7 @@ use std::{
 use napi_derive::napi;
 
 use super::{
+    connect::Watch,
     door::{Answer, Emitter, NativeDoor, Op, Responder, Target, TargetHandle},
     queue::OpenQueue,
 };
@@ -42,13 +43,15 @@ impl NativeQueueEvents {
     pub fn new(
         door: &NativeDoor,
         name: String,
-        redis: Option<String>,
+        redis: String,
         as_bullmq: bool,
         options: String,
     ) -> napi::Result<Self> {
-        let queue = OpenQueue::open(&name, redis.as_deref(), as_bullmq, &options).map_err(|error| door.js_error(&error))?;
+        let queue = OpenQueue::open(&name, &redis, as_bullmq, &options).map_err(|error| door.js_error(&error))?;
         let handle = door.add(|emitter| {
-            Rc::new(EventsTarget { queue, sink: Arc::new(ToDoor { emitter }), subscription: Arc::default() })
+            let watch = queue.watch(emitter.clone());
+            let sink = Arc::new(ToDoor { emitter });
+            Rc::new(EventsTarget { queue, sink, subscription: Arc::default(), _watch: watch })
         });
         Ok(Self { handle })
     }
@@ -69,6 +72,7 @@ struct EventsTarget {
     sink: Arc<ToDoor>,
     /// Shared with the call that makes it: when the target goes first, the subscription goes with the call.
     subscription: Arc<Mutex<Option<EventSubscription>>>,
+    _watch: Watch,
 }
 
 impl Target for EventsTarget {

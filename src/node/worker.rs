@@ -12,6 +12,7 @@ use std::{
 use napi_derive::napi;
 
 use super::{
+    connect::Watch,
     door::{Answer, Emitter, NativeDoor, Op, Responder, Target, TargetHandle},
     job_row::{ROW_WIDTH, job_row},
     queue::OpenQueue,
@@ -67,19 +68,20 @@ impl NativeWorker {
     pub fn new(
         door: &NativeDoor,
         name: String,
-        redis: Option<String>,
+        redis: String,
         as_bullmq: bool,
         queue: String,
         options: String,
     ) -> napi::Result<Self> {
         let open = || {
             let options = WorkerOptions::from_json(&options)?;
-            Ok((OpenQueue::open(&name, redis.as_deref(), as_bullmq, &queue)?, options))
+            Ok((OpenQueue::open(&name, &redis, as_bullmq, &queue)?, options))
         };
         let (queue, options) = open().map_err(|error| door.js_error(&error))?;
         let handle = door.add(|emitter| {
+            let watch = queue.watch(emitter.clone());
             let sink = Arc::new(ToDoor { emitter, reports: Mutex::default() });
-            Rc::new(WorkerTarget { queue, options, sink, worker: RefCell::default() })
+            Rc::new(WorkerTarget { queue, options, sink, worker: RefCell::default(), _watch: watch })
         });
         Ok(Self { handle })
     }
@@ -101,6 +103,7 @@ struct WorkerTarget {
     options: WorkerOptions,
     sink: Arc<ToDoor>,
     worker: RefCell<Option<Arc<Worker>>>,
+    _watch: Watch,
 }
 
 impl Target for WorkerTarget {
