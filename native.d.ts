@@ -9,6 +9,27 @@
  */
 export declare const __napiBindingTarget: 'native' | 'wasm32-wasi' | 'wasm32-wasip1'
 
+/** A cache of one JavaScript thread. Its entries are shared with the caches of other threads that have the same options. */
+export declare class NativeCache {
+  /** `redis` and `options` are JSON texts; `lanes` is where `peek` says more than it returns. */
+  constructor(door: NativeDoor, redis: string, options: string, lanes: Int32Array)
+  get id(): number
+  /** Server and database, for messages. */
+  get describe(): string
+  /** A `ConnectionState`; `DISCONNECTED` once closed. */
+  get state(): string
+  /** The shard of the epochs that pattern deletes and flushes of this cache move. */
+  get sweepShard(): number
+  /** Milliseconds and bytes that copies in this process may live and take; no bytes when they are turned off. */
+  get localLimits(): Array<number>
+  /** Entries and bytes held in this process now. */
+  get localSize(): Array<number>
+  /** `peek`, `touch` and `touchTags`. */
+  functions(): { peek(key: string, ...tags: readonly string[]): string | undefined; touch(...keys: readonly string[]): void; touchTags(...tags: readonly string[]): void }
+  /** Leaves the connection at once. Calls in flight are still answered. */
+  close(): void
+}
+
 /** The native half of the door; `ts/native.ts` opens one for each thread. Every `Native*` class takes it. */
 export declare class NativeDoor {
   /**
@@ -74,6 +95,12 @@ export declare class NativeWorker {
   /** Ends the worker by force unless it was closed before. */
   close(): void
 }
+
+/**
+ * The epochs of the process as an `Int32Array` over their own memory, the same in every thread; `undefined` where the
+ * runtime allows no such array. Call it once a thread.
+ */
+export declare function cacheEpochs(): Int32Array | undefined
 
 /** The number of a command for `RedisService`; nothing for one that the table does not have. */
 export declare function commandCode(name: string): number | null

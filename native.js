@@ -835,6 +835,7 @@ function __napiStampBindingTarget(exportsObject, target) {
 // linked import resolves to `undefined`.
 module.exports.__napiBindingTarget = __napiStampBindingTarget(nativeBinding, __napiLoadedBindingTarget)
 module.exports = nativeBinding
+module.exports.NativeCache = nativeBinding.NativeCache
 module.exports.NativeDoor = nativeBinding.NativeDoor
 module.exports.NativePubSub = nativeBinding.NativePubSub
 module.exports.NativeQueue = nativeBinding.NativeQueue
@@ -842,5 +843,6 @@ module.exports.NativeQueueEvents = nativeBinding.NativeQueueEvents
 module.exports.NativeRedis = nativeBinding.NativeRedis
 module.exports.NativeRetryStrategy = nativeBinding.NativeRetryStrategy
 module.exports.NativeWorker = nativeBinding.NativeWorker
+module.exports.cacheEpochs = nativeBinding.cacheEpochs
 module.exports.commandCode = nativeBinding.commandCode
 module.exports.errorCodes = nativeBinding.errorCodes

@@ -1,4 +1,6 @@
 // What users import from `oxcart`. index.js, index.mjs, index.d.ts and index.d.mts list the same names.
+
+export { CRON_PATTERNS } from './cron-patterns.js';
 export {
   ArgumentError,
   ClosedError,
@@ -13,11 +15,6 @@ export {
   ReplyError,
   TimeoutError,
 } from './errors.js';
-export { type RedisEvents, RedisService } from './redis.js';
-export type { RedisArgument, RedisBufferReply, RedisReply, SetOptions } from './redis-commands.js';
-export type { Pipeline, PipelineResult } from './redis-pipeline.js';
-export type { ConnectionState, DatabaseRole, RedisConfig, TlsConfig } from './types/redis-config.js';
-export { CRON_PATTERNS } from './cron-patterns.js';
 export { Job, type JobJson, type JobProgress, type ProgressAccess } from './job.js';
 export { JobScheduler, type ScheduleJobOptions } from './job-scheduler.js';
 export type { Processor, ProcessorClass, ProcessorFunction, ProcessorObject } from './processor.js';
@@ -25,6 +22,9 @@ export { type PubSubEventMap, PubSubService } from './pubsub-service.js';
 export { type JobCounts, type JobSchedulerJson, type JobTemplate, Queue, type QueueEventMap } from './queue.js';
 export { QueueEvents, type QueueEventsMap } from './queue-events.js';
 export { QueueService, type QueueServiceEventMap } from './queue-service.js';
+export { type RedisEvents, RedisService } from './redis.js';
+export type { RedisArgument, RedisBufferReply, RedisReply, SetOptions } from './redis-commands.js';
+export type { Pipeline, PipelineResult } from './redis-pipeline.js';
 export { SchedulerService, type SchedulerServiceEventMap } from './scheduler-service.js';
 export { DelayedError, RateLimitError, UnrecoverableError, WaitingChildrenError, WaitingError } from './steering.js';
 export type {
@@ -62,6 +62,7 @@ export type {
   QueueMetrics,
   QueueServiceOptions,
 } from './types/queue-service-options.js';
+export type { ConnectionState, DatabaseRole, RedisConfig, TlsConfig } from './types/redis-config.js';
 export type {
   RepeatableJob,
   RepeatableParams,

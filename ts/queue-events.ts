@@ -1,9 +1,9 @@
+import type { ServiceConnection } from './connection.js';
 import { invalidArgument, invalidOption } from './errors.js';
 import { closed, waitTimedOut } from './job-errors.js';
 import { QUEUE_CALL } from './job-host.js';
 import { storedJson } from './job-row.js';
 import { door, NativeQueueEvents } from './native.js';
-import type { ServiceConnection } from './connection.js';
 import { ServiceEmitter } from './service-emitter.js';
 import { onConnection, splitConnection } from './split-connection.js';
 import type { QueueEventsOptions } from './types/queue-options.js';

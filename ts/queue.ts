@@ -1,3 +1,4 @@
+import type { ServiceConnection } from './connection.js';
 import { invalidArgument } from './errors.js';
 import { Job } from './job.js';
 import { jobNotFound } from './job-errors.js';
@@ -5,7 +6,6 @@ import { type JobHost, QUEUE_CALL } from './job-host.js';
 import type { JobRow } from './job-row.js';
 import { toJson } from './json.js';
 import { type Argument, door, NativeQueue } from './native.js';
-import type { ServiceConnection } from './connection.js';
 import { ServiceEmitter } from './service-emitter.js';
 import { onConnection, splitConnection } from './split-connection.js';
 import type { AddJobOptions, JobOptions, JobState, JobStateName, RepeatOptions } from './types/job-options.js';

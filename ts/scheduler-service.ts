@@ -115,11 +115,7 @@ export class SchedulerService extends ServiceEmitter<SchedulerServiceEventMap> {
    */
   process(processor: Processor, options?: ProcessorOptions): Worker;
   process(name: string, processor: Processor, options?: ProcessorOptions): Worker;
-  process(
-    first: string | Processor,
-    second?: Processor | ProcessorOptions,
-    third?: ProcessorOptions,
-  ): Worker {
+  process(first: string | Processor, second?: Processor | ProcessorOptions, third?: ProcessorOptions): Worker {
     this.#mustBeOpen();
     const [processor, options] =
       typeof first === 'string'

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { Attempt, type AttemptOutcome, processorFunction } from './attempt.js';
+import type { ServiceConnection } from './connection.js';
 import { invalidArgument, invalidOption } from './errors.js';
 import { Job } from './job.js';
 import { jobLockLost } from './job-errors.js';
@@ -7,7 +8,6 @@ import { type JobHost, QUEUE_CALL } from './job-host.js';
 import { type JobRow, ROW_WIDTH } from './job-row.js';
 import { type Argument, door, NativeWorker } from './native.js';
 import type { Processor, ProcessorFunction } from './processor.js';
-import type { ServiceConnection } from './connection.js';
 import { ServiceEmitter } from './service-emitter.js';
 import { onConnection, splitConnection } from './split-connection.js';
 import { RateLimitError } from './steering.js';
@@ -127,14 +127,18 @@ export class Worker<Data = any, Result = any, Name extends string = string> exte
     this.opts = opts;
     this.prefix = prefix ?? 'bull';
     this.#concurrency = opts.concurrency ?? 1;
-    this.#native = onConnection(connection, () => new NativeWorker(
-      door.native,
-      name,
-      connection.json,
-      asBullmq,
-      JSON.stringify({ prefix }),
-      JSON.stringify(rest),
-    ));
+    this.#native = onConnection(
+      connection,
+      () =>
+        new NativeWorker(
+          door.native,
+          name,
+          connection.json,
+          asBullmq,
+          JSON.stringify({ prefix }),
+          JSON.stringify(rest),
+        ),
+    );
     this.#host = {
       name,
       prefix: this.prefix,
