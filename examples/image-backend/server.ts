@@ -36,10 +36,10 @@ export async function startBackend({ redisUrl, folder, port = 0 }: BackendOption
   const listeners = new Set<ServerResponse>();
 
   await queue.initialize();
-  await queue.registerProcessor(QueueName.IMAGE_PROCESSING, new ImageProcessingProcessor(storage, pubsub), {
+  queue.registerProcessor(QueueName.IMAGE_PROCESSING, new ImageProcessingProcessor(storage, pubsub), {
     concurrency: 4,
   });
-  await queue.registerProcessor(QueueName.SCHEDULED, cleanup);
+  queue.registerProcessor(QueueName.SCHEDULED, cleanup);
   await scheduler.initialize();
   await scheduler.upsertScheduledJob('uploads-cleanup', '*/2 * * * * *', { maxAgeMs: 60_000 });
   await pubsub.subscribe({

@@ -33,9 +33,9 @@ export async function useEverything(url: string): Promise<string[]> {
   const queue = new QueueService<Payloads, Results>({ redis, prefix: 'consumer' });
   await queue.initialize();
   const done = new Promise<void>((resolve) => {
-    queue.on('job:completed', () => resolve());
+    queue.on('worker:completed', () => resolve());
   });
-  await queue.registerProcessor('resize', async (job) => {
+  queue.registerProcessor('resize', async (job) => {
     same<Same<typeof job.data, Payloads['resize']>>();
     return { bytes: job.data.width * 2 };
   });
