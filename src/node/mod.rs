@@ -14,6 +14,5 @@ mod pubsub;
 mod queue;
 mod queue_events;
 mod redis;
-mod redis_commands;
 mod retry_strategy;
 mod worker;

@@ -1,6 +1,7 @@
 //! Commands from JavaScript straight into a command batch: one batch a submission, no allocation a command.
 
 use std::{
+    borrow::Cow,
     cell::{Cell, RefCell},
     ops::Range,
     rc::Rc,
@@ -12,12 +13,11 @@ use napi_derive::napi;
 use super::{
     door::{DoorSink, NativeDoor, Op, ReplyForm, Responder, Target, TargetHandle},
     link_events::{LinkEvents, state_name},
-    redis_commands::{self, CommandSpec},
 };
 use crate::{
     connection::{
-        self, Batch, Command, CommandFlags, ConnectionOptions, Entry, Link, LinkState, Route, key_slot, push_bulk,
-        push_header,
+        self, Batch, Command, CommandFlags, CommandId, CommandSpec, ConnectionOptions, Entry, Link, LinkState, Route,
+        push_bulk, push_header,
     },
     error::{Error, Result},
 };
@@ -33,6 +33,9 @@ const BUFFERS: u16 = 1;
 /// What a server takes by default (`proto-max-bulk-len`).
 const LONGEST_ARGUMENT: usize = 512 << 20;
 
+/// Commands with up to this many words are checked without an allocation.
+const FEW: usize = 8;
+
 /// The most that a new batch gets in advance.
 const MOST_RESERVED: usize = 1 << 20;
 
@@ -42,6 +45,8 @@ struct Redis {
     key_prefix: Vec<u8>,
     sink: Arc<DoorSink>,
     batch: RefCell<Batch>,
+    /// Where the arguments of the command at hand are in the batch.
+    places: RefCell<Vec<Range<usize>>>,
     /// Bytes of the last batch, as a guess for the next.
     usual: Cell<usize>,
 }
@@ -50,15 +55,15 @@ impl Redis {
     fn new(link: Arc<dyn Link>, key_prefix: String, sink: Arc<DoorSink>) -> Self {
         let batch = RefCell::new(Batch::new(Arc::clone(&sink) as _));
         let link = RefCell::new(Some(link));
-        Self { link, key_prefix: key_prefix.into_bytes(), sink, batch, usual: Cell::new(0) }
+        Self { link, key_prefix: key_prefix.into_bytes(), sink, batch, places: RefCell::default(), usual: Cell::new(0) }
     }
 
     /// Adds the command to the batch; on an error nothing of it stays there.
     fn encode(&self, op: &mut Op<'_>, batch: &mut Batch) -> Result<(CommandFlags, Route)> {
         let start = batch.bytes.len();
         let encoded = match op.code() {
-            UNKNOWN => self.encode_unknown(op, &mut batch.bytes),
-            code => match redis_commands::get(code) {
+            UNKNOWN => encode_unknown(op, &mut batch.bytes),
+            code => match CommandId(code).spec() {
                 Some(spec) => self.encode_known(spec, op, &mut batch.bytes),
                 None => Err(op.unknown_code()),
             },
@@ -70,26 +75,42 @@ impl Redis {
     }
 
     fn encode_known(&self, spec: &CommandSpec, op: &mut Op<'_>, into: &mut Vec<u8>) -> Result<(CommandFlags, Route)> {
+        let start = into.len();
+        let places = &mut *self.places.borrow_mut();
+        places.clear();
         push_header(into, b'*', op.remaining() + 1);
-        push_bulk(into, spec.name.as_bytes());
-        let mut slot = None;
-        for index in 0..op.remaining() {
-            let is_key = !spec.no_keys && (index == 0 || spec.all_keys);
-            let prefix = if is_key { &*self.key_prefix } else { b"" };
-            let argument = push_argument(op, prefix, into)?;
-            if is_key && slot.is_none() {
-                slot = Some(key_slot(&into[argument]));
-            }
-        }
-        Ok((spec.flags, Route { slot, replica: false }))
-    }
-
-    fn encode_unknown(&self, op: &mut Op<'_>, into: &mut Vec<u8>) -> Result<(CommandFlags, Route)> {
-        push_header(into, b'*', op.remaining());
+        push_bulk(into, spec.name().as_bytes());
+        places.push(into.len() - spec.name().len() - 2..into.len() - 2);
         while op.remaining() > 0 {
-            push_argument(op, b"", into)?;
+            places.push(push_argument(op, into)?);
         }
-        Ok((CommandFlags::default(), Route::default()))
+        // Commands have few arguments, as a rule: those cost no allocation.
+        let mut few = [&b""[..]; FEW];
+        let many: Vec<&[u8]>;
+        let arguments = if places.len() <= FEW {
+            for (argument, place) in few.iter_mut().zip(&*places) {
+                *argument = &into[place.clone()];
+            }
+            &few[..places.len()]
+        } else {
+            many = places.iter().map(|place| &into[place.clone()]).collect();
+            &many[..]
+        };
+        spec.check_shareable(arguments)?;
+        let flags = spec.flags(arguments);
+        if self.key_prefix.is_empty() {
+            return Ok((flags, Route { slot: spec.slot(arguments), replica: false }));
+        }
+        let prefixed = with_prefix(spec, arguments, &self.key_prefix);
+        let slot = spec.slot(&prefixed);
+        let mut line = Vec::with_capacity(into.len() - start + prefixed.len() * self.key_prefix.len());
+        push_header(&mut line, b'*', prefixed.len());
+        for argument in &prefixed {
+            push_bulk(&mut line, argument);
+        }
+        into.truncate(start);
+        into.append(&mut line);
+        Ok((flags, Route { slot, replica: false }))
     }
 
     fn close(&self, reply: Responder) {
@@ -144,15 +165,36 @@ impl Target for Redis {
     }
 }
 
-/// Appends the next argument as a bulk string with `prefix` in front; returns where its bytes are.
+/// A command of which nothing is known goes as it is: no prefix, no route.
+fn encode_unknown(op: &mut Op<'_>, into: &mut Vec<u8>) -> Result<(CommandFlags, Route)> {
+    push_header(into, b'*', op.remaining());
+    while op.remaining() > 0 {
+        push_argument(op, into)?;
+    }
+    Ok((CommandFlags::default(), Route::default()))
+}
+
+/// The arguments with `prefix` in front of keys, and of patterns that stand for keys.
+fn with_prefix<'a>(spec: &CommandSpec, arguments: &[&'a [u8]], prefix: &[u8]) -> Vec<Cow<'a, [u8]>> {
+    let mut prefixed: Vec<Cow<'_, [u8]>> = arguments.iter().map(|&argument| Cow::Borrowed(argument)).collect();
+    let mut put = |index: usize| {
+        if let Some(argument @ Cow::Borrowed(_)) = prefixed.get_mut(index) {
+            *argument = Cow::Owned([prefix, &**argument].concat());
+        }
+    };
+    spec.for_each_key(arguments, &mut put);
+    spec.for_each_pattern(arguments, &mut put);
+    prefixed
+}
+
+/// Appends the next argument as a bulk string; returns where its bytes are.
 ///
 /// The length is known only when the argument has been read, so it is read behind room for a length of two digits, the
 /// most common, and moved when that was wrong.
-fn push_argument(op: &mut Op<'_>, prefix: &[u8], into: &mut Vec<u8>) -> Result<Range<usize>> {
+fn push_argument(op: &mut Op<'_>, into: &mut Vec<u8>) -> Result<Range<usize>> {
     const ROOM: usize = "$00\r\n".len();
     let start = into.len();
     into.extend_from_slice(b"$00\r\n");
-    into.extend_from_slice(prefix);
     if !op.read_into(into)? {
         return Err(op.wrong("undefined or null", "a string, a number or a Uint8Array"));
     }
@@ -179,7 +221,7 @@ fn push_argument(op: &mut Op<'_>, prefix: &[u8], into: &mut Vec<u8>) -> Result<R
 /// The number of a command for `RedisService`; nothing for one that the table does not have.
 #[napi]
 pub fn command_code(name: String) -> Option<u16> {
-    redis_commands::find(&name)
+    CommandId::find(name.as_bytes()).map(|id| id.0)
 }
 
 /// Commands of one `RedisService`.

@@ -13,7 +13,7 @@ use std::{
 use napi_derive::napi;
 use tokio::sync::oneshot;
 
-use super::door::{Answer, Emitter, NativeDoor, Op, Responder, Target, TargetHandle};
+use super::door::{Emitter, NativeDoor, Op, Responder, Target, TargetHandle};
 use crate::{
     connection::{BoxFuture, RetryStrategy, default_retry_delay, register_retry_strategy},
     error::Result,
