@@ -6,6 +6,7 @@
 
 use std::{
     collections::BTreeMap,
+    convert::Infallible,
     sync::{Arc, Mutex, PoisonError, Weak},
     time::Duration,
 };
@@ -97,13 +98,11 @@ async fn watch(shared: Arc<Shared>, link: Arc<dyn Link>, blocking: Arc<dyn Block
         for marker in &markers {
             command = command.key(marker);
         }
-        let mut pop = blocking.block(command.int(i64::try_from(WAIT.as_secs()).unwrap_or(1)), WAIT);
-        let reply = loop {
-            tokio::select! {
-                biased;
-                reply = &mut pop => break reply,
-                () = shared.grown.notified() => blocking.unblock().await,
-            }
+        let pop = blocking.block(command.int(i64::try_from(WAIT.as_secs()).unwrap_or(1)), WAIT);
+        let reply = tokio::select! {
+            biased;
+            reply = pop => reply,
+            never = call_off(&shared.grown, &*blocking) => match never {},
         };
         match reply.and_then(popped) {
             Ok(None) => {}
@@ -111,6 +110,13 @@ async fn watch(shared: Arc<Shared>, link: Arc<dyn Link>, blocking: Arc<dyn Block
             Err(_) => tokio::time::sleep(PAUSE).await,
         }
     }
+}
+
+/// Ends the running block when there is more to block on. Goes on until the block has ended, so it is polled beside it.
+pub(super) async fn call_off(grown: &Notify, blocking: &dyn BlockingLink) -> Infallible {
+    grown.notified().await;
+    blocking.unblock().await;
+    std::future::pending().await
 }
 
 fn popped(reply: Value) -> Result<Option<(String, String, i64)>> {

@@ -12,7 +12,7 @@ use std::{
 
 use tokio::sync::Notify;
 
-use super::Queue;
+use super::{Queue, marker_watcher::call_off};
 use crate::{
     codec::resp::Value,
     connection::{BlockingLink, Command, Link},
@@ -198,13 +198,11 @@ async fn read(shared: Arc<Shared>, blocking: Arc<dyn BlockingLink>) {
             command = command.key(stream);
         }
         command = command.args(places.values().map(|(ms, sequence)| format!("{ms}-{sequence}"))).repeatable();
-        let mut reading = blocking.block(command, WAIT);
-        let reply = loop {
-            tokio::select! {
-                biased;
-                reply = &mut reading => break reply,
-                () = shared.grown.notified() => blocking.unblock().await,
-            }
+        let reading = blocking.block(command, WAIT);
+        let reply = tokio::select! {
+            biased;
+            reply = reading => reply,
+            never = call_off(&shared.grown, &*blocking) => match never {},
         };
         match reply.and_then(streams) {
             Ok(streams) => {
