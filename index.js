@@ -2,10 +2,15 @@ const oxcart = require('./dist/index.js');
 
 module.exports = {
   ArgumentError: oxcart.ArgumentError,
+  buildKey: oxcart.buildKey,
+  CacheKeyBuilder: oxcart.CacheKeyBuilder,
+  CacheService: oxcart.CacheService,
   ClosedError: oxcart.ClosedError,
   ConnectionError: oxcart.ConnectionError,
   CRON_PATTERNS: oxcart.CRON_PATTERNS,
+  defineTtls: oxcart.defineTtls,
   DelayedError: oxcart.DelayedError,
+  hashKey: oxcart.hashKey,
   InternalError: oxcart.InternalError,
   Job: oxcart.Job,
   JobScheduler: oxcart.JobScheduler,

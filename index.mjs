@@ -2,10 +2,15 @@ import oxcart from './index.js';
 
 export const {
   ArgumentError,
+  buildKey,
+  CacheKeyBuilder,
+  CacheService,
   ClosedError,
   ConnectionError,
   CRON_PATTERNS,
+  defineTtls,
   DelayedError,
+  hashKey,
   InternalError,
   Job,
   JobScheduler,

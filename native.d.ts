@@ -20,8 +20,11 @@ export declare class NativeCache {
   get state(): string
   /** The shard of the epochs that pattern deletes and flushes of this cache move. */
   get sweepShard(): number
-  /** Milliseconds and bytes that copies in this process may live and take; no bytes when they are turned off. */
-  get localLimits(): Array<number>
+  /**
+   * Longest life of a copy in this process in milliseconds, bytes that copies may take (0: there are none), and life of
+   * an entry whose writer names none in milliseconds.
+   */
+  get limits(): Array<number>
   /** Entries and bytes held in this process now. */
   get localSize(): Array<number>
   /** `peek`, `touch` and `touchTags`. */

@@ -16,10 +16,12 @@ function view(maxEntries = 4, maxBytes = 1_000_000): HotView {
   return new HotView({ epochs, sweep: SWEEP, maxEntries, maxBytes, clock });
 }
 
+const content = (value: string, bytes: number) => ({ value, text: undefined, promise: Promise.resolve(value), bytes });
+
 function put(hot: HotView, key: string, shard = 1, tags?: number[], bytes = 10): void {
   let stamp = epochs[shard]! + epochs[SWEEP]!;
   for (const tag of tags ?? []) stamp += epochs[tag]!;
-  hot.set(key, key, Promise.resolve(key), bytes, { shard, tags, stamp: stamp | 0 }, 60_000);
+  hot.set(key, content(key, bytes), { shard, tags, stamp: stamp | 0 }, 60_000);
 }
 
 const held = (hot: HotView, keys: string) => [...keys].filter((key) => hot.get(key) !== undefined).join('');
@@ -41,7 +43,7 @@ describe('HotView', () => {
     const hot = view();
     const stamp = (epochs[1]! + epochs[SWEEP]!) | 0;
     epochs[1]!++;
-    hot.set('late', 1, Promise.resolve(1), 1, { shard: 1, tags: undefined, stamp }, 60_000);
+    hot.set('late', content('late', 1), { shard: 1, tags: undefined, stamp }, 60_000);
     expect(hot.size).toBe(0);
   });
 

@@ -1,5 +1,14 @@
 // What users import from `oxcart`. index.js, index.mjs, index.d.ts and index.d.mts list the same names.
 
+export {
+  buildKey,
+  CacheKeyBuilder,
+  type CacheKeyOptions,
+  defineTtls,
+  hashKey,
+  type PatternParams,
+} from './cache/key-builder.js';
+export { CacheService } from './cache-service.js';
 export { CRON_PATTERNS } from './cron-patterns.js';
 export {
   ArgumentError,
@@ -27,6 +36,17 @@ export type { RedisArgument, RedisBufferReply, RedisReply, SetOptions } from './
 export type { Pipeline, PipelineResult } from './redis-pipeline.js';
 export { SchedulerService, type SchedulerServiceEventMap } from './scheduler-service.js';
 export { DelayedError, RateLimitError, UnrecoverableError, WaitingChildrenError, WaitingError } from './steering.js';
+export type {
+  CacheDomainOptions,
+  CacheEntryOptions,
+  CacheEvents,
+  CacheGetOptions,
+  CacheHealth,
+  CacheOptions,
+  CacheSetOptions,
+  CacheSetParams,
+  CacheStats,
+} from './types/cache-types.js';
 export type {
   AddJobOptions,
   BackoffOptions,

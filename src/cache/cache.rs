@@ -113,10 +113,9 @@ impl Cache {
         self.inner.clock.now_ms()
     }
 
-    /// Milliseconds and bytes that copies in this process may live and take; no bytes when they are turned off.
-    pub fn local_limits(&self) -> [f64; 2] {
-        let level1 = &self.inner.options.level1;
-        [level1.ttl * 1000.0, if level1.enabled { level1.max_size } else { 0.0 }]
+    /// What it was told.
+    pub fn options(&self) -> &CacheOptions {
+        &self.inner.options
     }
 
     /// A valid value in this process. Never waits.

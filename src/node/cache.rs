@@ -98,10 +98,14 @@ impl NativeCache {
         self.view.cache.borrow().as_ref().map_or(0, Cache::sweep_shard)
     }
 
-    /// Milliseconds and bytes that copies in this process may live and take; no bytes when they are turned off.
+    /// Longest life of a copy in this process in milliseconds, bytes that copies may take (0: there are none), and life of
+    /// an entry whose writer names none in milliseconds.
     #[napi(getter)]
-    pub fn local_limits(&self) -> Vec<f64> {
-        self.view.cache.borrow().as_ref().map_or_else(|| vec![0.0, 0.0], |cache| cache.local_limits().into())
+    pub fn limits(&self) -> Vec<f64> {
+        let view = self.view.cache.borrow();
+        let Some(options) = view.as_ref().map(Cache::options) else { return vec![0.0; 3] };
+        let bytes = if options.level1.enabled { options.level1.max_size } else { 0.0 };
+        vec![options.level1.ttl * 1000.0, bytes, options.default_ttl().as_secs_f64() * 1000.0]
     }
 
     /// Entries and bytes held in this process now.

@@ -17,12 +17,18 @@ export interface Validity {
   readonly stamp: number;
 }
 
-export interface HotEntry extends Validity {
-  readonly key: string;
+export interface HotContent {
   readonly value: unknown;
+  /** What copies of the value are made from, when every caller gets one. */
+  readonly text: string | undefined;
   /** Already resolved with the value: what a hit returns. */
   readonly promise: Promise<unknown>;
+  /** Approximate. */
   readonly bytes: number;
+}
+
+export interface HotEntry extends HotContent, Validity {
+  readonly key: string;
   readonly expiresAt: number;
   visited: boolean;
   newer: HotEntry | undefined;
@@ -95,17 +101,18 @@ export class HotView {
     return (sum | 0) === validity.stamp;
   }
 
-  /** Keeps a value for `lifeMs`, if it still holds. `bytes` is its approximate size. */
-  set(key: string, value: unknown, promise: Promise<unknown>, bytes: number, validity: Validity, lifeMs: number): void {
+  /** Keeps a value for `lifeMs`, if it still holds. */
+  set(key: string, content: HotContent, validity: Validity, lifeMs: number): void {
     const replaced = this.#entries.get(key);
     if (replaced !== undefined) this.#remove(replaced);
-    const size = bytes + 2 * key.length + OVERHEAD;
+    const size = content.bytes + 2 * key.length + OVERHEAD;
     if (size > this.#maxBytes || this.#maxEntries === 0 || !this.holds(validity)) return;
     while (this.#entries.size >= this.#maxEntries || this.#bytes + size > this.#maxBytes) this.#evict();
     const entry: HotEntry = {
       key,
-      value,
-      promise,
+      value: content.value,
+      text: content.text,
+      promise: content.promise,
       bytes: size,
       shard: validity.shard,
       tags: validity.tags,

@@ -89,6 +89,8 @@ export class CacheKeyBuilder {
   /** The first part of every key. Empty, the default, leaves it out. */
   static prefix = '';
 
+  // biome-ignore-start lint/complexity/noThisInStatic: a subclass has a prefix of its own
+
   /** @example CacheKeyBuilder.build({ entity: 'story', operation: 'detail', identifiers: { slug: 'x' } }) // 'story:detail:slug=x' */
   static build(options: CacheKeyOptions): string {
     const { entity, operation, identifiers = {}, variant } = options;
@@ -112,6 +114,8 @@ export class CacheKeyBuilder {
   private static join(parts: readonly string[], prefix = this.prefix): string {
     return (prefix === '' ? parts : [prefix, ...parts]).join(':');
   }
+
+  // biome-ignore-end lint/complexity/noThisInStatic: as above
 }
 
 /** A value cannot pass for the next part of the key. */

@@ -1,0 +1,164 @@
+import { invalidArgument, invalidOption, type OxcartError } from '../errors.js';
+import type { CacheDomainOptions } from '../types/cache-types.js';
+import type { Storing } from './reader.js';
+
+/** What names in arguments stand for. */
+export interface Names {
+  ttls: Readonly<Record<string, number>>;
+  domains: Readonly<Record<string, CacheDomainOptions>>;
+}
+
+/** A call of `set`, whatever its form. */
+export interface SetCall extends Storing {
+  key: string;
+  value: unknown;
+  condition: 'NX' | 'XX' | undefined;
+}
+
+const NO_TAGS: readonly string[] = [];
+const ENTRY_OPTIONS = ['ttl', 'ttlKey', 'tags'];
+const SET_OPTIONS = [...ENTRY_OPTIONS, 'nx', 'xx'];
+
+export function kindOf(value: unknown): string {
+  if (value === null || value === undefined) return String(value);
+  if (Array.isArray(value)) return 'an array';
+  return /^[aeiou]/.test(typeof value) ? `an ${typeof value}` : `a ${typeof value}`;
+}
+
+export function checkKey(key: unknown, name = 'key'): asserts key is string {
+  if (typeof key !== 'string') throw invalidArgument(name, kindOf(key), 'a string');
+}
+
+export function checkKeys(keys: unknown, name = 'keys'): asserts keys is readonly string[] {
+  if (!Array.isArray(keys)) throw invalidArgument(name, kindOf(keys), 'an array of strings');
+  for (const key of keys) checkKey(key, name);
+}
+
+/** Refuses what is no function: `factory` would otherwise fail in the middle of things. */
+export function checkFunction(value: unknown, name: string): asserts value is (...args: any[]) => unknown {
+  if (typeof value !== 'function') throw invalidArgument(name, kindOf(value), 'a function');
+}
+
+export function checkSeconds(value: unknown, name: string): asserts value is number {
+  if (typeof value !== 'number') throw invalidArgument(name, kindOf(value), 'a number of seconds');
+  if (!(value > 0 && Number.isFinite(value))) throw invalidArgument(name, String(value), 'seconds above 0');
+}
+
+/** Refuses options that nobody would look at. */
+export function checkOptions(options: unknown, allowed: readonly string[]): asserts options is object {
+  if (typeof options !== 'object' || options === null || Array.isArray(options)) {
+    throw invalidArgument('options', kindOf(options), 'an object');
+  }
+  for (const name of Object.keys(options)) {
+    if (!allowed.includes(name)) throw invalidOption(name, 'unknown', allowed.map((one) => `\`${one}\``).join(', '));
+  }
+}
+
+/** A life in seconds or options. */
+export function storing(options: unknown, names: Names, allowed = ENTRY_OPTIONS): Storing {
+  if (options === undefined) return { ttl: undefined, tags: NO_TAGS };
+  if (typeof options === 'number') {
+    checkSeconds(options, 'ttl');
+    return { ttl: options, tags: NO_TAGS };
+  }
+  checkOptions(options, allowed);
+  const { ttl, ttlKey, tags } = options as { ttl?: unknown; ttlKey?: unknown; tags?: unknown };
+  if (tags !== undefined) checkKeys(tags, 'tags');
+  return { ttl: lifeOf(ttl, ttlKey, names), tags: tags ?? NO_TAGS };
+}
+
+function lifeOf(ttl: unknown, ttlKey: unknown, names: Names): number | undefined {
+  if (ttl !== undefined) {
+    checkSeconds(ttl, 'ttl');
+    return ttl;
+  }
+  if (ttlKey === undefined) return undefined;
+  const named = typeof ttlKey === 'string' && Object.hasOwn(names.ttls, ttlKey) ? names.ttls[ttlKey] : undefined;
+  if (named === undefined) throw invalidArgument('ttlKey', `\`${String(ttlKey)}\``, known(names.ttls, '`ttls`'));
+  return named;
+}
+
+/** `set(key, value, ttlOrOptions?)`, `set({ key, value, … })` or `set(domain, id, value, options)`. */
+export function setCall(args: readonly unknown[], names: Names): SetCall {
+  const [first, second, third, fourth] = args;
+  if (args.length > 3) {
+    const { key, ttl } = inDomain(first, second, names);
+    const given = storing(fourth, names);
+    return { key, value: third, ttl: given.ttl ?? ttl, tags: given.tags, condition: undefined };
+  }
+  if (args.length === 1 && typeof first === 'object' && first !== null) {
+    const allowed = ['key', 'value', ...SET_OPTIONS];
+    const { ttl, tags } = storing(first, names, allowed);
+    const { key, value } = first as { key?: unknown; value?: unknown };
+    checkKey(key);
+    return { key, value, ttl, tags, condition: conditionOf(first) };
+  }
+  checkKey(first);
+  const { ttl, tags } = storing(third, names, SET_OPTIONS);
+  const condition = typeof third === 'object' ? conditionOf(third as object) : undefined;
+  return { key: first, value: second, ttl, tags, condition };
+}
+
+function conditionOf(options: { nx?: unknown; xx?: unknown }): 'NX' | 'XX' | undefined {
+  if (options.nx && options.xx) throw invalidOption('xx', 'given beside `nx`', 'one of the two');
+  return options.nx ? 'NX' : options.xx ? 'XX' : undefined;
+}
+
+/** The key of an id in a domain, and the life of the domain's entries. */
+export function inDomain(domain: unknown, id: unknown, names: Names): { key: string; ttl: number | undefined } {
+  const options =
+    typeof domain === 'string' && Object.hasOwn(names.domains, domain) ? names.domains[domain] : undefined;
+  if (options === undefined) throw unknownDomain(domain, names);
+  if (typeof id !== 'string' && typeof id !== 'number') throw invalidArgument('id', kindOf(id), 'a string or number');
+  return { key: `${options.prefix ?? `${String(domain)}:`}${id}`, ttl: options.ttl };
+}
+
+function unknownDomain(domain: unknown, names: Names): OxcartError {
+  const got = typeof domain === 'string' ? `\`${domain}\`` : kindOf(domain);
+  return invalidArgument('domain', got, known(names.domains, '`domains`'));
+}
+
+function known(names: object, option: string): string {
+  const list = Object.keys(names);
+  return list.length === 0
+    ? `none, because the option ${option} names none`
+    : list.map((name) => `\`${name}\``).join(', ');
+}
+
+/** Checks the options that this side keeps; those of the engine are checked there. */
+export function checkNames(names: { ttls: unknown; domains: unknown }): Names {
+  for (const option of ['ttls', 'domains'] as const) {
+    if (typeof names[option] !== 'object' || names[option] === null) {
+      throw invalidOption(option, kindOf(names[option]), 'an object');
+    }
+  }
+  const { ttls, domains } = names as { ttls: Record<string, unknown>; domains: Record<string, unknown> };
+  for (const [name, ttl] of Object.entries(ttls)) life(`ttls.${name}`, ttl);
+  for (const [name, domain] of Object.entries(domains)) {
+    const path = `domains.${name}`;
+    if (typeof domain !== 'object' || domain === null) throw invalidOption(path, kindOf(domain), 'an object');
+    for (const [option, value] of Object.entries(domain)) {
+      if (option === 'ttl') life(`${path}.ttl`, value);
+      else if (option !== 'prefix') throw invalidOption(`${path}.${option}`, 'unknown', '`ttl`, `prefix`');
+      else if (typeof value !== 'string') throw invalidOption(`${path}.prefix`, kindOf(value), 'a string');
+    }
+  }
+  return names as Names;
+}
+
+function life(option: string, value: unknown): void {
+  if (!(typeof value === 'number' && value > 0 && Number.isFinite(value))) {
+    throw invalidOption(option, typeof value === 'number' ? String(value) : kindOf(value), 'seconds above 0');
+  }
+}
+
+/**
+ * The options of the engine as JSON. What JSON leaves out or turns to null would be accepted in silence, so it travels as
+ * text of a wrong type and is refused there, by its path.
+ */
+export function engineOptions(options: object): string {
+  return JSON.stringify(options, (_, value: unknown) => {
+    if (typeof value === 'function' || typeof value === 'symbol' || typeof value === 'bigint') return kindOf(value);
+    return typeof value === 'number' && !Number.isFinite(value) ? String(value) : value;
+  });
+}

@@ -1,0 +1,262 @@
+import type { ServiceConnection } from '../connection.js';
+import { createError } from '../errors.js';
+import { type Argument, cacheEpochs, door, NativeCache } from '../native.js';
+import type { ConnectionState } from '../types/redis-config.js';
+import type { Validity } from './hot-view.js';
+
+/** What is asked of the target: `mod code` of `src/node/cache.rs`. */
+const LOAD = 0;
+const LOAD_MANY = 1;
+const FILL = 2;
+const SET = 3;
+const SET_MANY = 4;
+const DELETE_MANY = 5;
+const EXISTS = 6;
+const TTL = 7;
+const EXPIRE = 8;
+const INCREMENT = 9;
+const INVALIDATE_TAGS = 10;
+const DELETE_PATTERN = 11;
+const CLEAR = 12;
+const FLUSH = 13;
+const COUNT = 14;
+const PING = 15;
+
+/** Where `peek` says more than it returns: `LANES` of `src/node/cache_functions.rs`. */
+const LANES = 4 + 64;
+
+/** A value that was found, as text. */
+export interface Found extends Validity {
+  readonly text: string;
+  /** Milliseconds that a copy may live; 0 when it must not be kept. */
+  readonly lifeMs: number;
+}
+
+export interface WriteArguments {
+  key: string;
+  text: string;
+  ttl: number | undefined;
+  tags: readonly string[];
+}
+
+export interface FillArguments extends WriteArguments {
+  /** Sum of the epochs before the load. */
+  stamp: number;
+  /** Versions of the tags, as the load gave them; undefined when Redis could not be asked. */
+  versions: readonly string[] | undefined;
+}
+
+/** The epochs of the process, asked for once a thread; undefined where the runtime does not lend them. */
+export const epochs: Int32Array | undefined = cacheEpochs();
+
+/** The native half of one cache. */
+export class CacheEngine {
+  /** Shard of the epochs that pattern deletes and flushes move. */
+  readonly sweepShard: number;
+  /** Longest life of a copy in this process, in milliseconds. */
+  readonly localLifeMs: number;
+  /** Bytes of level 1; 0 when it is off. */
+  readonly localBytes: number;
+  /** Life of an entry whose writer names none, in milliseconds. */
+  readonly defaultTtlMs: number;
+  readonly describe: string;
+
+  readonly #native: NativeCache;
+  readonly #connection: ServiceConnection;
+  readonly #functions: ReturnType<NativeCache['functions']>;
+  readonly #lanes = new Int32Array(LANES);
+  readonly #id: number;
+  #pending = 0;
+  #idle: (() => void) | undefined;
+  #closing: Promise<void> | undefined;
+
+  constructor(connection: ServiceConnection, options: string) {
+    this.#connection = connection;
+    this.#native = new NativeCache(door.native, connection.json, options, this.#lanes);
+    this.#id = this.#native.id;
+    this.#functions = this.#native.functions();
+    this.sweepShard = this.#native.sweepShard;
+    this.describe = this.#native.describe;
+    const [lifeMs, bytes, defaultTtlMs] = this.#native.limits as [number, number, number];
+    this.localLifeMs = lifeMs;
+    this.localBytes = bytes;
+    this.defaultTtlMs = defaultTtlMs;
+    connection.listen(this.#id);
+  }
+
+  get closed(): boolean {
+    return this.#closing !== undefined;
+  }
+
+  get state(): ConnectionState {
+    return this.#native.state as ConnectionState;
+  }
+
+  /** Entries and bytes of level 1. */
+  get localSize(): [entries: number, bytes: number] {
+    return this.#native.localSize as [number, number];
+  }
+
+  /**
+   * The text of a copy in this process; {@link peeked} and {@link peekedLife} then say how long it is valid. Without one,
+   * `peeked` is the validity of a value with these tags that is loaded from now on.
+   */
+  peek(key: string, tags: readonly string[]): string | undefined {
+    if (this.closed) return undefined;
+    return tags.length === 0 ? this.#functions.peek(key) : this.#functions.peek(key, ...tags);
+  }
+
+  get peeked(): Validity {
+    const lanes = this.#lanes;
+    const count = lanes[3]!;
+    return {
+      shard: lanes[0]!,
+      stamp: lanes[1]!,
+      tags: count === 0 ? undefined : Array.from(lanes.subarray(4, 4 + count)),
+    };
+  }
+
+  get peekedShard(): number {
+    return this.#lanes[0]!;
+  }
+
+  get peekedStamp(): number {
+    return this.#lanes[1]!;
+  }
+
+  get peekedLife(): number {
+    return this.#lanes[2]!;
+  }
+
+  /** The entry in Redis; without one, the versions that its tags have. `shard` is the key's, as `peek` told it. */
+  async load(
+    key: string,
+    shard: number,
+    ttl: number | undefined,
+    tags: readonly string[],
+  ): Promise<Found | readonly string[]> {
+    const answer: string | string[] | null = await this.#call(LOAD, [key, ttl, ...tags]);
+    return typeof answer === 'string' ? found(answer, shard) : (answer ?? []);
+  }
+
+  async loadMany(keys: readonly string[], shards: readonly number[]): Promise<(Found | undefined)[]> {
+    const answers: (string | null)[] = await this.#call(LOAD_MANY, keys);
+    return answers.map((answer, index) => (answer === null ? undefined : found(answer, shards[index]!)));
+  }
+
+  /** Stores what a factory made, unless it was invalidated meanwhile. */
+  fill(fill: FillArguments): Promise<boolean> {
+    const { key, text, ttl, stamp, tags, versions } = fill;
+    const localOnly = versions === undefined;
+    return this.#call(FILL, [key, text, ttl, stamp, localOnly, tags.length, ...tags, ...(versions ?? [])]);
+  }
+
+  set(write: WriteArguments, condition: 'NX' | 'XX' | undefined): Promise<boolean> {
+    this.#touch([write.key]);
+    return this.#call(SET, [write.key, write.text, write.ttl, condition, ...write.tags]);
+  }
+
+  setMany(writes: readonly WriteArguments[]): Promise<void> {
+    this.#touch(writes.map(({ key }) => key));
+    return this.#call(
+      SET_MANY,
+      writes.flatMap(({ key, text, ttl }) => [key, text, ttl]),
+    );
+  }
+
+  deleteMany(keys: readonly string[]): Promise<number> {
+    this.#touch(keys);
+    return this.#call(DELETE_MANY, keys);
+  }
+
+  exists(key: string): Promise<boolean> {
+    return this.#call(EXISTS, [key]);
+  }
+
+  ttl(key: string): Promise<number> {
+    return this.#call(TTL, [key]);
+  }
+
+  expire(key: string, seconds: number): Promise<boolean> {
+    this.#touch([key]);
+    return this.#call(EXPIRE, [key, seconds]);
+  }
+
+  increment(key: string, by: number): Promise<number> {
+    this.#touch([key]);
+    return this.#call(INCREMENT, [key, by]);
+  }
+
+  invalidateTags(tags: readonly string[]): Promise<number> {
+    if (!this.closed) this.#functions.touchTags(...tags.slice(0, LANES - 4));
+    return this.#call(INVALIDATE_TAGS, tags);
+  }
+
+  deletePattern(pattern: string): Promise<number> {
+    this.#sweep();
+    return this.#call(DELETE_PATTERN, [pattern]);
+  }
+
+  clear(namespace: string): Promise<number> {
+    this.#sweep();
+    return this.#call(CLEAR, [namespace]);
+  }
+
+  flush(): Promise<number> {
+    this.#sweep();
+    return this.#call(FLUSH, []);
+  }
+
+  count(): Promise<[keys: number, complete: boolean]> {
+    return this.#call(COUNT, []);
+  }
+
+  ping(): Promise<string> {
+    return this.#call(PING, []);
+  }
+
+  /** Refuses new calls, waits for those in flight, leaves the connection. */
+  close(): Promise<void> {
+    this.#closing ??= (async () => {
+      if (this.#pending > 0) await new Promise<void>((resolve) => (this.#idle = resolve));
+      this.#native.close();
+      this.#connection.close();
+    })();
+    return this.#closing;
+  }
+
+  #call(code: number, args: readonly Argument[]): Promise<any> {
+    if (this.closed) {
+      return Promise.reject(createError({ code: 'ERR_CLOSED', message: 'this CacheService is closed' }));
+    }
+    const answer = door.call(this.#id, code, args);
+    this.#pending++;
+    answer.then(this.#settled, this.#settled);
+    return answer;
+  }
+
+  readonly #settled = (): void => {
+    if (--this.#pending === 0) this.#idle?.();
+  };
+
+  /**
+   * Ends the copies of keys now. The engine does so too, but a call reaches it at the end of the turn, and a read that
+   * follows the call in the same turn must not see the old value.
+   */
+  #touch(keys: readonly string[]): void {
+    if (this.closed) return;
+    for (let at = 0; at < keys.length; at += LANES - 4) this.#functions.touch(...keys.slice(at, at + LANES - 4));
+  }
+
+  #sweep(): void {
+    // The empty key, which no caller has, stands for all.
+    this.#touch(['']);
+  }
+}
+
+/** A hit as `told` of `src/node/cache.rs` writes it. */
+function found(answer: string, shard: number): Found {
+  const end = answer.indexOf('\n');
+  const [stamp, lifeMs, ...tags] = answer.slice(0, end).split(',').map(Number) as [number, number, ...number[]];
+  return { text: answer.slice(end + 1), shard, stamp, lifeMs, tags: tags.length === 0 ? undefined : tags };
+}

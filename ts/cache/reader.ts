@@ -1,0 +1,271 @@
+import { coarseClock } from './coarse-clock.js';
+import { type CacheEngine, epochs, type Found } from './engine.js';
+import { type HotEntry, HotView, type Validity } from './hot-view.js';
+import { decode, encode, freeze } from './values.js';
+
+/** Values that one thread keeps decoded, at most; and the part of `level1.maxSize` that they may take. */
+const MOST_HOT = 10_000;
+const HOT_PART = 0.25;
+
+const NO_TAGS: readonly string[] = [];
+
+/** What the service does with what happens here. */
+export interface ReaderEvents {
+  hit(key: string, level: 1 | 2): void;
+  miss(key: string): void;
+  stored(key: string): void;
+  /** Takes an error of Redis: throws it if the caller is to hear of it. */
+  failed(error: unknown): void;
+}
+
+/** How a value that a factory makes is stored. */
+export interface Storing {
+  ttl: number | undefined;
+  tags: readonly string[];
+}
+
+/** A load or a factory that is running, with the epochs as they were before it began. */
+interface Flight {
+  readonly stamp: number;
+  readonly tags: readonly string[];
+  readonly promise: Promise<unknown>;
+}
+
+/**
+ * Reads through the levels: the hot view of this thread, level 1 of the process, Redis, the caller's factory.
+ *
+ * One load and one factory run for a key at a time, and whoever asks meanwhile shares the outcome, an error too. But a
+ * flight that began before the key was invalidated is joined by nobody who asks after: its value may be the old one.
+ */
+export class CacheReader {
+  readonly hot: HotView;
+  level1Hits = 0;
+  level2Hits = 0;
+  misses = 0;
+
+  readonly #engine: CacheEngine;
+  readonly #events: ReaderEvents;
+  readonly #clone: boolean;
+  readonly #frozen: boolean;
+  readonly #loads = new Map<string, Flight>();
+  readonly #factories = new Map<string, Flight>();
+
+  constructor(engine: CacheEngine, clone: boolean, events: ReaderEvents) {
+    this.#engine = engine;
+    this.#events = events;
+    this.#clone = clone;
+    this.#frozen = !clone && process.env['NODE_ENV'] !== 'production';
+    this.hot = new HotView({
+      epochs: epochs ?? new Int32Array(0),
+      sweep: engine.sweepShard,
+      maxEntries: epochs === undefined || engine.localBytes === 0 ? 0 : MOST_HOT,
+      maxBytes: engine.localBytes * HOT_PART,
+      clock: coarseClock,
+    });
+  }
+
+  /** What a hit of the hot view resolves to. */
+  promiseOf(entry: HotEntry): Promise<unknown> {
+    return entry.text === undefined ? entry.promise : Promise.resolve(decode(entry.text));
+  }
+
+  /** The value that this process has, as a promise. */
+  local(key: string): Promise<unknown> | undefined {
+    const entry = this.hot.get(key);
+    if (entry !== undefined) return this.promiseOf(entry);
+    const text = this.#engine.peek(key, NO_TAGS);
+    return text === undefined ? undefined : this.#keepPeeked(key, text);
+  }
+
+  /** The value of a key, null without one. */
+  get(key: string): Promise<unknown> {
+    const local = this.local(key);
+    if (local !== undefined) {
+      this.level1Hits++;
+      this.#events.hit(key, 1);
+      return local;
+    }
+    return this.#own(this.#join(this.#loads, key, NO_TAGS, (validity) => this.#load(key, validity.shard)));
+  }
+
+  /** The value of a key in Redis, past level 1. */
+  async getRemote(key: string): Promise<unknown> {
+    this.#engine.peek(key, NO_TAGS);
+    return this.#own(this.#load(key, this.#engine.peekedShard));
+  }
+
+  /** The stored text of a key. */
+  async getText(key: string): Promise<string | null> {
+    let text = this.#engine.peek(key, NO_TAGS);
+    const level = text === undefined ? 2 : 1;
+    if (text === undefined) {
+      const found = await this.#attempt(this.#engine.load(key, this.#engine.peekedShard, undefined, NO_TAGS));
+      text = found !== undefined && 'text' in found ? found.text : undefined;
+    }
+    this.#count(key, text === undefined ? undefined : level);
+    return text ?? null;
+  }
+
+  /** The value of a key, made by `factory` without one. */
+  getOrSet(key: string, factory: () => unknown, storing: Storing): Promise<unknown> {
+    const running = this.#factories.get(key);
+    const tags = running?.tags ?? storing.tags;
+    const text = this.#engine.peek(key, tags);
+    if (text !== undefined) {
+      this.level1Hits++;
+      this.#events.hit(key, 1);
+      return this.#keepPeeked(key, text);
+    }
+    if (running !== undefined && running.stamp === this.#engine.peekedStamp) return this.#own(running.promise);
+    if (tags !== storing.tags) this.#engine.peek(key, storing.tags);
+    const validity = this.#engine.peeked;
+    return this.#own(
+      this.#start(this.#factories, key, storing.tags, validity, () => this.#make(key, factory, storing, validity)),
+    );
+  }
+
+  /** The values of keys: from this process, the rest in one round trip. */
+  async getMany(keys: readonly string[]): Promise<unknown[]> {
+    const values = new Array<unknown>(keys.length).fill(null);
+    const missing: number[] = [];
+    const shards: number[] = [];
+    for (const [index, key] of keys.entries()) {
+      const entry = this.hot.get(key);
+      const text = entry === undefined ? this.#engine.peek(key, NO_TAGS) : undefined;
+      if (entry !== undefined) {
+        values[index] = entry.text === undefined ? entry.value : decode(entry.text);
+      } else if (text !== undefined) {
+        values[index] = this.#keep(key, text, this.#engine.peeked, this.#engine.peekedLife);
+      } else {
+        missing.push(index);
+        shards.push(this.#engine.peekedShard);
+        continue;
+      }
+      this.#count(key, 1);
+    }
+    if (missing.length === 0) return values;
+    const wanted = missing.map((index) => keys[index]!);
+    const found = (await this.#attempt(this.#engine.loadMany(wanted, shards))) ?? [];
+    for (const [at, index] of missing.entries()) {
+      const one = found[at];
+      if (one !== undefined) values[index] = this.#keepFound(keys[index]!, one);
+      this.#count(keys[index]!, one === undefined ? undefined : 2);
+    }
+    return values;
+  }
+
+  /** The running flight of a key, unless the key was invalidated since it began; else a new one. Call after a peek. */
+  #join(
+    flights: Map<string, Flight>,
+    key: string,
+    tags: readonly string[],
+    begin: (validity: Validity) => Promise<unknown>,
+  ): Promise<unknown> {
+    const running = flights.get(key);
+    if (running !== undefined && running.stamp === this.#engine.peekedStamp) return running.promise;
+    const validity = this.#engine.peeked;
+    return this.#start(flights, key, tags, validity, () => begin(validity));
+  }
+
+  #start(
+    flights: Map<string, Flight>,
+    key: string,
+    tags: readonly string[],
+    validity: Validity,
+    begin: () => Promise<unknown>,
+  ): Promise<unknown> {
+    const promise = begin();
+    const flight = { stamp: validity.stamp, tags, promise };
+    flights.set(key, flight);
+    const landed = () => {
+      if (flights.get(key) === flight) flights.delete(key);
+    };
+    promise.then(landed, landed);
+    return promise;
+  }
+
+  async #load(key: string, shard: number): Promise<unknown> {
+    const found = await this.#attempt(this.#engine.load(key, shard, undefined, NO_TAGS));
+    if (found === undefined || !('text' in found)) {
+      this.#count(key, undefined);
+      return null;
+    }
+    this.#count(key, 2);
+    return this.#keepFound(key, found);
+  }
+
+  async #make(key: string, factory: () => unknown, storing: Storing, validity: Validity): Promise<unknown> {
+    const { ttl, tags } = storing;
+    const found = await this.#attempt(this.#engine.load(key, validity.shard, ttl, tags));
+    if (found !== undefined && 'text' in found) {
+      this.#count(key, 2);
+      return this.#keepFound(key, found);
+    }
+    this.#count(key, undefined);
+    const made = await factory();
+    if (made === undefined || made === null) return made;
+    const text = encode(key, made);
+    // When Redis could not be read, the value is kept in this process alone.
+    const fill = this.#engine.fill({ key, text, ttl, tags, stamp: validity.stamp, versions: found });
+    const stored = this.#engine.closed ? await fill.catch(() => false) : await this.#attempt(fill);
+    if (stored === true) this.#events.stored(key);
+    const ttlMs = ttl === undefined ? this.#engine.defaultTtlMs : ttl * 1000;
+    const lifeMs = Math.min(ttlMs, this.#engine.localLifeMs);
+    return stored === false ? this.#decoded(text) : this.#keep(key, text, validity, lifeMs);
+  }
+
+  /** The outcome; undefined when Redis failed and the caller is not to hear of it. */
+  async #attempt<T>(outcome: Promise<T>): Promise<T | undefined> {
+    try {
+      return await outcome;
+    } catch (error) {
+      this.#events.failed(error);
+      return undefined;
+    }
+  }
+
+  #count(key: string, level: 1 | 2 | undefined): void {
+    if (level === undefined) {
+      this.misses++;
+      this.#events.miss(key);
+      return;
+    }
+    if (level === 1) this.level1Hits++;
+    else this.level2Hits++;
+    this.#events.hit(key, level);
+  }
+
+  #decoded(text: string): unknown {
+    const value = decode(text);
+    return this.#frozen ? freeze(value) : value;
+  }
+
+  #keepFound(key: string, found: Found): unknown {
+    return this.#keep(key, found.text, found, found.lifeMs);
+  }
+
+  #keepPeeked(key: string, text: string): Promise<unknown> {
+    return Promise.resolve(this.#keep(key, text, this.#engine.peeked, this.#engine.peekedLife));
+  }
+
+  /** Puts a value into the hot view and gives it, the caller's own when callers get copies. */
+  #keep(key: string, text: string, validity: Validity, lifeMs: number): unknown {
+    const value = this.#decoded(text);
+    const copied = this.#clone && typeof value === 'object';
+    if (lifeMs > 0) {
+      const content = {
+        value,
+        text: copied ? text : undefined,
+        promise: Promise.resolve(value),
+        bytes: 2 * text.length,
+      };
+      this.hot.set(key, content, validity, lifeMs);
+    }
+    return value;
+  }
+
+  /** The outcome of a flight that others share, as one caller gets it. */
+  #own(promise: Promise<unknown>): Promise<unknown> {
+    return this.#clone ? promise.then((value) => structuredClone(value)) : promise;
+  }
+}

@@ -1,0 +1,136 @@
+import type { ConnectionState, RedisConfig } from './redis-config.js';
+
+/** Options of a `CacheService`. Durations are **seconds**. An option that is unknown or wrong is `ERR_INVALID_OPTION`. */
+export interface CacheOptions<
+  Ttls extends Record<string, number> = Record<string, number>,
+  Domains extends Record<string, CacheDomainOptions> = Record<string, CacheDomainOptions>,
+> {
+  /** The server. Its `keyPrefix` goes in front of `prefix`. */
+  redis?: RedisConfig;
+  /** In front of every key in Redis. Default `cache:`. With an empty one, `flush` is refused. */
+  prefix?: string;
+  /** Life of an entry whose writer names none. Default: `level2.ttl`. */
+  defaultTtl?: number;
+  /**
+   * What a caller hears of a Redis that is away, slow or refuses. `swallow`, the default: reads find nothing, writes do
+   * nothing, both emit `error`. `throw`: the call rejects. Mistakes of the caller (arguments, limits) always reject, and so
+   * does what a factory throws.
+   */
+  onError?: 'swallow' | 'throw';
+  /**
+   * Give every caller a copy of its own. Default false: callers share one object, which is frozen unless `NODE_ENV` is
+   * `production`.
+   */
+  clone?: boolean;
+  /** Lives by name, for `ttlKey`; see `defineTtls`. */
+  ttls?: Ttls;
+  /** Groups of keys for the `(domain, id)` forms of `get` and `set`. */
+  domains?: Domains;
+  /** Copies in this process. */
+  level1?: {
+    /** Default true. */
+    enabled?: boolean;
+    /** Bytes, shared by all threads of the process that have the same options. Default 100 MB. */
+    maxSize?: number;
+    /**
+     * Longest life of a copy, and so how old a value can be that another process changed. Default 60. An entry that expires
+     * earlier expires here with it.
+     */
+    ttl?: number;
+    /** What gives way when it is full: what was unused for longest (`LRU`, the default) or used least (`LFU`). */
+    strategy?: 'LRU' | 'LFU';
+  };
+  /** Redis. */
+  level2?: {
+    /** Life of an entry for which neither its writer nor `defaultTtl` says one. Default 3600. */
+    ttl?: number;
+  };
+  limits?: {
+    /** Characters of a key, without the prefix. Beyond: `ERR_CACHE_KEY_TOO_LONG`. Default 512. */
+    maxKeyLength?: number;
+    /** Bytes of a value as JSON. Beyond: `ERR_CACHE_VALUE_TOO_LARGE`. Default 5 MB. */
+    maxValueSize?: number;
+    /** Keys of one bulk call. Beyond: `ERR_CACHE_BULK_TOO_LARGE`. Default 1,000. */
+    maxBulkKeys?: number;
+  };
+}
+
+/** A group of keys. */
+export interface CacheDomainOptions {
+  /** Life of its entries in seconds. Default: that of the service. */
+  ttl?: number;
+  /** What its keys begin with. Default: its name and a colon. */
+  prefix?: string;
+}
+
+/** How long an entry lives, and what invalidates it. */
+export interface CacheEntryOptions<TtlKey extends string = string> {
+  /** Seconds above 0; fractions down to a millisecond. */
+  ttl?: number;
+  /** A life of the `ttls` option, by name. `ttl` goes before it. */
+  ttlKey?: TtlKey;
+  /** At most 64, of 1 to 256 characters. */
+  tags?: readonly string[];
+}
+
+export interface CacheSetOptions<TtlKey extends string = string> extends CacheEntryOptions<TtlKey> {
+  /** Only where there is no entry. */
+  nx?: boolean;
+  /** Only where there is one. */
+  xx?: boolean;
+}
+
+/** The form of `set` with one argument. */
+export interface CacheSetParams<T = unknown, TtlKey extends string = string> extends CacheSetOptions<TtlKey> {
+  key: string;
+  value: T;
+}
+
+export interface CacheGetOptions {
+  /** False gives the stored text instead of its value: JSON, so a string comes with its quotes. Default true. */
+  parse?: boolean;
+}
+
+export interface CacheStats {
+  /** Reads of this service that found a value, in either level, and those that did not. A bulk read counts each key. */
+  hits: number;
+  misses: number;
+  /** Hits by all reads, 0 to 1; 0 before the first. */
+  hitRate: number;
+  /** Keys under the prefix in Redis, counted in slices over at most a million keys of the database. */
+  keyCount: number;
+  /** Bytes of level 1. */
+  memoryUsed: number;
+  levels: {
+    level1: { hits: number; misses: number; hitRate: number; keyCount: number; memoryUsed: number };
+    /** `complete` is false when the database has more keys than were looked at, or could not be asked. */
+    level2: { hits: number; misses: number; hitRate: number; keyCount: number; complete: boolean };
+  };
+}
+
+export interface CacheHealth {
+  /** `degraded`: Redis does not answer, and the cache lives on level 1 and the sources. */
+  status: 'healthy' | 'degraded';
+  state: ConnectionState;
+  /** Milliseconds of a round trip to Redis. */
+  latencyMs?: number;
+  error?: Error;
+}
+
+/** What a cache reports. */
+export interface CacheEvents {
+  /** A read found a value: in this process (level 1) or in Redis (level 2). */
+  hit: [event: { key: string; level: 1 | 2 }];
+  /** A read found none. */
+  miss: [event: { key: string }];
+  /** A value was stored. */
+  set: [event: { key: string }];
+  /** A key was deleted, whether or not there was one. */
+  delete: [event: { key: string }];
+  /** Entries were invalidated; `count` as the call returned it. */
+  invalidate: [event: { count: number; tags?: readonly string[]; pattern?: string; namespace?: string; all?: true }];
+  /** Redis failed, whether or not a caller was told. At most ten a second. Without a listener: one process warning a code. */
+  error: [error: Error];
+  /** The connection changed its state. */
+  state: [state: ConnectionState];
+}
