@@ -1,5 +1,8 @@
 //! The shared link against a real server: commands, pipelines, subscriptions, blocking commands.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(clippy::clone_on_ref_ptr, reason = "the clone becomes a trait object where it is passed")]
+
 use std::{
     sync::{Arc, Mutex},
     time::{Duration, Instant},
@@ -93,7 +96,7 @@ async fn a_blocking_command_returns_what_comes() {
     let server = RedisServer::start();
     let link = connection::open(server.options()).unwrap();
     let blocking = link.open_blocking();
-    let (popped, _) = tokio::join!(blocking.block(command("BLPOP q 5"), Duration::from_secs(5)), async {
+    let (popped, ()) = tokio::join!(blocking.block(command("BLPOP q 5"), Duration::from_secs(5)), async {
         eventually("the command blocks", || server.ask("INFO clients").contains("blocked_clients:1")).await;
         link.call(command("LPUSH q job")).await.unwrap();
     });
@@ -197,7 +200,7 @@ async fn threads_that_submit_at_once_get_their_own_replies() {
             std::thread::spawn(move || {
                 let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
                 for round in 0..500 {
-                    let words: Vec<_> = (0..round % 5 + 1).map(|part| format!("{thread}-{round}-{part}")).collect();
+                    let words: Vec<_> = (0..=(round % 5)).map(|part| format!("{thread}-{round}-{part}")).collect();
                     let commands: Vec<_> = words.iter().map(|word| Command::new("ECHO").arg(word)).collect();
                     let replies = runtime.block_on(link.call_many(&commands));
                     for (reply, word) in replies.into_iter().zip(words) {
@@ -207,7 +210,9 @@ async fn threads_that_submit_at_once_get_their_own_replies() {
             })
         })
         .collect();
-    threads.into_iter().for_each(|thread| thread.join().unwrap());
+    for thread in threads {
+        thread.join().unwrap();
+    }
 }
 
 /// redis-rs 1.8.1 took such a push for a reply and gave every later caller somebody else's value.

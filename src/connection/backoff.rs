@@ -15,13 +15,10 @@ const STRATEGY_LIMIT: Duration = Duration::from_secs(10);
 /// The delay after `times` failed attempts; `None` gives up.
 pub(super) async fn delay(options: &ConnectionOptions, times: u32) -> Option<Duration> {
     let Some(strategy) = &options.retry_strategy else { return Some(default_delay(times)) };
-    match timeout(STRATEGY_LIMIT, strategy.delay(times)).await {
-        Ok(answer) => answer,
-        Err(_) => {
-            tracing::warn!("retryStrategy did not answer; the default delay is used");
-            Some(default_delay(times))
-        }
-    }
+    timeout(STRATEGY_LIMIT, strategy.delay(times)).await.unwrap_or_else(|_| {
+        tracing::warn!("retryStrategy did not answer; the default delay is used");
+        Some(default_delay(times))
+    })
 }
 
 /// Doubles from 50 ms to 1.5 s. Jitter takes off up to half, so that a fleet does not come back in one instant.

@@ -95,7 +95,7 @@ impl RedisBlockingLink {
         let wait = wait.min(LONGEST_WAIT);
         let ready = timeout(wait.max(self.command_timeout), self.ready());
         tokio::select! {
-            ready = ready => ready.unwrap_or_else(|_| Err(self.not_ready()))?,
+            ready = ready => ready.unwrap_or_else(|_| Err(not_ready()))?,
             () = self.cancelled.notified() => return Ok(Value::Nil),
         }
         let (sink, reply) = OneReply::new();
@@ -124,10 +124,6 @@ impl RedisBlockingLink {
         }
     }
 
-    fn not_ready(&self) -> Error {
-        Error::new(ErrorCode::ConnectionFailed, "no connection for a blocking command").with("maybeExecuted", false)
-    }
-
     async fn end_early(&self) {
         let run = self.running.load(Ordering::Acquire);
         if run == 0 {
@@ -152,6 +148,10 @@ impl RedisBlockingLink {
             sleep(UNBLOCK_PAUSE).await;
         }
     }
+}
+
+fn not_ready() -> Error {
+    Error::new(ErrorCode::ConnectionFailed, "no connection for a blocking command").with("maybeExecuted", false)
 }
 
 impl BlockingLink for RedisBlockingLink {

@@ -179,6 +179,7 @@ fn crc16(bytes: &[u8]) -> u16 {
         let mut table = [0_u16; 256];
         let mut index = 0;
         while index < 256 {
+            #[expect(clippy::cast_possible_truncation, reason = "an index below 256, where try_from is not const")]
             let mut crc = (index as u16) << 8;
             let mut bit = 0;
             while bit < 8 {

@@ -202,7 +202,6 @@ impl Core {
                 ErrorCode::Overloaded,
                 format!("{} takes commands more slowly than they come: {} bytes are waiting", at(), self.backlog),
             )),
-            Gate::Open => None,
             Gate::Waiting if !options.offline_queue => {
                 Some(Error::new(ErrorCode::Offline, format!("no connection to {}", at())))
             }
@@ -210,7 +209,7 @@ impl Core {
                 ErrorCode::OfflineQueueFull,
                 format!("no connection to {}, and {} bytes of commands are waiting", at(), self.backlog),
             )),
-            Gate::Waiting => None,
+            Gate::Open | Gate::Waiting => None,
             Gate::Refusing(error) => Some(error.clone()),
             Gate::Closed => Some(Error::closed("connection")),
         }

@@ -173,8 +173,10 @@ impl CommandSpec {
                     found(1);
                 }
                 let from = if let Keys::StoreOption { from } = self.keys { usize::from(from) } else { 2 };
-                for index in from..count.saturating_sub(1) {
-                    if is(&arguments[index], b"STORE") || is(&arguments[index], b"STOREDIST") {
+                for (index, option) in
+                    arguments.iter().enumerate().skip(from).take_while(|(index, _)| index + 1 < count)
+                {
+                    if is(option, b"STORE") || is(option, b"STOREDIST") {
                         found(index + 1);
                     }
                 }

@@ -8,6 +8,7 @@ use std::{
     collections::VecDeque,
     future::poll_fn,
     io::{self, IoSlice},
+    panic::{self, AssertUnwindSafe},
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
@@ -339,10 +340,10 @@ impl Driver {
                 None => {}
             }
             let now = Instant::now();
-            if now >= self.wakes_at {
-                if let Some(end) = self.on_timer(&mut life, now) {
-                    return end;
-                }
+            if now >= self.wakes_at
+                && let Some(end) = self.on_timer(&mut life, now)
+            {
+                return end;
             }
         }
     }
@@ -504,12 +505,12 @@ impl Driver {
                     latest = latest.min(suspicious);
                 }
             }
-        } else if let Some(idle) = self.shared.options.keep_alive {
-            if now >= life.last_read + idle && self.in_flight.is_empty() {
+        } else if let Some(idle) = self.shared.options.keep_alive.filter(|_| self.in_flight.is_empty()) {
+            if now >= life.last_read + idle {
                 self.ping();
                 latest = latest.min(now + self.shared.options.command_timeout);
             } else {
-                latest = latest.min((life.last_read + idle).max(now + TIMER_GRAIN));
+                latest = latest.min(life.last_read + idle);
             }
         }
         if let Some(until) = life.silent_until {
@@ -542,7 +543,9 @@ impl Drop for Driver {
             self.close_gate(Some(&error));
             self.shared.board.set(LinkState::Error, Some(&error));
         }
-        self.fail_all(&Error::closed("connection"));
+        let error = Error::closed("connection");
+        // A sink that panics again would end the process.
+        let _ = panic::catch_unwind(AssertUnwindSafe(|| self.fail_all(&error)));
     }
 }
 

@@ -86,7 +86,7 @@ impl Session {
                     let auth = Command::new("AUTH");
                     let auth = if let Some(user) = user { auth.arg(user) } else { auth };
                     if let Some(Err(refusal)) = self.exchange(options, &[auth.arg(password)]).await?.pop() {
-                        tolerate_needless_password(refusal)?;
+                        tolerate_needless_password(&refusal)?;
                     }
                 }
             }
@@ -208,7 +208,7 @@ fn is_without_resp3(refusal: &Error, has_password: bool) -> bool {
 }
 
 /// A password for a server that has none is a leftover, not a danger.
-fn tolerate_needless_password(refusal: Error) -> Result<()> {
+fn tolerate_needless_password(refusal: &Error) -> Result<()> {
     if refusal.message().contains("without any password configured") {
         tracing::warn!("a password is set, but the server asks for none");
         return Ok(());

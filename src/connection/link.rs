@@ -124,6 +124,7 @@ pub trait Link: Send + Sync + 'static {
 
 impl dyn Link {
     /// Sends one command at once; the future waits for its reply. An error reply is an `Err`.
+    #[expect(clippy::needless_pass_by_value, reason = "callers build the command in place")]
     pub fn call(&self, command: Command) -> impl Future<Output = Result<Value>> + Send + use<> {
         let (sink, reply) = OneReply::new();
         let mut batch = Batch::new(sink);

@@ -29,7 +29,7 @@ struct RedisConfig {
     password: Option<String>,
     db: Option<u64>,
     #[serde(default, deserialize_with = "present")]
-    max_retries_per_request: Option<Option<u32>>,
+    max_retries_per_request: Option<Retries>,
     enable_ready_check: Option<bool>,
     enable_offline_queue: Option<bool>,
     max_offline_queue_bytes: Option<u64>,
@@ -73,9 +73,12 @@ struct Databases {
     test: Option<u64>,
 }
 
+/// `maxRetriesPerRequest` where it is given: a number, or `null` for no limit.
+struct Retries(Option<u32>);
+
 /// Tells `null` from a missing option.
-fn present<'de, D: Deserializer<'de>>(value: D) -> Result<Option<Option<u32>>, D::Error> {
-    Option::deserialize(value).map(Some)
+fn present<'de, D: Deserializer<'de>>(value: D) -> Result<Option<Retries>, D::Error> {
+    Option::deserialize(value).map(|number| Some(Retries(number)))
 }
 
 impl ConnectionOptions {
@@ -117,7 +120,7 @@ impl RedisConfig {
         if options.tls.is_some() && matches!(options.address, Address::Unix { .. }) {
             return Err(Error::invalid_option("tls", "set for a Unix socket", "TLS over TCP only"));
         }
-        if let Some(retries) = self.max_retries_per_request {
+        if let Some(Retries(retries)) = self.max_retries_per_request {
             options.max_retries_per_request = retries;
         }
         options.ready_check = self.enable_ready_check.unwrap_or(options.ready_check);

@@ -22,7 +22,7 @@ impl ReplySink for Told {
     }
 }
 
-fn pending(commands: Vec<Command>) -> (Arc<Told>, Pending) {
+fn pending(commands: &[Command]) -> (Arc<Told>, Pending) {
     let told = Arc::<Told>::default();
     let mut batch = Batch::new(Arc::clone(&told) as _);
     for (token, command) in commands.iter().enumerate() {
@@ -55,7 +55,7 @@ const RESEND: AfterBreak = AfterBreak { wait: true, resend: true };
 
 #[test]
 fn after_a_break_each_command_waits_or_is_told() {
-    let (told, mut batch) = pending(vec![plain("A"), plain("B").repeatable(), plain("C"), plain("D"), plain("E")]);
+    let (told, mut batch) = pending(&[plain("A"), plain("B").repeatable(), plain("C"), plain("D"), plain("E")]);
     let one = batch.bytes().len() / 5;
     // A is answered, B and C are on the wire, D is cut in the middle, E was not begun.
     batch.wrote(one * 3 + 4);
@@ -73,7 +73,7 @@ fn after_a_break_each_command_waits_or_is_told() {
 
 #[test]
 fn without_an_offline_queue_a_break_is_told_to_all() {
-    let (told, mut batch) = pending(vec![plain("A").repeatable(), plain("B")]);
+    let (told, mut batch) = pending(&[plain("A").repeatable(), plain("B")]);
     batch.wrote(batch.bytes().len() / 2);
     batch.after_break(AfterBreak { wait: false, resend: true }, &lost());
     assert_eq!(heard(&told), "0:CONNECTION_LOST maybe, 1:CONNECTION_LOST");
@@ -82,7 +82,7 @@ fn without_an_offline_queue_a_break_is_told_to_all() {
 
 #[test]
 fn a_late_reply_keeps_its_place() {
-    let (told, mut batch) = pending(vec![plain("A").deadline(Duration::from_millis(1)), plain("B")]);
+    let (told, mut batch) = pending(&[plain("A").deadline(Duration::from_millis(1)), plain("B")]);
     batch.wrote(batch.bytes().len());
     assert!(batch.expire(Instant::now() + Duration::from_secs(1), &late));
     assert!(batch.settle_next(Ok(Reply::Nil)) && batch.settle_next(Ok(Reply::Nil)));
@@ -93,7 +93,7 @@ fn a_late_reply_keeps_its_place() {
 fn what_timed_out_before_it_was_begun_is_never_sent() {
     let short = Duration::from_millis(1);
     let (told, mut batch) =
-        pending(vec![plain("A"), plain("B").deadline(short), plain("C"), plain("D").deadline(short)]);
+        pending(&[plain("A"), plain("B").deadline(short), plain("C"), plain("D").deadline(short)]);
     batch.wrote(2);
     assert!(!batch.expire(Instant::now() + Duration::from_secs(1), &late));
     assert_eq!(heard(&told), "1:COMMAND_TIMED_OUT, 3:COMMAND_TIMED_OUT");
@@ -102,7 +102,7 @@ fn what_timed_out_before_it_was_begun_is_never_sent() {
 
 #[test]
 fn a_reply_without_a_written_command_is_refused() {
-    let (_, mut batch) = pending(vec![plain("A")]);
+    let (_, mut batch) = pending(&[plain("A")]);
     assert!(!batch.settle_next(Ok(Reply::Nil)));
     batch.wrote(3);
     assert!(!batch.settle_next(Ok(Reply::Nil)));
@@ -115,18 +115,18 @@ fn transaction() -> Vec<Command> {
 #[test]
 fn a_transaction_is_sent_whole_or_not_at_all() {
     // Nothing of it was written: it waits.
-    let (told, mut batch) = pending(transaction());
+    let (told, mut batch) = pending(&transaction());
     batch.after_break(RESEND, &lost());
     assert_eq!((heard(&told).as_str(), rest(&batch).as_str()), ("", "MULTIINCRnEXECPING"));
 
     // EXEC did not leave: nothing ran, and as nothing was answered all of it waits.
-    let (told, mut batch) = pending(transaction());
+    let (told, mut batch) = pending(&transaction());
     batch.wrote(20);
     batch.after_break(RESEND, &lost());
     assert_eq!((heard(&told).as_str(), rest(&batch).as_str()), ("", "MULTIINCRnEXECPING"));
 
     // MULTI was answered: the rest would mean something else on another connection.
-    let (told, mut batch) = pending(transaction());
+    let (told, mut batch) = pending(&transaction());
     batch.wrote(20);
     assert!(batch.settle_next(Ok(Reply::Nil)));
     batch.after_break(RESEND, &lost());
@@ -134,7 +134,7 @@ fn a_transaction_is_sent_whole_or_not_at_all() {
     assert_eq!(rest(&batch), "PING");
 
     // All of it left: it may have run.
-    let (told, mut batch) = pending(transaction());
+    let (told, mut batch) = pending(&transaction());
     batch.wrote(batch.bytes().len());
     batch.after_break(RESEND, &lost());
     assert_eq!(heard(&told), "0:CONNECTION_LOST maybe, 1:CONNECTION_LOST maybe, 2:CONNECTION_LOST maybe");
@@ -143,7 +143,7 @@ fn a_transaction_is_sent_whole_or_not_at_all() {
 
 #[test]
 fn a_transaction_that_times_out_half_written_is_written_to_its_end() {
-    let (told, mut batch) = pending(transaction());
+    let (told, mut batch) = pending(&transaction());
     batch.wrote(20);
     assert!(batch.expire(Instant::now() + LIMIT, &late));
     let timed_out = "0:COMMAND_TIMED_OUT maybe, 1:COMMAND_TIMED_OUT maybe, 2:COMMAND_TIMED_OUT maybe";
@@ -154,7 +154,7 @@ fn a_transaction_that_times_out_half_written_is_written_to_its_end() {
 #[test]
 fn a_transaction_is_not_torn_by_different_deadlines() {
     let short = Duration::from_millis(1);
-    let (told, mut batch) = pending(vec![plain("MULTI").deadline(short), plain("EXEC").chained()]);
+    let (told, mut batch) = pending(&[plain("MULTI").deadline(short), plain("EXEC").chained()]);
     batch.expire(Instant::now() + Duration::from_secs(1), &late);
     assert_eq!(heard(&told), "0:COMMAND_TIMED_OUT maybe");
     assert_eq!(rest(&batch), "MULTIEXEC");

@@ -309,11 +309,17 @@ impl<'a> Connection<'a> {
                     }
                 }
                 _ => {
-                    asked.pop_front_if(|front| matches!(front, Asked::SignOfLife));
+                    pop_sign_of_life(asked);
                 }
             }
         }
         Ok(())
+    }
+}
+
+fn pop_sign_of_life(asked: &mut VecDeque<Asked>) {
+    if matches!(asked.front(), Some(Asked::SignOfLife)) {
+        asked.pop_front();
     }
 }
 
@@ -334,22 +340,21 @@ fn take_push(items: &[Reply<'_>], shared: &Shared, asked: &mut VecDeque<Asked>) 
                 b"unsubscribe" => (Channel, false),
                 b"punsubscribe" => (Pattern, false),
                 b"pong" => {
-                    asked.pop_front_if(|front| matches!(front, Asked::SignOfLife));
+                    pop_sign_of_life(asked);
                     return;
                 }
                 _ => return,
             };
             let text = String::from_utf8_lossy(name);
-            let answers = |front: &mut Asked| match front {
-                Asked::Subscription { name, wanted: asked } => (name.0, &*name.1, *asked) == (kind, &*text, wanted),
-                Asked::SignOfLife => false,
-            };
-            let mut core = shared.lock();
-            match asked.pop_front_if(answers) {
-                Some(Asked::Subscription { name, wanted }) => core.table.answered(name, wanted, Ok(())),
+            let answers = matches!(asked.front(), Some(Asked::Subscription { name: (asked_kind, asked_name), wanted: asked })
+                if (*asked_kind, &**asked_name, *asked) == (kind, &*text, wanted));
+            let table = &mut shared.lock().table;
+            if answers {
+                asked.pop_front();
+                table.answered((kind, text.into()), wanted, Ok(()));
+            } else if !wanted {
                 // Nobody asked for it: the server took the subscription away.
-                _ if !wanted => core.table.dropped_by_server(kind, &text),
-                _ => {}
+                table.dropped_by_server(kind, &text);
             }
         }
         _ => {}

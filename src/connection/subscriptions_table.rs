@@ -22,10 +22,16 @@ enum Knows {
     Subscribed,
 }
 
+/// A caller of `subscribe`, with the sink that it brought.
+type Waiting = (Arc<dyn MessageSink>, oneshot::Sender<Result<()>>);
+
+/// A subscription that the server did not restore.
+pub(super) type Lost = (SubscriptionKind, String, Error);
+
 struct Subscription {
     sinks: Sinks,
-    /// Callers of `subscribe` that wait for the server's word, with the sink that they brought.
-    waiting: Vec<(Arc<dyn MessageSink>, oneshot::Sender<Result<()>>)>,
+    /// Those who wait for the server's word.
+    waiting: Vec<Waiting>,
     knows: Knows,
     /// It was active before the connection broke.
     to_restore: bool,
@@ -127,7 +133,6 @@ impl SubscriptionsTable {
                     let _ = caller.send(Ok(()));
                 }
             }
-            Ok(()) => subscription.knows = Knows::Nothing,
             Err(error) if wanted => {
                 for (_, caller) in subscription.waiting.drain(..) {
                     let _ = caller.send(Err(error.clone()));
@@ -138,8 +143,8 @@ impl SubscriptionsTable {
                     self.losses.push((kind, name.to_string(), error, sinks));
                 }
             }
-            // A server that does not let go of a name is told again with the next connection, by silence.
-            Err(_) => subscription.knows = Knows::Nothing,
+            // A server that does not let go of a name forgets it with the connection.
+            Ok(()) | Err(_) => subscription.knows = Knows::Nothing,
         }
         self.changed.push((kind, name));
     }
@@ -186,7 +191,7 @@ impl SubscriptionsTable {
     }
 
     /// Every sink, once, with what it lost since the last call.
-    pub(super) fn take_restored(&mut self) -> Vec<(Arc<dyn MessageSink>, Vec<(SubscriptionKind, String, Error)>)> {
+    pub(super) fn take_restored(&mut self) -> Vec<(Arc<dyn MessageSink>, Vec<Lost>)> {
         let mut told: Vec<(Arc<dyn MessageSink>, Vec<_>)> = Vec::new();
         let active = self.channels.values().chain(self.patterns.values()).flat_map(|found| found.sinks.iter());
         for sink in active.chain(self.losses.iter().flat_map(|(.., sinks)| sinks.iter())) {

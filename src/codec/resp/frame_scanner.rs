@@ -57,11 +57,6 @@ impl FrameScanner {
         }
     }
 
-    /// How many bytes the frame has at least, as far as its headers tell.
-    pub fn expected(&self) -> usize {
-        self.body_end
-    }
-
     fn move_to(&mut self, position: usize) {
         (self.at, self.searched, self.body_end) = (position, position, 0);
     }
