@@ -173,7 +173,11 @@ fn catalogue(sources: &BTreeMap<String, Source>) -> String {
              &super::Source {{ name: {name:?}, sha: {digest:?}, text: {text:?} }});"
         );
         let errors: Vec<_> = source.errors.iter().collect();
-        let _ = writeln!(all, "    ScriptInfo {{ name: {name:?}, errors: &{errors:?} }},");
+        let _ = writeln!(
+            all,
+            "    ScriptInfo {{ name: {name:?}, keys: &{:?}, args: &{:?}, errors: &{errors:?}, text: {text:?} }},",
+            source.keys, source.args
+        );
     }
     let mut out = String::new();
     for (engine, constants) in modules {

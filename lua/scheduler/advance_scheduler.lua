@@ -22,7 +22,7 @@
 -- @arg opts
 -- @arg priority
 -- @arg front          1 for last-in-first-out
--- @ret 1 when the next job was added
+-- @ret 1 when the next job was added; -1 when the job of that run has finished already, which nobody will take again
 -- @use lib/event, lib/iteration
 
 local q = {
@@ -33,9 +33,12 @@ local current = call('ZSCORE', repeat_set, id)
 if not current or taken ~= 'repeat:' .. id .. ':' .. current then
   return 0
 end
+local job_id = 'repeat:' .. id .. ':' .. next_run
+if call('HEXISTS', prefix .. job_id, 'finishedOn') == 1 then
+  return -1
+end
 call('ZADD', repeat_set, next_run, id)
 call('HINCRBY', scheduler, 'ic', 1)
-local job_id = 'repeat:' .. id .. ':' .. next_run
 if call('EXISTS', prefix .. job_id) == 1 then
   emit(events, 'duplicated', 'jobId', job_id)
   return 0

@@ -28,21 +28,28 @@ async fn advance(queue: &Queue, job: &JobRecord) -> Result<()> {
     if record.repeat.limit.is_some_and(|limit| count > limit) {
         return Ok(());
     }
-    let now = queue.now();
-    let Some(next) = record.repeat.next(run, now)? else { return Ok(()) };
-    let repeat = record.repeat.clone().with_grid_of(run);
     let opts = record.opts.as_deref().unwrap_or("{}");
-    let (opts, priority, front) = iteration_opts(opts, &repeat, count, id, next, now);
-    let iteration = scripts::Iteration {
-        scheduler: id,
-        run: next,
-        name: if record.name.is_empty() { &job.name } else { &record.name },
-        data: record.data.as_deref().unwrap_or(&job.data),
-        opts: &opts,
-        priority,
-        front,
-    };
-    scripts::advance_scheduler(queue, &job.id, &iteration).await.map(drop)
+    let mut after = run;
+    for _ in 0..super::scheduler::SLOTS {
+        let now = queue.now();
+        let Some(next) = record.repeat.next(after, now)? else { return Ok(()) };
+        let repeat = record.repeat.clone().with_grid_of(run);
+        let (opts, priority, front) = iteration_opts(opts, &repeat, count, id, next, now);
+        let iteration = scripts::Iteration {
+            scheduler: id,
+            run: next,
+            name: if record.name.is_empty() { &job.name } else { &record.name },
+            data: record.data.as_deref().unwrap_or(&job.data),
+            opts: &opts,
+            priority,
+            front,
+        };
+        if scripts::advance_scheduler(queue, &job.id, &iteration).await? {
+            return Ok(());
+        }
+        after = next;
+    }
+    Err(scheduler::no_slot(queue, id))
 }
 
 fn count_of(opts: &str) -> Option<i64> {

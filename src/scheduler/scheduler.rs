@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// Runs that are tried when the time of a job is taken, and rounds against others that change the same scheduler.
-const SLOTS: usize = 32;
+pub(super) const SLOTS: usize = 32;
 
 /// A stored scheduler.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -153,8 +153,7 @@ impl JobScheduler {
                 Err(error) => return Err(error),
             }
         }
-        Err(Error::new(ErrorCode::SchedulerSlotTaken, format!("no free run for job scheduler `{id}`"))
-            .with("queue", self.queue.name()))
+        Err(no_slot(&self.queue, id))
     }
 
     /// Removes a scheduler and its pending job. False when there was none.
@@ -190,6 +189,11 @@ impl JobScheduler {
         let storage = self.queue.storage();
         storage.link.call(Command::new("ZCARD").key(&storage.keys.repeat).repeatable()).await?.into_int()
     }
+}
+
+pub(super) fn no_slot(queue: &Queue, id: &str) -> Error {
+    Error::new(ErrorCode::SchedulerSlotTaken, format!("no free run for job scheduler `{id}`"))
+        .with("queue", queue.name())
 }
 
 /// Scores with their members: RESP3 nests them.

@@ -53,7 +53,8 @@ pub(super) async fn upsert_scheduler(
     Ok(call.run(&*storage.link).await?.into_int()? == 1)
 }
 
-/// True when the next job was added; false when another worker did it, or the scheduler is gone.
+/// False when the job of that run has finished already, so that a later one must be tried. When another worker has
+/// added the next job, or the scheduler is gone, there is nothing left to do.
 pub(super) async fn advance_scheduler(queue: &Queue, taken: &str, next: &Iteration<'_>) -> Result<bool> {
     let (storage, keys) = (queue.storage(), &queue.storage().keys);
     let numbers = [next.run, queue.now(), next.priority].map(|number| number.to_string());
@@ -84,7 +85,7 @@ pub(super) async fn advance_scheduler(queue: &Queue, taken: &str, next: &Iterati
             if next.front { b"1" } else { b"0" },
         ],
     );
-    Ok(call.repeatable().run(&*storage.link).await?.into_int()? == 1)
+    Ok(call.repeatable().run(&*storage.link).await?.into_int()? >= 0)
 }
 
 /// False when there was none.

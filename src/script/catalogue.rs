@@ -7,8 +7,13 @@ use super::script::{Script, Source};
 pub struct ScriptInfo {
     /// Path below `lua/` without extension.
     pub name: &'static str,
+    /// Names of its keys and arguments, in order; a variadic last argument is not among them.
+    pub keys: &'static [&'static str],
+    pub args: &'static [&'static str],
     /// Names of the errors that it replies with.
     pub errors: &'static [&'static str],
+    /// What is sent.
+    pub text: &'static str,
 }
 
 include!(concat!(env!("OUT_DIR"), "/catalogue.rs"));

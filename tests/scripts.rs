@@ -1,0 +1,648 @@
+//! Every script of the queue and scheduler engines by itself: a keyspace before, one call, its reply and the keyspace
+//! after, compared with `tests/scripts.snapshot`. `OXCART_UPDATE_SNAPSHOT=1` writes that file anew, for review.
+//!
+//! The rows of a script must raise every error that its header names.
+
+use std::{collections::BTreeMap, collections::BTreeSet, fmt::Write as _, path::Path, sync::Arc};
+
+use oxcart::{
+    codec::resp::Value,
+    connection::{self, Command, Link},
+    script::{ALL, ScriptInfo},
+    testing::RedisServer,
+};
+
+/// One call. Words of a command are separated by blanks; `_` stands for a blank in a word.
+struct Row {
+    script: &'static str,
+    case: &'static str,
+    before: &'static [&'static str],
+    args: &'static str,
+    /// Keys that are not the usual ones of their name.
+    keys: &'static [(&'static str, &'static str)],
+}
+
+const fn row(script: &'static str, case: &'static str, before: &'static [&'static str], args: &'static str) -> Row {
+    Row { script, case, before, args, keys: &[] }
+}
+
+const fn with_keys(row: Row, keys: &'static [(&'static str, &'static str)]) -> Row {
+    Row { keys, ..row }
+}
+
+const JOB: &str = "HSET p:1 name n data {} opts {} timestamp 5 delay 0 priority 0";
+const JOB2: &str = "HSET p:2 name m data {} opts {} timestamp 6 delay 0 priority 3";
+const SCHEDULED: &str = "HSET p:repeat:s:900 name n data {} opts {} timestamp 5 delay 0 priority 0 rjk s";
+const ACTIVE: &[&str] = &[JOB, "LPUSH p:active 1", "SET p:1:lock t", "SADD p:stalled 1"];
+const CHILD: &str = "HSET p:1 name n data {} opts {} timestamp 5 delay 0 priority 0 parentKey o:q:9";
+const PARENT: &str = "HSET o:q:9 name parent data {} opts {} timestamp 5 delay 0 priority 0";
+const WITH_CHILD: &[&str] = &[
+    CHILD,
+    "LPUSH p:active 1",
+    "SET p:1:lock t",
+    PARENT,
+    "ZADD o:q:waiting-children 1 9",
+    "SADD o:q:9:dependencies p:1",
+];
+
+/// `queue/finish_jobs` without metrics and without taking further jobs, before the outcomes.
+macro_rules! finish {
+    ($($outcome:literal),+) => { concat!("1000 0 0 t2 30000 '' '' ''", $(" ", $outcome),+) };
+}
+
+fn rows() -> Vec<Row> {
+    vec![
+        row(
+            "queue/add_jobs",
+            "plain, last-in-first-out, prioritized, delayed",
+            &[],
+            "1000 '' a {} {} 1000 0 0 0 '' b {} {} 1000 0 0 1 '' c {} {} 1000 0 7 0 '' d {} {} 1000 500 0 0",
+        ),
+        row("queue/add_jobs", "an own id that is there", &["HSET p:mine name old"], "1000 mine new {} {} 1000 0 0 0"),
+        row(
+            "queue/add_jobs",
+            "to a paused queue wakes nobody",
+            &["HSET p:meta paused 1"],
+            "1000 '' a {} {} 1000 0 0 0",
+        ),
+        row(
+            "queue/add_jobs",
+            "delayed jobs of one millisecond keep their order",
+            &[],
+            "1000 '' a {} {} 1000 5 0 0 '' b {} {} 1000 5 0 0",
+        ),
+        row(
+            "queue/fetch_jobs",
+            "waiting before prioritized, as many as wanted",
+            &[JOB, JOB2, "LPUSH p:wait 1", "ZADD p:prioritized 12884901889 2"],
+            "1000 2 t 30000 w '' ''",
+        ),
+        row("queue/fetch_jobs", "nothing there", &["SET p:pc 4"], "1000 1 t 30000 '' '' ''"),
+        row(
+            "queue/fetch_jobs",
+            "a due job is promoted, a later one told of",
+            &[JOB, JOB2, "ZADD p:delayed 4096000 1 8192000 2"],
+            "1000 2 t 30000 '' '' ''",
+        ),
+        row("queue/fetch_jobs", "paused", &[JOB, "LPUSH p:wait 1", "HSET p:meta paused 1"], "1000 1 t 30000 '' '' ''"),
+        row(
+            "queue/fetch_jobs",
+            "global concurrency reached",
+            &[JOB, "LPUSH p:wait 1", "LPUSH p:active 7", "HSET p:meta concurrency 1"],
+            "1000 5 t 30000 '' '' ''",
+        ),
+        row(
+            "queue/fetch_jobs",
+            "the limiter lets one of two",
+            &[JOB, JOB2, "LPUSH p:wait 2 1"],
+            "1000 2 t 30000 '' 1 60000",
+        ),
+        row(
+            "queue/fetch_jobs",
+            "ids without a job are dropped",
+            &[JOB, "RPUSH p:wait 1 gone"],
+            "1000 1 t 30000 '' '' ''",
+        ),
+        row(
+            "queue/finish_jobs",
+            "completed and kept",
+            ACTIVE,
+            finish!("1 t completed 900 7 '' 1 0 0 -1 '' 1000 '' '' '' ''"),
+        ),
+        row(
+            "queue/finish_jobs",
+            "completed and removed",
+            ACTIVE,
+            finish!("1 t completed 900 7 '' 1 0 0 0 '' 1000 '' '' '' ''"),
+        ),
+        row(
+            "queue/finish_jobs",
+            "completed, two others over the count go",
+            &[
+                JOB,
+                "LPUSH p:active 1",
+                "SET p:1:lock t",
+                "ZADD p:completed 1 a 2 b",
+                "HSET p:a name a",
+                "HSET p:b name b",
+            ],
+            finish!("1 t completed 900 7 '' 1 0 0 1 '' 1000 '' '' '' ''"),
+        ),
+        row(
+            "queue/finish_jobs",
+            "completed, one over age goes",
+            &[
+                JOB,
+                "LPUSH p:active 1",
+                "SET p:1:lock t",
+                "ZADD p:completed -5000 a 999 b",
+                "HSET p:a name a",
+                "HSET p:b name b",
+            ],
+            finish!("1 t completed 900 7 '' 1 0 0 -1 2 1000 '' '' '' ''"),
+        ),
+        row(
+            "queue/finish_jobs",
+            "failed for good",
+            ACTIVE,
+            finish!("1 t failed 900 why [] 3 0 0 -1 '' 1000 '' '' '' ''"),
+        ),
+        row(
+            "queue/finish_jobs",
+            "retried now",
+            ACTIVE,
+            finish!("1 t retry 900 why [] 1 1000 0 -1 '' 1000 '' '' '' ''"),
+        ),
+        row(
+            "queue/finish_jobs",
+            "retried later",
+            ACTIVE,
+            finish!("1 t later 900 why [] 1 1500 0 -1 '' 1000 '' '' '' ''"),
+        ),
+        row(
+            "queue/finish_jobs",
+            "moved to delayed",
+            ACTIVE,
+            finish!("1 t delayed 900 '' '' 1 1500 0 -1 '' 1000 '' '' '' ''"),
+        ),
+        row(
+            "queue/finish_jobs",
+            "moved to the front",
+            &[JOB, JOB2, "LPUSH p:wait 2", "LPUSH p:active 1", "SET p:1:lock t"],
+            finish!("1 t wait 900 '' '' 1 0 0 -1 '' 1000 '' '' '' ''"),
+        ),
+        row(
+            "queue/finish_jobs",
+            "waits for its children",
+            &[JOB, "LPUSH p:active 1", "SET p:1:lock t", "SADD p:1:dependencies o:q:5"],
+            finish!("1 t children 900 '' '' 1 0 0 -1 '' 1000 '' '' '' ''"),
+        ),
+        row(
+            "queue/finish_jobs",
+            "has no children to wait for",
+            ACTIVE,
+            finish!("1 t children 900 '' '' 1 0 0 -1 '' 1000 '' '' '' ''"),
+        ),
+        row(
+            "queue/finish_jobs",
+            "finishes one and takes the next",
+            &[JOB, JOB2, "LPUSH p:active 1", "SET p:1:lock t", "LPUSH p:wait 2"],
+            "1000 0 1 t2 30000 '' '' '' 1 t completed 900 7 '' 1 0 0 -1 '' 1000 '' '' '' ''",
+        ),
+        row(
+            "queue/finish_jobs",
+            "one of two refused",
+            &[JOB, JOB2, "LPUSH p:active 1 2", "SET p:1:lock t", "SET p:2:lock other"],
+            finish!(
+                "1 t completed 900 7 '' 1 0 0 -1 '' 1000 '' '' '' ''",
+                "2 t completed 900 7 '' 1 0 0 -1 '' 1000 '' '' '' ''"
+            ),
+        ),
+        row("queue/finish_jobs", "no such job", &[], finish!("1 t completed 900 7 '' 1 0 0 -1 '' 1000 '' '' '' ''")),
+        row(
+            "queue/finish_jobs",
+            "no lock",
+            &[JOB, "LPUSH p:active 1"],
+            finish!("1 t completed 900 7 '' 1 0 0 -1 '' 1000 '' '' '' ''"),
+        ),
+        row(
+            "queue/finish_jobs",
+            "not active",
+            &[JOB, "SET p:1:lock t"],
+            finish!("1 t completed 900 7 '' 1 0 0 -1 '' 1000 '' '' '' ''"),
+        ),
+        row(
+            "queue/finish_jobs",
+            "children are unfinished",
+            &[JOB, "LPUSH p:active 1", "SET p:1:lock t", "SADD p:1:dependencies o:q:5"],
+            finish!("1 t completed 900 7 '' 1 0 0 -1 '' 1000 '' '' '' ''"),
+        ),
+        row(
+            "queue/finish_jobs",
+            "children have failed",
+            &[JOB, "LPUSH p:active 1", "SET p:1:lock t", "ZADD p:1:unsuccessful 1 o:q:5"],
+            finish!("1 t completed 900 7 '' 1 0 0 -1 '' 1000 '' '' '' ''"),
+        ),
+        row(
+            "queue/finish_jobs",
+            "the last child frees its parent",
+            WITH_CHILD,
+            finish!("1 t completed 900 7 '' 1 0 0 0 '' 1000 '' o:q: 9 ''"),
+        ),
+        row(
+            "queue/finish_jobs",
+            "a child fails its parent",
+            WITH_CHILD,
+            finish!("1 t failed 900 why [] 1 0 0 0 '' 1000 '' o:q: 9 fail"),
+        ),
+        row(
+            "queue/finish_jobs",
+            "a child lets its parent go on",
+            WITH_CHILD,
+            finish!("1 t failed 900 why [] 1 0 0 0 '' 1000 '' o:q: 9 continue"),
+        ),
+        row(
+            "queue/finish_jobs",
+            "a failed child is ignored",
+            WITH_CHILD,
+            finish!("1 t failed 900 why [] 1 0 0 0 '' 1000 '' o:q: 9 ignore"),
+        ),
+        row(
+            "queue/finish_jobs",
+            "a failed child is forgotten",
+            WITH_CHILD,
+            finish!("1 t failed 900 why [] 1 0 0 0 '' 1000 '' o:q: 9 remove"),
+        ),
+        row(
+            "queue/finish_jobs",
+            "a failed child blocks its parent",
+            WITH_CHILD,
+            finish!("1 t failed 900 why [] 1 0 0 0 '' 1000 '' o:q: 9 ''"),
+        ),
+        row(
+            "queue/finish_jobs",
+            "lets go of its deduplication",
+            &[JOB, "LPUSH p:active 1", "SET p:1:lock t", "SET p:de:d 1"],
+            finish!("1 t completed 900 7 '' 1 0 0 0 '' 1000 d '' '' ''"),
+        ),
+        row(
+            "queue/finish_jobs",
+            "a throttle outlives its job",
+            &[JOB, "LPUSH p:active 1", "SET p:1:lock t", "SET p:de:d 1 PX 60000"],
+            finish!("1 t completed 900 7 '' 1 0 0 0 '' 1000 d '' '' ''"),
+        ),
+        row(
+            "queue/finish_jobs",
+            "the job kept for it begins",
+            &[
+                JOB,
+                "LPUSH p:active 1",
+                "SET p:1:lock t",
+                "SET p:de:d 1",
+                r#"HSET p:dn:d name n data {} opts {"priority":2} jid 8"#,
+            ],
+            finish!("1 t completed 900 7 '' 1 0 0 0 '' 1000 d '' '' ''"),
+        ),
+        row(
+            "queue/finish_jobs",
+            "is counted",
+            &[JOB, "LPUSH p:active 1", "SET p:1:lock t", "HSET p:metrics:completed count 4 prevTS 1000 prevCount 1"],
+            "181000 10 0 t2 30000 '' '' '' 1 t completed 900 7 '' 1 0 0 0 '' 1000 '' '' '' ''",
+        ),
+        row(
+            "queue/extend_locks",
+            "one held, one lost, one foreign",
+            &["SET p:1:lock t", "SET p:3:lock other", "SADD p:stalled 1 2"],
+            "30000 1 t 2 t 3 t",
+        ),
+        row(
+            "queue/move_stalled_jobs_to_wait",
+            "one without a lock, one with",
+            &[JOB, JOB2, "LPUSH p:active 1 2", "SET p:2:lock t", "SADD p:stalled 1 2"],
+            "30000 1 '' 100",
+        ),
+        row(
+            "queue/move_stalled_jobs_to_wait",
+            "too often",
+            &[JOB, "HSET p:1 stc 1", "LPUSH p:active 1", "SADD p:stalled 1"],
+            "30000 1 '' 100",
+        ),
+        row(
+            "queue/move_stalled_jobs_to_wait",
+            "another worker has looked",
+            &["SET p:stalled-check 1", JOB, "LPUSH p:active 1", "SADD p:stalled 1"],
+            "30000 1 '' 100",
+        ),
+        row("queue/move_stalled_jobs_to_wait", "more than a slice", &["LPUSH p:active 1 2 3"], "30000 1 '' 2"),
+        row("queue/move_stalled_jobs_to_wait", "goes on with the rest", &["LPUSH p:active 1 2 3"], "30000 1 note2 2"),
+        row("queue/update_progress", "stored and told", &[JOB], "1 50"),
+        row("queue/update_progress", "no such job", &[], "1 50"),
+        row("queue/update_data", "replaced", &[JOB], "1 [7]"),
+        row("queue/update_data", "no such job", &[], "1 [7]"),
+        row("queue/add_log", "a row", &[JOB], "1 line ''"),
+        row("queue/add_log", "only the last stay", &[JOB, "RPUSH p:1:logs a b"], "1 c 2"),
+        row("queue/add_log", "no such job", &[], "1 line ''"),
+        row("queue/pause", "once", &["ZADD p:marker 0 0"], ""),
+        row("queue/pause", "twice", &["HSET p:meta paused 1"], ""),
+        row("queue/resume", "with work", &["HSET p:meta paused 1", "LPUSH p:wait 1"], ""),
+        row(
+            "queue/resume",
+            "what version 5 set aside",
+            &["HSET p:meta paused 1", "LPUSH p:wait new", "LPUSH p:paused a b"],
+            "",
+        ),
+        row("queue/get_state", "completed", &["ZADD p:completed 1 1"], "1"),
+        row("queue/get_state", "waiting", &["LPUSH p:wait 1"], "1"),
+        row("queue/get_state", "nowhere", &[], "1"),
+        row("queue/get_counts", "of each state", &["LPUSH p:wait 1 2", "ZADD p:failed 1 3"], ""),
+        row(
+            "queue/remove_job",
+            "waiting",
+            &[JOB, "LPUSH p:wait 1", "RPUSH p:1:logs x", "HSET p:1 deid d", "SET p:de:d 1"],
+            "1 1000",
+        ),
+        row("queue/remove_job", "locked", &[JOB, "LPUSH p:active 1", "SET p:1:lock t"], "1 1000"),
+        row("queue/remove_job", "not there", &[], "1 1000"),
+        row(
+            "queue/remove_job",
+            "a child frees its parent",
+            &[CHILD, "LPUSH p:wait 1", PARENT, "ZADD o:q:waiting-children 1 9", "SADD o:q:9:dependencies p:1"],
+            "1 1000",
+        ),
+        row(
+            "queue/remove_job",
+            "belongs to a scheduler",
+            &[SCHEDULED, "ZADD p:delayed 1 repeat:s:900", "ZADD p:repeat 900 s"],
+            "repeat:s:900 1000",
+        ),
+        row(
+            "queue/retry_job",
+            "failed",
+            &[JOB, "HSET p:1 atm 3 ats 3 failedReason x finishedOn 9 processedOn 8", "ZADD p:failed 9 1"],
+            "1 failed 1",
+        ),
+        row(
+            "queue/retry_job",
+            "a child is missed again",
+            &[CHILD, PARENT, "ZADD p:failed 9 1", "ZADD o:q:9:unsuccessful 1 p:1"],
+            "1 failed 0",
+        ),
+        row("queue/retry_job", "not failed", &[JOB, "LPUSH p:wait 1"], "1 failed 0"),
+        row("queue/retry_job", "no such job", &[], "1 failed 0"),
+        row(
+            "queue/promote_job",
+            "delayed with a priority",
+            &[JOB, "HSET p:1 priority 4 delay 50", "ZADD p:delayed 4096 1"],
+            "1",
+        ),
+        row("queue/promote_job", "not delayed", &[JOB], "1"),
+        row("queue/promote_job", "no such job", &[], "1"),
+        row("queue/change_delay", "later", &[JOB, "ZADD p:delayed 4096 1"], "1 500 1500"),
+        row("queue/change_delay", "not delayed", &[JOB], "1 500 1500"),
+        row("queue/change_delay", "no such job", &[], "1 500 1500"),
+        row("queue/change_priority", "of a waiting job", &[JOB, "LPUSH p:wait 1"], "1 5 0"),
+        row(
+            "queue/change_priority",
+            "to none, in front",
+            &[JOB2, "HSET p:1 name n priority 3", "ZADD p:prioritized 12884901889 1", "LPUSH p:wait 2"],
+            "1 0 1",
+        ),
+        row("queue/change_priority", "no such job", &[], "1 5 0"),
+        row(
+            "queue/drain_jobs",
+            "all but a scheduler's",
+            &[JOB, JOB2, SCHEDULED, "RPUSH p:wait 1 repeat:s:900", "ZADD p:prioritized 5 2", "ZADD p:repeat 900 s"],
+            "1000 0 100 0 0",
+        ),
+        row(
+            "queue/drain_jobs",
+            "delayed too",
+            &[JOB, SCHEDULED, "ZADD p:delayed 1 1 2 repeat:s:900", "ZADD p:repeat 900 s"],
+            "1000 1 100 0 0",
+        ),
+        row(
+            "queue/drain_jobs",
+            "a slice, behind one that stays",
+            &[JOB, JOB2, SCHEDULED, "RPUSH p:wait 1 2 repeat:s:900", "ZADD p:repeat 900 s"],
+            "1000 0 1 1 0",
+        ),
+        with_keys(
+            row(
+                "queue/clean_jobs",
+                "old failed ones, up to a limit",
+                &[JOB, JOB2, "ZADD p:failed 5 1 6 2 999 3"],
+                "failed 900 1 0 100 1000",
+            ),
+            &[("set", "p:failed")],
+        ),
+        with_keys(
+            row(
+                "queue/clean_jobs",
+                "old waiting ones",
+                &[JOB, JOB2, "HSET p:3 name new timestamp 999", "RPUSH p:wait 3 2 1"],
+                "wait 900 100 0 100 1000",
+            ),
+            &[("set", "p:wait")],
+        ),
+        with_keys(
+            row(
+                "queue/clean_jobs",
+                "active ones that nobody holds",
+                &[
+                    JOB,
+                    JOB2,
+                    "HSET p:2 processedOn 7",
+                    "HSET p:1 processedOn 7",
+                    "LPUSH p:active 1 2",
+                    "SET p:2:lock t",
+                ],
+                "active 900 100 0 100 1000",
+            ),
+            &[("set", "p:active")],
+        ),
+        with_keys(
+            row(
+                "queue/clean_jobs",
+                "a slice in which one stays",
+                &[JOB, JOB2, "HSET p:2 timestamp 999", "ZADD p:delayed 1 2 2 1 3 4"],
+                "delayed 900 100 0 2 1000",
+            ),
+            &[("set", "p:delayed")],
+        ),
+        row("queue/obliterate", "a slice of jobs", &["HSET p:meta paused 1", JOB, "LPUSH p:wait 1"], "0 100"),
+        row("queue/obliterate", "the rest", &["HSET p:meta paused 1", "SET p:id 4"], "0 100"),
+        row("queue/obliterate", "active jobs", &["HSET p:meta paused 1", "LPUSH p:active 1"], "0 100"),
+        row("queue/obliterate", "not paused", &["LPUSH p:wait 1"], "1 100"),
+        row("scheduler/upsert_scheduler", "new", &[], "s '' 1500 1000 n {} {} 0 0 every 500 name n"),
+        row(
+            "scheduler/upsert_scheduler",
+            "changed: the pending job goes",
+            &[
+                SCHEDULED,
+                "ZADD p:delayed 3686400 repeat:s:900",
+                "ZADD p:repeat 900 s",
+                "HSET p:repeat:s ic 7 every 100",
+            ],
+            "s 900 1500 1000 n {} {} 0 0 every 500",
+        ),
+        row(
+            "scheduler/upsert_scheduler",
+            "somebody else was faster",
+            &["ZADD p:repeat 900 s"],
+            "s '' 1500 1000 n {} {} 0 0 every 500",
+        ),
+        row(
+            "scheduler/upsert_scheduler",
+            "its job is with a worker",
+            &[SCHEDULED, "LPUSH p:active repeat:s:900", "ZADD p:repeat 900 s"],
+            "s 900 900 1000 n {} {} 0 0 every 500",
+        ),
+        row(
+            "scheduler/advance_scheduler",
+            "the current job was taken",
+            &[SCHEDULED, "ZADD p:repeat 900 s", "HSET p:repeat:s ic 1"],
+            "s repeat:s:900 1500 1000 n {} {} 2 0",
+        ),
+        row(
+            "scheduler/advance_scheduler",
+            "somebody else was faster",
+            &["ZADD p:repeat 1500 s", "HSET p:repeat:s ic 2"],
+            "s repeat:s:900 1500 1000 n {} {} 0 0",
+        ),
+        row(
+            "scheduler/advance_scheduler",
+            "the next job is there",
+            &["ZADD p:repeat 900 s", "HSET p:repeat:s:1500 name n"],
+            "s repeat:s:900 1500 1000 n {} {} 0 0",
+        ),
+        row(
+            "scheduler/advance_scheduler",
+            "the next job has finished already",
+            &["ZADD p:repeat 900 s", "HSET p:repeat:s:1500 finishedOn 7"],
+            "s repeat:s:900 1500 1000 n {} {} 0 0",
+        ),
+        row(
+            "scheduler/remove_scheduler",
+            "with its pending job",
+            &[SCHEDULED, "ZADD p:delayed 1 repeat:s:900", "ZADD p:repeat 900 s", "HSET p:repeat:s ic 7"],
+            "s",
+        ),
+        row("scheduler/remove_scheduler", "not there", &[], "s"),
+    ]
+}
+
+/// The key that a name stands for.
+fn key(row: &Row, name: &str) -> String {
+    if let Some((_, key)) = row.keys.iter().find(|(other, _)| *other == name) {
+        return (*key).to_owned();
+    }
+    match name {
+        "prefix" => "p:".to_owned(),
+        "counter" => "p:id".to_owned(),
+        "job" => "p:1".to_owned(),
+        "logs" => "p:1:logs".to_owned(),
+        "finished_set" => "p:failed".to_owned(),
+        "repeat_set" => "p:repeat".to_owned(),
+        "scheduler" => "p:repeat:s".to_owned(),
+        "metrics_completed" | "metrics_failed" => format!("p:{}", name.replace('_', ":")),
+        other => format!("p:{}", other.replace('_', "-")),
+    }
+}
+
+fn words(line: &str) -> Vec<String> {
+    let word = |word: &str| if word == "''" { String::new() } else { word.replace('_', " ") };
+    line.split_whitespace().map(word).collect()
+}
+
+fn show(value: &Value) -> String {
+    match value {
+        Value::Nil => "nil".to_owned(),
+        Value::Int(number) => number.to_string(),
+        Value::Error(error) => format!("!{}", error.message()),
+        Value::Array(items) => format!("[{}]", items.iter().map(show).collect::<Vec<_>>().join(" ")),
+        other => other.clone().into_text().unwrap_or_else(|_| format!("{other:?}")),
+    }
+}
+
+async fn ask(link: &Arc<dyn Link>, words: &[&str]) -> Value {
+    link.call(Command::default().args(words)).await.unwrap()
+}
+
+/// Members with their scores one after the other, also where RESP3 nests them.
+async fn texts(link: &Arc<dyn Link>, words: &[&str]) -> Vec<String> {
+    let items = ask(link, words).await.into_items().unwrap();
+    let flat = |item: Value| match item {
+        Value::Array(items) => items,
+        other => vec![other],
+    };
+    items.into_iter().flat_map(flat).map(|item| show(&item)).collect()
+}
+
+/// Every key with its value, in order; `~` marks one that expires.
+async fn keyspace(link: &Arc<dyn Link>) -> String {
+    let mut keys = texts(link, &["KEYS", "*"]).await;
+    keys.sort();
+    let mut out = String::new();
+    for key in keys {
+        let kind = ask(link, &["TYPE", &key]).await.into_text().unwrap();
+        let expires = if ask(link, &["PTTL", &key]).await.into_int().unwrap() > 0 { "~" } else { "" };
+        let value = match kind.as_str() {
+            "list" => texts(link, &["LRANGE", &key, "0", "-1"]).await.join(" "),
+            "zset" => texts(link, &["ZRANGE", &key, "0", "-1", "WITHSCORES"])
+                .await
+                .chunks(2)
+                .map(|pair| format!("{}={}", pair[0], pair[1]))
+                .collect::<Vec<_>>()
+                .join(" "),
+            "hash" => {
+                let fields = texts(link, &["HGETALL", &key]).await;
+                let fields: BTreeMap<_, _> = fields.chunks(2).map(|pair| (&pair[0], &pair[1])).collect();
+                fields.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join(" ")
+            }
+            "set" => {
+                let mut members = texts(link, &["SMEMBERS", &key]).await;
+                members.sort();
+                members.join(" ")
+            }
+            "stream" => {
+                let entries = ask(link, &["XRANGE", &key, "-", "+"]).await.into_items().unwrap();
+                let entry = |entry: Value| show(&entry.into_items().unwrap()[1]);
+                entries.into_iter().map(entry).collect::<Vec<_>>().join(" ")
+            }
+            _ => ask(link, &["GET", &key]).await.into_text().unwrap(),
+        };
+        let _ = writeln!(out, "  {key}{expires}: {value}");
+    }
+    out
+}
+
+async fn call(link: &Arc<dyn Link>, info: &ScriptInfo, row: &Row) -> String {
+    let keys: Vec<_> = info.keys.iter().map(|name| key(row, name)).collect();
+    let args = words(row.args);
+    assert!(args.len() >= info.args.len(), "{}, {}: {} arguments", row.script, row.case, args.len());
+    let command = Command::new("EVAL").arg(info.text).arg(keys.len().to_string()).args(&keys).args(&args);
+    match link.call(command).await {
+        Ok(value) => show(&value),
+        Err(error) => format!("!{}", error.message()),
+    }
+}
+
+#[tokio::test]
+async fn every_script_does_what_its_snapshot_says() {
+    let server = RedisServer::start();
+    let link = connection::open(server.options()).unwrap();
+    let mut got = String::new();
+    let mut raised: BTreeSet<(&str, String)> = BTreeSet::new();
+    let rows = rows();
+    for row in &rows {
+        let info =
+            ALL.iter().find(|info| info.name == row.script).unwrap_or_else(|| panic!("no script {}", row.script));
+        ask(&link, &["FLUSHALL"]).await;
+        for command in row.before {
+            let words = words(command);
+            ask(&link, &words.iter().map(String::as_str).collect::<Vec<_>>()).await;
+        }
+        let reply = call(&link, info, row).await;
+        for error in info.errors.iter().filter(|error| reply.contains(&format!("!{error} "))) {
+            raised.insert((row.script, (*error).to_owned()));
+        }
+        assert!(!reply.contains("!ERR"), "{}, {}: {reply}", row.script, row.case);
+        let _ = write!(got, "# {}: {}\n> {reply}\n{}\n", row.script, row.case, keyspace(&link).await);
+    }
+    // The cache's scripts are tested with the cache.
+    for info in ALL.iter().filter(|info| info.name.starts_with("queue/") || info.name.starts_with("scheduler/")) {
+        assert!(rows.iter().any(|row| row.script == info.name), "no row for {}", info.name);
+        for error in info.errors {
+            assert!(raised.contains(&(info.name, (*error).to_owned())), "no row of {} raises {error}", info.name);
+        }
+    }
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/scripts.snapshot");
+    if std::env::var_os("OXCART_UPDATE_SNAPSHOT").is_some() {
+        std::fs::write(&file, &got).unwrap();
+    }
+    let expected = std::fs::read_to_string(&file).unwrap_or_default();
+    for (got, expected) in got.split("# ").zip(expected.split("# ")) {
+        assert_eq!(got, expected);
+    }
+    assert_eq!(got.len(), expected.len(), "rows were added or removed");
+}
