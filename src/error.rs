@@ -195,6 +195,21 @@ impl Error {
         self
     }
 
+    /// Puts the option that an `InvalidOption` names below another: `attempts` becomes `defaultJobOptions.attempts`.
+    #[must_use]
+    pub fn below_option(mut self, parent: &str) -> Self {
+        let inner = Arc::make_mut(&mut self.inner);
+        for (name, detail) in &mut inner.details {
+            let Detail::Text(option) = detail else { continue };
+            if *name == "option" {
+                let whole = format!("{parent}.{option}");
+                inner.message = inner.message.replacen(&format!("option `{option}`"), &format!("option `{whole}`"), 1);
+                *option = whole;
+            }
+        }
+        self
+    }
+
     /// Says what was being done, in front of the message.
     #[must_use]
     pub fn during(mut self, what: &str) -> Self {

@@ -39,4 +39,6 @@ export const QUEUE_CALL = {
   getSchedulers: 22,
   countSchedulers: 23,
   ping: 24,
+  /** Does nothing: when it is answered, every call before it has reached the queue. */
+  arrive: 25,
 } as const;

@@ -1,3 +1,4 @@
+import { invalidArgument } from './errors.js';
 import { toJson } from './json.js';
 import type { MessageMetadata, ReceivedMetadata } from './types/pubsub-types.js';
 
@@ -11,7 +12,7 @@ export interface Opened {
  * A message on the wire: `{"message": …, "metadata": {"timestamp": ISO 8601, "publishedBy"?, …}}`, which every reader
  * of JSON understands.
  *
- * @throws `ERR_NOT_SERIALIZABLE`.
+ * @throws `ERR_NOT_SERIALIZABLE`; `ERR_INVALID_ARGUMENT` for a `timestamp` that is no time.
  */
 export function seal(message: unknown, metadata: MessageMetadata | undefined, publishedBy: string | undefined): string {
   const full: Record<string, unknown> = publishedBy === undefined ? {} : { publishedBy };
@@ -35,7 +36,8 @@ export function open(payload: string | Buffer): Opened {
 function isoTime(time: MessageMetadata['timestamp']): string {
   if (typeof time === 'string') return time;
   const date = time instanceof Date ? time : new Date(time ?? Date.now());
-  // An invalid date is the caller's: JSON would silently make it null.
+  // JSON would silently make it null.
+  if (Number.isNaN(date.getTime())) throw invalidArgument('metadata.timestamp', 'an invalid date', 'a time');
   return date.toISOString();
 }
 

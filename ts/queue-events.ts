@@ -69,7 +69,7 @@ export class QueueEvents extends ServiceEmitter<QueueEventsMap> {
     opts: QueueEventsOptions = {},
   ) {
     super();
-    const { connection, asBullmq, engine } = splitConnection(opts, {
+    const { connection, asBullmq, engine } = splitConnection(name, opts, {
       state: (state) => this.fire('state', state),
       error: (error) => this.fire('error', error),
     });

@@ -1,7 +1,7 @@
 import type { ServiceConnection } from './connection.js';
 import { invalidArgument } from './errors.js';
 import { Job } from './job.js';
-import { jobNotFound } from './job-errors.js';
+import { closed, jobNotFound } from './job-errors.js';
 import { type JobHost, QUEUE_CALL } from './job-host.js';
 import type { JobRow } from './job-row.js';
 import { toJson } from './json.js';
@@ -93,7 +93,7 @@ export class Queue<Data = any, Result = any, Name extends string = string> exten
   readonly #native: NativeQueue;
   readonly #connection: ServiceConnection;
   readonly #host: JobHost;
-  #closed = false;
+  #closing: Promise<void> | undefined;
 
   /** @throws `ERR_INVALID_OPTION` with the path of a wrong or unknown option. */
   constructor(
@@ -101,7 +101,7 @@ export class Queue<Data = any, Result = any, Name extends string = string> exten
     opts: QueueOptions = {},
   ) {
     super();
-    const { connection, asBullmq, engine } = splitConnection(opts, {
+    const { connection, asBullmq, engine } = splitConnection(name, opts, {
       state: (state) => this.fire('state', state),
       error: (error) => this.fire('error', error),
     });
@@ -438,12 +438,10 @@ export class Queue<Data = any, Result = any, Name extends string = string> exten
     return this;
   }
 
-  /** Ends this object; jobs and workers go on. Calls that come later reject with `ERR_CLOSED`. Twice is safe. */
-  async close(): Promise<void> {
-    if (this.#closed) return;
-    this.#closed = true;
-    this.#native.close();
-    this.#connection.close();
+  /** Ends this object; jobs and workers go on. Calls made before are answered, those that come later reject with `ERR_CLOSED`. Twice is safe. */
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -462,7 +460,14 @@ export class Queue<Data = any, Result = any, Name extends string = string> exten
     return job;
   }
 
+  async #close(): Promise<void> {
+    await door.call(this.#native.id, QUEUE_CALL.arrive, []);
+    this.#native.close();
+    this.#connection.close();
+  }
+
   #call(code: number, args: readonly Argument[]): Promise<unknown> {
+    if (this.#closing) return Promise.reject(closed(this.describe()));
     return door.call(this.#native.id, code, args);
   }
 

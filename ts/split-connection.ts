@@ -1,5 +1,5 @@
 import { type ConnectionListener, openConnection, type ServiceConnection } from './connection.js';
-import { invalidOption } from './errors.js';
+import { invalidArgument, invalidOption } from './errors.js';
 import type { QueueConnection } from './types/queue-options.js';
 
 /** Options of a queue, worker or event reader, those of its connection apart. */
@@ -15,9 +15,11 @@ export interface SplitOptions<Options extends QueueConnection> {
  * BullMQ does.
  */
 export function splitConnection<Options extends QueueConnection>(
+  name: string,
   options: Options,
   listener: ConnectionListener,
 ): SplitOptions<Options> {
+  if (typeof name !== 'string') throw invalidArgument('name', typeof name, 'the name of a queue');
   if (options === null || typeof options !== 'object') throw invalidOption('options', String(options), 'an object');
   const { redis, connection, ...engine } = options;
   if (redis !== undefined && connection !== undefined) {

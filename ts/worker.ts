@@ -95,6 +95,7 @@ export class Worker<Data = any, Result = any, Name extends string = string> exte
   readonly #attempts = new Map<string, Attempt<Data, Result, Name>>();
   #concurrency: number;
   #started: Promise<void> | undefined;
+  #isStarted = false;
   #ended: (() => void) | undefined;
   #closing: Promise<void> | undefined;
   #forced = false;
@@ -117,7 +118,7 @@ export class Worker<Data = any, Result = any, Name extends string = string> exte
       throw invalidArgument('processor', typeof processor, 'a function, or an object or class with process(job)');
     }
     this.#process = run;
-    const { connection, asBullmq, engine } = splitConnection(opts, {
+    const { connection, asBullmq, engine } = splitConnection(name, opts, {
       state: (state) => this.fire('state', state),
       error: (error) => this.fire('error', error),
     });
@@ -157,7 +158,8 @@ export class Worker<Data = any, Result = any, Name extends string = string> exte
   set concurrency(jobs: number) {
     if (!Number.isInteger(jobs) || jobs < 1) throw invalidOption('concurrency', String(jobs), 'an integer from 1');
     this.#concurrency = jobs;
-    this.#call(CALL.setConcurrency, [jobs]).catch((error: Error) => this.fire('error', error));
+    // One that does not run yet is told when it starts.
+    if (this.#isStarted) this.#call(CALL.setConcurrency, [jobs]).catch((error: Error) => this.fire('error', error));
   }
 
   /**
@@ -193,6 +195,7 @@ export class Worker<Data = any, Result = any, Name extends string = string> exte
   /** Takes no further jobs; resolves when the running ones have ended, or at once with `doNotWaitActive`. */
   async pause(doNotWaitActive = false): Promise<void> {
     this.#paused = true;
+    await this.#started;
     await this.#call(CALL.pause, [doNotWaitActive]);
   }
 
@@ -254,6 +257,10 @@ export class Worker<Data = any, Result = any, Name extends string = string> exte
     door.hold(this.#native.id);
     try {
       await this.#call(CALL.run, []);
+      this.#isStarted = true;
+      if (this.#concurrency !== (this.opts.concurrency ?? 1)) {
+        await this.#call(CALL.setConcurrency, [this.#concurrency]);
+      }
     } catch (error) {
       door.release(this.#native.id);
       throw error;

@@ -44,6 +44,7 @@ mod code {
     pub(super) const GET_SCHEDULERS: u16 = 22;
     pub(super) const COUNT_SCHEDULERS: u16 = 23;
     pub(super) const PING: u16 = 24;
+    pub(super) const ARRIVE: u16 = 25;
 }
 
 /// A queue.
@@ -105,6 +106,9 @@ impl OpenQueue {
 
     /// Answers every call but those that a target collects.
     pub(super) fn accept(&self, mut op: Op<'_>, reply: Responder) {
+        if op.code() == code::ARRIVE {
+            return reply.settle(Ok(()));
+        }
         match self.prepare(&mut op) {
             Ok(work) => reply.run(work),
             Err(error) => reply.fail(error),

@@ -81,7 +81,7 @@ impl NativeWorker {
         let handle = door.add(|emitter| {
             let watch = queue.watch(emitter.clone());
             let sink = Arc::new(ToDoor { emitter, reports: Mutex::default() });
-            Rc::new(WorkerTarget { queue, options, sink, worker: RefCell::default(), _watch: watch })
+            Rc::new(WorkerTarget { queue, options, sink, worker: RefCell::default(), outcomes: RefCell::default(), _watch: watch })
         });
         Ok(Self { handle })
     }
@@ -103,6 +103,8 @@ struct WorkerTarget {
     options: WorkerOptions,
     sink: Arc<ToDoor>,
     worker: RefCell<Option<Arc<Worker>>>,
+    /// Outcomes of this submission, which are handed in together.
+    outcomes: RefCell<Vec<(String, String, Outcome)>>,
     _watch: Watch,
 }
 
@@ -139,6 +141,15 @@ impl Target for WorkerTarget {
             _ => self.queue.accept(op, reply),
         }
     }
+
+    fn flush(&self) {
+        let outcomes = self.outcomes.take();
+        if let Some(worker) = &*self.worker.borrow()
+            && !outcomes.is_empty()
+        {
+            worker.report_many(outcomes);
+        }
+    }
 }
 
 impl WorkerTarget {
@@ -167,11 +178,14 @@ impl WorkerTarget {
     }
 
     fn report(&self, op: &mut Op<'_>, reply: Responder) {
-        let read = |op: &mut Op<'_>| Ok((op.text()?, op.text()?, outcome(op)?, self.worker()?));
+        let read = |op: &mut Op<'_>| {
+            self.worker()?;
+            Ok((op.text()?, op.text()?, outcome(op)?))
+        };
         match read(op) {
-            Ok((id, token, outcome, worker)) => {
+            Ok((id, token, outcome)) => {
                 if self.sink.expect_report(&id, &token, reply) {
-                    worker.report(&id, &token, outcome);
+                    self.outcomes.borrow_mut().push((id, token, outcome));
                 }
             }
             Err(error) => reply.fail(error),

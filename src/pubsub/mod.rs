@@ -6,6 +6,6 @@ mod publisher;
 mod subscriber;
 
 pub use channel_prefix::ChannelPrefix;
-pub use options::PubSubOptions;
+pub use options::{PubSubOptions, Serializer};
 pub use publisher::Publisher;
 pub use subscriber::{Delivery, Gap, Listener, Lost, Subscriber};

@@ -4,12 +4,21 @@ use serde::Deserialize;
 
 use crate::error::{Error, Result};
 
+/// How messages are written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Serializer {
+    #[default]
+    Json,
+}
+
 /// Options of a service, as JSON gives them.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct PubSubOptions {
     /// Stands in front of every channel and pattern, joined by `:`. Default: none.
     pub channel_prefix: String,
+    pub serializer: Serializer,
     /// Repeats a publish that failed in a way that may pass. A message may then arrive twice. Default false.
     pub retry_on_error: bool,
     /// How often at most. Default 3.
@@ -24,6 +33,7 @@ impl Default for PubSubOptions {
     fn default() -> Self {
         Self {
             channel_prefix: String::new(),
+            serializer: Serializer::Json,
             retry_on_error: false,
             max_retries: 3,
             max_pending_messages: 10_000,

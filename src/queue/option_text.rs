@@ -18,6 +18,12 @@ pub(crate) fn read_options<T: DeserializeOwned>(text: &str) -> Result<T> {
             return Error::invalid_option(path, "unknown", allowed);
         }
         let (got, allowed) = complaint.split_once(", expected ").unwrap_or(("of a wrong type", complaint));
+        // The names of Rust's types mean nothing to whoever wrote JSON.
+        let allowed = match allowed {
+            "f64" => "a number",
+            "a boolean" => "true or false",
+            other => other,
+        };
         Error::invalid_option(path, got, allowed)
     })
 }

@@ -76,7 +76,7 @@ impl QueueOptions {
         }
         if let Some(defaults) = user.default_job_options {
             options.default_job_options =
-                JobOptions::from_json(defaults.get()).map_err(|error| error.during("defaultJobOptions"))?;
+                JobOptions::from_json(defaults.get()).map_err(|error| error.below_option("defaultJobOptions"))?;
         }
         let max_len = user.streams.and_then(|streams| streams.events).and_then(|events| events.max_len);
         if let Some(max_len) = whole("streams.events.maxLen", max_len, 0, i64::from(i32::MAX))? {

@@ -33,6 +33,8 @@ export interface PubSubOptions {
   redis?: RedisConfig;
   /** In front of every channel and pattern, joined by `:`. Default: none. */
   channelPrefix?: string;
+  /** How messages are written. Default, and the only one: `json`. */
+  serializer?: 'json';
   /** Repeats a publish that failed in a way that may pass. A message may then arrive twice. Default false. */
   retryOnError?: boolean;
   /** How often at most, with `retryOnError`. Default 3. */
