@@ -1,3 +1,4 @@
-//! Bytes to values and back.
+//! Bytes and texts to values and back.
 
+pub(crate) mod option_text;
 pub mod resp;

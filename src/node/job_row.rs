@@ -23,8 +23,7 @@ pub(super) fn job_row(job: &JobRecord, token: &str) -> [Answer; ROW_WIDTH] {
 
 fn rest(job: &JobRecord) -> String {
     let mut out = String::with_capacity(160);
-    let counts =
-        [job.timestamp, job.delay, job.priority, job.attempts_started, job.attempts_made, job.stalled_count];
+    let counts = [job.timestamp, job.delay, job.priority, job.attempts_started, job.attempts_made, job.stalled_count];
     for (index, count) in counts.iter().enumerate() {
         // Writing to a string does not fail.
         let _ = write!(out, "{}{count}", if index == 0 { '[' } else { ',' });
@@ -73,9 +72,6 @@ mod tests {
             failed_reason: Some("a \"b\"\n".to_owned()),
             ..JobRecord::default()
         };
-        assert_eq!(
-            rest(&job),
-            r#"[5,0,0,0,2,0,7,null,null,null,"a \"b\"\n",null,null,null,null,null,null,null]"#
-        );
+        assert_eq!(rest(&job), r#"[5,0,0,0,2,0,7,null,null,null,"a \"b\"\n",null,null,null,null,null,null,null]"#);
     }
 }

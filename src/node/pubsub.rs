@@ -84,7 +84,8 @@ impl Target for PubSub {
             },
             code::SUBSCRIBE => match subscription(&mut op).and_then(|name| Ok((name, op.integer()?))) {
                 Ok(((kind, name), number)) => reply.run(async move {
-                    let number = u32::try_from(number).map_err(|_| Error::invalid_argument("number", "negative", "0"))?;
+                    let number =
+                        u32::try_from(number).map_err(|_| Error::invalid_argument("number", "negative", "0"))?;
                     subscriber.subscribe(kind, &name, number).await
                 }),
                 Err(error) => reply.fail(error),

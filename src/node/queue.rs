@@ -57,13 +57,7 @@ pub struct NativeQueue {
 impl NativeQueue {
     /// `redis` and `options` are JSON texts. With `as_bullmq` the database is that which BullMQ would use.
     #[napi(constructor)]
-    pub fn new(
-        door: &NativeDoor,
-        name: String,
-        redis: String,
-        as_bullmq: bool,
-        options: String,
-    ) -> napi::Result<Self> {
+    pub fn new(door: &NativeDoor, name: String, redis: String, as_bullmq: bool, options: String) -> napi::Result<Self> {
         let queue = OpenQueue::open(&name, &redis, as_bullmq, &options).map_err(|error| door.js_error(&error))?;
         let handle = door.add(|emitter| {
             let watch = queue.watch(emitter);
@@ -267,9 +261,8 @@ impl Target for QueueTarget {
             self.queue.accept(op, reply);
             return;
         }
-        let mut draft = || {
-            Ok(Draft { name: op.text()?, data: op.text()?, options: op.optional_text()?, timestamp: op.integer()? })
-        };
+        let mut draft =
+            || Ok(Draft { name: op.text()?, data: op.text()?, options: op.optional_text()?, timestamp: op.integer()? });
         match draft() {
             Ok(draft) => self.adds.borrow_mut().push((draft, reply)),
             Err(error) => reply.fail(error),

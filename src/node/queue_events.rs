@@ -40,13 +40,7 @@ pub struct NativeQueueEvents {
 impl NativeQueueEvents {
     /// `redis` and `options` are JSON texts.
     #[napi(constructor)]
-    pub fn new(
-        door: &NativeDoor,
-        name: String,
-        redis: String,
-        as_bullmq: bool,
-        options: String,
-    ) -> napi::Result<Self> {
+    pub fn new(door: &NativeDoor, name: String, redis: String, as_bullmq: bool, options: String) -> napi::Result<Self> {
         let queue = OpenQueue::open(&name, &redis, as_bullmq, &options).map_err(|error| door.js_error(&error))?;
         let handle = door.add(|emitter| {
             let watch = queue.watch(emitter.clone());

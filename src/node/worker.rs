@@ -81,7 +81,14 @@ impl NativeWorker {
         let handle = door.add(|emitter| {
             let watch = queue.watch(emitter.clone());
             let sink = Arc::new(ToDoor { emitter, reports: Mutex::default() });
-            Rc::new(WorkerTarget { queue, options, sink, worker: RefCell::default(), outcomes: RefCell::default(), _watch: watch })
+            Rc::new(WorkerTarget {
+                queue,
+                options,
+                sink,
+                worker: RefCell::default(),
+                outcomes: RefCell::default(),
+                _watch: watch,
+            })
         });
         Ok(Self { handle })
     }

@@ -2,7 +2,10 @@
 
 use serde::Deserialize;
 
-use crate::error::{Error, Result};
+use crate::{
+    codec::option_text::read_options,
+    error::{Error, Result},
+};
 
 /// How messages are written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -48,12 +51,7 @@ impl PubSubOptions {
     /// # Errors
     /// `InvalidOption` with the option's name.
     pub fn from_json(text: &str) -> Result<Self> {
-        let mut reader = serde_json::Deserializer::from_str(text);
-        let options: Self = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
-            let path = error.path().to_string();
-            let reason = error.into_inner().to_string();
-            Error::invalid_option(&path, "refused", reason.split(" at line ").next().unwrap_or(&reason))
-        })?;
+        let options: Self = read_options(text)?;
         options.check()?;
         Ok(options)
     }

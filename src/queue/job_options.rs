@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::option_text::{MAX_MS, milliseconds, read_options, whole};
+use crate::codec::option_text::{MAX_MS, milliseconds, read_options, whole};
 use crate::error::{Error, Result};
 
 /// Largest priority, as BullMQ has it: the score of a prioritized job must stay below 2^53.

@@ -7,7 +7,6 @@ mod job_state;
 mod keys;
 mod lock_keeper;
 mod marker_watcher;
-pub(crate) mod option_text;
 mod outcome;
 mod queue;
 mod queue_events;

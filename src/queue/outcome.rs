@@ -170,7 +170,7 @@ impl RunningJob {
             }
             Outcome::Delayed { until_ms } => {
                 stored.kind = "delayed";
-                stored.due = until_ms.clamp(0, super::option_text::MAX_MS);
+                stored.due = until_ms.clamp(0, crate::codec::option_text::MAX_MS);
                 Settlement::Moved
             }
             Outcome::Waiting => {

@@ -8,11 +8,11 @@ use super::{
     JobCounts, JobOptions, JobRecord, JobState, MAX_PRIORITY, NewJob,
     job_options::StoredOptions,
     keys::QueueKeys,
-    option_text::{read_options, whole},
     scripts::{AddedJob, Storage},
 };
 use crate::{
     clock::Clock,
+    codec::option_text::{read_options, whole},
     codec::resp::Value,
     connection::{Command, Link},
     error::{Error, ErrorCode, Result},

@@ -4,11 +4,8 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::{
-    KeepPolicy,
-    job_options::UserKeep,
-    option_text::{read_options, whole},
-};
+use super::{KeepPolicy, job_options::UserKeep};
+use crate::codec::option_text::{read_options, whole};
 use crate::error::{Error, Result};
 
 /// At most `max` jobs started in each `duration`, by all workers of the queue together.

@@ -4,8 +4,8 @@ use serde::Deserialize;
 
 use super::{cron, every};
 use crate::{
+    codec::option_text::{MAX_MS, milliseconds, read_options, whole},
     error::{Error, Result},
-    queue::option_text::{MAX_MS, milliseconds, read_options, whole},
 };
 
 /// When a scheduler's jobs come. Exactly one of `pattern` and `every`.
