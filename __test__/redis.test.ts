@@ -75,6 +75,12 @@ describe('commands', () => {
     await redis.call('ZADD', zset, 1.5, 'a', 'inf', 'b');
     expect(await redis.call('ZSCORE', zset, 'a')).toBe('1.5');
     expect(await redis.call('ZRANGE', zset, 0, -1, 'WITHSCORES')).toEqual(['a', '1.5', 'b', 'inf']);
+    expect(await redis.call('ZRANGE', zset, 0, -1)).toEqual(['a', 'b']);
+    expect(await redis.call('ZPOPMIN', zset)).toEqual(['a', '1.5']);
+    expect(await redis.call('HRANDFIELD', key, -1, 'WITHVALUES')).toHaveLength(2);
+    const stream = uniquePrefix('stream');
+    const id = await redis.call('XADD', stream, '*', 'f', 'v');
+    expect(await redis.call('XREAD', 'STREAMS', stream, 0)).toEqual([[stream, [[id, ['f', 'v']]]]]);
     expect(await redis.call('SMEMBERS', uniquePrefix('none'))).toEqual([]);
     expect(await redis.call('EVAL', 'return {1, {2, {"x", false}}, redis.error_reply("ODD one")}', 0)).toEqual([
       1,
@@ -310,7 +316,12 @@ describe('bad input is refused with its code, and the service stays usable', () 
     });
     await wrong.close();
 
-    const web = createServer((socket) => socket.on('error', () => undefined).end('HTTP/1.1 400 Bad Request\r\n\r\n'));
+    const web = createServer((socket) =>
+      socket
+        .on('error', () => undefined)
+        .resume()
+        .end('HTTP/1.1 400 Bad Request\r\n\r\n'),
+    );
     await new Promise<void>((resolve) => web.listen(0, '127.0.0.1', resolve));
     const { port } = web.address() as { port: number };
     const lost = new RedisService({ host: '127.0.0.1', port, commandTimeout: 3_000 });

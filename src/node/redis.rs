@@ -11,7 +11,7 @@ use std::{
 use napi_derive::napi;
 
 use super::{
-    door::{DoorSink, NativeDoor, Op, ReplyForm, Responder, Target, TargetHandle},
+    door::{DoorSink, NativeDoor, Op, ReplyForm, ReplyShape, ReplyStyle, Responder, Target, TargetHandle},
     link_events::{LinkEvents, state_name},
 };
 use crate::{
@@ -59,7 +59,7 @@ impl Redis {
     }
 
     /// Adds the command to the batch; on an error nothing of it stays there.
-    fn encode(&self, op: &mut Op<'_>, batch: &mut Batch) -> Result<(CommandFlags, Route)> {
+    fn encode(&self, op: &mut Op<'_>, batch: &mut Batch) -> Result<Encoded> {
         let start = batch.bytes.len();
         let encoded = match op.code() {
             UNKNOWN => encode_unknown(op, &mut batch.bytes),
@@ -74,7 +74,7 @@ impl Redis {
         encoded
     }
 
-    fn encode_known(&self, spec: &CommandSpec, op: &mut Op<'_>, into: &mut Vec<u8>) -> Result<(CommandFlags, Route)> {
+    fn encode_known(&self, spec: &CommandSpec, op: &mut Op<'_>, into: &mut Vec<u8>) -> Result<Encoded> {
         let start = into.len();
         let places = &mut *self.places.borrow_mut();
         places.clear();
@@ -99,7 +99,11 @@ impl Redis {
         spec.check_shareable(arguments)?;
         let flags = spec.flags(arguments);
         if self.key_prefix.is_empty() {
-            return Ok((flags, Route { slot: spec.slot(arguments), replica: false }));
+            return Ok(Encoded {
+                flags,
+                route: Route { slot: spec.slot(arguments), replica: false },
+                shape: shape(spec),
+            });
         }
         let prefixed = with_prefix(spec, arguments, &self.key_prefix);
         let slot = spec.slot(&prefixed);
@@ -110,7 +114,7 @@ impl Redis {
         }
         into.truncate(start);
         into.append(&mut line);
-        Ok((flags, Route { slot, replica: false }))
+        Ok(Encoded { flags, route: Route { slot, replica: false }, shape: shape(spec) })
     }
 
     fn close(&self, reply: Responder) {
@@ -142,9 +146,9 @@ impl Target for Redis {
             batch.bytes.reserve(self.usual.get());
         }
         match self.encode(&mut op, batch) {
-            Ok((flags, route)) => {
+            Ok(Encoded { flags, route, shape }) => {
                 let form = if op.flags() & BUFFERS == 0 { ReplyForm::Text } else { ReplyForm::Buffer };
-                let token = DoorSink::token(reply.into_slot(), form);
+                let token = DoorSink::token(reply.into_slot(), ReplyStyle { form, shape });
                 batch.entries.push(Entry { end: batch.bytes.len(), token, route, flags, deadline: None });
             }
             Err(error) => reply.fail(error),
@@ -165,13 +169,34 @@ impl Target for Redis {
     }
 }
 
+/// What is known of a command that was added to a batch.
+struct Encoded {
+    flags: CommandFlags,
+    route: Route,
+    shape: ReplyShape,
+}
+
+/// How the command's RESP3 reply differs from its RESP2 one, beyond what holds for all.
+fn shape(spec: &CommandSpec) -> ReplyShape {
+    // No command with a pair in its reply starts with another letter; nearly all calls end here.
+    if !matches!(spec.name().as_bytes(), [b'Z' | b'H' | b'X' | b'V', ..]) {
+        return ReplyShape::Plain;
+    }
+    match spec.name() {
+        "ZDIFF" | "ZINTER" | "ZUNION" | "ZPOPMAX" | "ZPOPMIN" | "ZRANDMEMBER" | "ZRANGE" | "ZRANGEBYSCORE"
+        | "ZREVRANGE" | "ZREVRANGEBYSCORE" | "HRANDFIELD" | "VSIM" => ReplyShape::FlatPairs,
+        "XREAD" | "XREADGROUP" => ReplyShape::Pairs,
+        _ => ReplyShape::Plain,
+    }
+}
+
 /// A command of which nothing is known goes as it is: no prefix, no route.
-fn encode_unknown(op: &mut Op<'_>, into: &mut Vec<u8>) -> Result<(CommandFlags, Route)> {
+fn encode_unknown(op: &mut Op<'_>, into: &mut Vec<u8>) -> Result<Encoded> {
     push_header(into, b'*', op.remaining());
     while op.remaining() > 0 {
         push_argument(op, into)?;
     }
-    Ok((CommandFlags::default(), Route::default()))
+    Ok(Encoded { flags: CommandFlags::default(), route: Route::default(), shape: ReplyShape::Plain })
 }
 
 /// The arguments with `prefix` in front of keys, and of patterns that stand for keys.

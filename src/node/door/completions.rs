@@ -6,7 +6,7 @@ use napi::sys;
 
 use super::{
     answer::Answer,
-    reply_sink::ReplyForm,
+    reply_sink::{ReplyForm, ReplyShape, ReplyStyle},
     transcode::{self, Placed},
 };
 use crate::{
@@ -200,8 +200,9 @@ impl Load {
 
     /// Adds the reply of a command. Shapes are those of RESP2, whatever the connection speaks: a map is a flat list, a
     /// double its digits, a boolean 1 or 0. An integer beyond 2^53 is its digits.
-    pub(super) fn reply(&mut self, slot: u32, reply: Result<Reply<'_>>, form: ReplyForm) {
-        match reply {
+    pub(super) fn reply(&mut self, slot: u32, reply: Result<Reply<'_>>, style: ReplyStyle) {
+        let form = style.form;
+        match reply.map(|reply| reshape(reply, style.shape)) {
             Err(error) => self.error(slot, &error),
             Ok(Reply::Nil) => self.bare(Kind::Null, slot),
             Ok(Reply::Simple(b"OK")) if form == ReplyForm::Text => self.bare(Kind::Ok, slot),
@@ -264,6 +265,23 @@ impl Load {
             lanes: [head, lanes[0], lanes[1]],
             values: count as u32,
         });
+    }
+}
+
+fn reshape(reply: Reply<'_>, shape: ReplyShape) -> Reply<'_> {
+    match (shape, reply) {
+        (ReplyShape::FlatPairs, Reply::Array(items)) if items.iter().all(|item| matches!(item, Reply::Array(_))) => {
+            Reply::Array(
+                items
+                    .into_iter()
+                    .flat_map(|item| if let Reply::Array(pair) = item { pair } else { vec![item] })
+                    .collect(),
+            )
+        }
+        (ReplyShape::Pairs, Reply::Map(pairs)) => {
+            Reply::Array(pairs.into_iter().map(|(key, value)| Reply::Array(vec![key, value])).collect())
+        }
+        (_, reply) => reply,
     }
 }
 

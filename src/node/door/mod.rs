@@ -68,6 +68,6 @@ pub(crate) use answer::Answer;
 pub(crate) use emitter::Emitter;
 pub(crate) use native_door::NativeDoor;
 pub(crate) use op::Op;
-pub(crate) use reply_sink::{DoorSink, ReplyForm};
+pub(crate) use reply_sink::{DoorSink, ReplyForm, ReplyShape, ReplyStyle};
 pub(crate) use responder::Responder;
 pub(crate) use target::{Target, TargetHandle};
