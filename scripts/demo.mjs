@@ -158,8 +158,9 @@ class Client {
     const form = new FormData();
     form.set('image', new File([body], name));
     const response = await fetch(`${this.url}/avatars`, { method: 'POST', body: form, signal: this.signal });
-    check(response.status === 202, `uploading ${name} gave ${response.status}: ${await response.text()}`.slice(0, 500));
-    return response.json();
+    const text = await response.text();
+    check(response.status === 202, `uploading ${name} gave ${response.status}: ${text}`);
+    return JSON.parse(text);
   }
 
   /** Collects `avatar:ready` from the server-sent events. */
