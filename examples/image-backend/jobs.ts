@@ -2,12 +2,9 @@
 
 export enum QueueName {
   IMAGE_PROCESSING = 'image-processing',
-  /** Where `SchedulerService` puts the jobs of its cron schedules. */
-  SCHEDULED = 'scheduled-jobs',
 }
 
 export enum Channel {
-  AVATAR_PROCESSING = 'avatar:processing',
   AVATAR_READY = 'avatar:ready',
 }
 
@@ -41,9 +38,7 @@ export interface AvatarReady {
 /** What each queue takes and gives: `addJob` and `registerProcessor` are typed by these. */
 export type Payloads = {
   [QueueName.IMAGE_PROCESSING]: ImageProcessingJobData;
-  [QueueName.SCHEDULED]: { maxAgeMs: number };
 };
 export type Results = {
   [QueueName.IMAGE_PROCESSING]: ImageProcessingResult;
-  [QueueName.SCHEDULED]: { removed: number };
 };

@@ -27,7 +27,7 @@ const AVATAR: ImageOperation[] = [
 export async function startBackend({ redisUrl, folder, port = 0 }: BackendOptions) {
   const redis = { url: redisUrl };
   const storage = new Storage(folder);
-  const cache = new CacheService({ redis, prefix: 'shop' });
+  const cache = new CacheService({ redis, prefix: 'shop:' });
   const pubsub = new PubSubService({ redis, channelPrefix: 'shop' });
   const queue = new QueueService<Payloads, Results>({ redis });
   const scheduler = new SchedulerService({ redis });
@@ -39,8 +39,8 @@ export async function startBackend({ redisUrl, folder, port = 0 }: BackendOption
   queue.registerProcessor(QueueName.IMAGE_PROCESSING, new ImageProcessingProcessor(storage, pubsub), {
     concurrency: 4,
   });
-  queue.registerProcessor(QueueName.SCHEDULED, cleanup);
   await scheduler.initialize();
+  scheduler.process('uploads-cleanup', cleanup);
   await scheduler.upsertScheduledJob('uploads-cleanup', '*/2 * * * * *', { maxAgeMs: 60_000 });
   await pubsub.subscribe({
     channel: Channel.AVATAR_READY,
