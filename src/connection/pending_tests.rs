@@ -92,8 +92,7 @@ fn a_late_reply_keeps_its_place() {
 #[test]
 fn what_timed_out_before_it_was_begun_is_never_sent() {
     let short = Duration::from_millis(1);
-    let (told, mut batch) =
-        pending(&[plain("A"), plain("B").deadline(short), plain("C"), plain("D").deadline(short)]);
+    let (told, mut batch) = pending(&[plain("A"), plain("B").deadline(short), plain("C"), plain("D").deadline(short)]);
     batch.wrote(2);
     assert!(!batch.expire(Instant::now() + Duration::from_secs(1), &late));
     assert_eq!(heard(&told), "1:COMMAND_TIMED_OUT, 3:COMMAND_TIMED_OUT");

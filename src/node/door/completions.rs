@@ -372,3 +372,7 @@ impl Completions {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+#[cfg(test)]
+#[path = "completions_tests.rs"]
+mod tests;

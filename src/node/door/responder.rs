@@ -57,3 +57,66 @@ impl Drop for Responder {
         self.answer(Err(Error::new(ErrorCode::Internal, "a call was dropped without an answer")));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::node::door::completions::{Kind, Load};
+
+    fn given(use_it: impl FnOnce(Responder)) -> Load {
+        let completions = Arc::new(Completions::new());
+        use_it(Responder::new(Arc::clone(&completions), 7));
+        let mut load = Load::default();
+        completions.take(&mut load);
+        load
+    }
+
+    #[test]
+    fn an_answer_is_given_once() {
+        let load = given(|reply| reply.settle(Ok(true)));
+        assert_eq!(load.records.len(), 1);
+        assert_eq!((load.records[0].kind, load.records[0].slot), (Kind::True, 7));
+    }
+
+    #[test]
+    fn a_call_that_is_dropped_is_answered_with_an_error() {
+        let load = given(drop);
+        assert_eq!((load.records.len(), load.records[0].kind), (1, Kind::Error));
+        assert!(String::from_utf8_lossy(&load.narrow).contains("ERR_INTERNAL"));
+    }
+
+    #[test]
+    fn a_call_whose_future_panics_is_answered_with_an_error() {
+        let completions = Arc::new(Completions::new());
+        Responder::new(Arc::clone(&completions), 1).run(async {
+            assert!(Arc::strong_count(&Arc::new(())) > 1, "a panic that this test wants");
+            Ok(())
+        });
+        let mut load = Load::default();
+        for _ in 0..1000 {
+            completions.take(&mut load);
+            if !load.records.is_empty() {
+                break;
+            }
+            std::thread::park_timeout(std::time::Duration::from_millis(5));
+        }
+        assert_eq!(load.records.first().map(|record| record.kind), Some(Kind::Error));
+    }
+
+    #[test]
+    fn a_slot_that_is_given_away_is_not_answered() {
+        let load = given(|reply| assert_eq!(reply.into_slot(), 7));
+        assert!(load.records.is_empty());
+    }
+
+    #[test]
+    fn after_the_environment_closed_answers_go_nowhere() {
+        let completions = Arc::new(Completions::new());
+        let reply = Responder::new(Arc::clone(&completions), 7);
+        completions.close();
+        reply.settle(Ok(true));
+        let mut load = Load::default();
+        completions.take(&mut load);
+        assert!(load.records.is_empty());
+    }
+}
