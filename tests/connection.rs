@@ -276,3 +276,22 @@ impl ReplySink for Replies {
         }
     }
 }
+
+/// One call at a time is what latency is measured with: it must not wait for another thread before it is written.
+#[tokio::test]
+async fn a_command_on_an_idle_link_is_written_by_the_calling_thread() {
+    let server = RedisServer::start();
+    let link = connection::open(server.options()).unwrap();
+    text(&*link, "ECHO ready").await;
+    let (go_on, stopped) = std::sync::mpsc::channel::<()>();
+    // The I/O thread does nothing until it is told to.
+    let stuck = oxcart::service::spawn(async move { stopped.recv_timeout(Duration::from_secs(5)).unwrap() });
+    let reply = link.call(command("SET k v"));
+    let limit = Instant::now() + Duration::from_secs(3);
+    while !server.ask("GET k").contains('v') {
+        assert!(Instant::now() < limit, "the server did not get it");
+    }
+    go_on.send(()).unwrap();
+    stuck.await.unwrap();
+    assert_eq!(reply.await, Ok(Value::Simple("OK".into())));
+}

@@ -183,8 +183,10 @@ async fn after_a_cut_what_may_be_repeated_is_and_the_rest_is_told() {
     link.call(command("SET k v")).await.unwrap();
     proxy.hold_replies();
     let cut = async {
-        eventually("the server ran it", || server.ask("GET n").contains('1')).await;
+        eventually("the server ran it", || server.ask("GET n").contains("$1")).await;
         proxy.cut();
+        // Only then: what the proxy holds back for the old connection is to be lost.
+        eventually("it connects again", || proxy.accepted() == 2).await;
         proxy.go_on();
     };
     let calls = [command("GET k").repeatable(), command("INCR n"), command("GET k").repeatable()];
@@ -548,4 +550,41 @@ async fn a_sink_that_panics_leaves_nobody_waiting() {
     assert_eq!(link.state(), LinkState::Error);
     let anew = connection::open(server.options()).unwrap();
     assert_eq!(anew.call(command("PING")).await, Ok(Value::Simple("PONG".into())));
+}
+
+#[tokio::test]
+async fn a_blocking_command_ends_early_even_where_the_server_cannot_be_asked() {
+    let server = RedisServer::start();
+    server.ask("ACL SETUSER worker on >p ~* &* +@all -client");
+    let mut options = server.options();
+    (options.username, options.password) = (Some("worker".into()), Some(Secret("p".into())));
+    let link = connection::open(options).unwrap();
+    let blocking = link.open_blocking();
+    let started = Instant::now();
+    let (reply, ()) = tokio::join!(blocking.block(command("BLPOP q 60"), Duration::from_secs(60)), async {
+        eventually("the command blocks", || server.ask("INFO clients").contains("blocked_clients:1")).await;
+        blocking.unblock().await;
+    });
+    assert_eq!(reply.unwrap_err().code(), ErrorCode::ConnectionLost);
+    assert!(started.elapsed() < Duration::from_secs(5));
+}
+
+#[tokio::test]
+async fn a_server_that_is_busy_with_a_script_is_tried_again() {
+    let server = RedisServer::builder().args(["--lua-time-limit", "50"]).start();
+    let mut options = server.options();
+    (options.db, options.command_timeout) = (Some(1), Duration::from_secs(8));
+    let runaway = connection::open(server.options()).unwrap();
+    // Sent here and now, waited for below.
+    let endless = runaway.call(command("EVAL").arg("while true do end").int(0).deadline(Duration::from_secs(8)));
+    eventually("the server is busy", || server.ask("PING").contains("BUSY")).await;
+    let link = connection::open(options).unwrap();
+    let mend = async {
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        assert_ne!(link.state(), LinkState::Error);
+        server.ask("SCRIPT KILL");
+    };
+    let (endless, reply, ()) = tokio::join!(endless, link.call(command("PING")), mend);
+    assert!(endless.is_err());
+    assert_eq!(reply, Ok(Value::Simple("PONG".into())));
 }

@@ -115,6 +115,9 @@ impl Session {
             if refusal.code() == ErrorCode::AuthenticationFailed && !(db == 0 && word.starts_with("NOPERM")) {
                 return Err(refused(options, refusal));
             }
+            if db != 0 && !(word.contains("out of range") || word.contains("invalid") || word.contains("not allowed")) {
+                return Err(refused(options, refusal));
+            }
             if db != 0 {
                 let value = format!("{db}, which the server refuses ({word})");
                 return Err(Error::invalid_option("db", &value, "a database that the server has"));

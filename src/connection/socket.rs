@@ -16,7 +16,7 @@ use tokio::net::UnixStream;
 use tokio::{
     io::{AsyncReadExt, AsyncWrite},
     net::TcpStream,
-    time::timeout,
+    time::{Instant, timeout},
 };
 use tokio_rustls::client::TlsStream;
 
@@ -30,6 +30,10 @@ use crate::error::{Error, ErrorCode, Result};
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(5);
 #[cfg(any(target_os = "linux", target_os = "android", target_os = "macos"))]
 const KEEPALIVE_RETRIES: u32 = 3;
+
+/// TCP repeats an unanswered request to connect ever more rarely, so that a network that is back is noticed late; after
+/// this long a new request is made.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// A connected socket. Plain ones are shared with the threads that write directly.
 #[derive(Debug)]
@@ -189,10 +193,16 @@ async fn connect_tcp(host: &str, port: u16, limit: Duration) -> Result<TcpStream
     let share = limit / u32::try_from(addresses.len().max(1)).unwrap_or(u32::MAX);
     let mut failure = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
     for address in addresses {
-        match timeout(share, TcpStream::connect(address)).await {
-            Ok(Ok(stream)) => return Ok(stream),
-            Ok(Err(error)) => failure = error,
-            Err(_) => failure = io::Error::new(io::ErrorKind::TimedOut, "no answer within connectTimeout"),
+        let until = Instant::now() + share;
+        loop {
+            let patience = until.duration_since(Instant::now()).min(PATIENCE);
+            match timeout(patience, TcpStream::connect(address)).await {
+                Ok(Ok(stream)) => return Ok(stream),
+                Ok(Err(error)) => failure = error,
+                Err(_) if Instant::now() < until => continue,
+                Err(_) => failure = io::Error::new(io::ErrorKind::TimedOut, "no answer within connectTimeout"),
+            }
+            break;
         }
     }
     Err(connection_failed(&whole, failure))
@@ -222,5 +232,36 @@ fn tune(stream: &TcpStream, options: &ConnectionOptions) {
     }
     if refused {
         tracing::debug!("the system refused a socket option");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn connected(options: &ConnectionOptions) -> TcpStream {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        tune(&stream, options);
+        stream
+    }
+
+    #[tokio::test]
+    async fn small_writes_are_not_delayed_and_dead_peers_are_noticed() {
+        let options = ConnectionOptions {
+            keep_alive: Some(Duration::from_secs(42)),
+            command_timeout: Duration::from_secs(7),
+            ..ConnectionOptions::tcp("127.0.0.1", 1)
+        };
+        let stream = connected(&options).await;
+        let socket = SockRef::from(&stream);
+        assert!(socket.tcp_nodelay().unwrap() && socket.keepalive().unwrap());
+        #[cfg(target_os = "linux")]
+        {
+            assert_eq!(socket.tcp_keepalive_time().unwrap(), Duration::from_secs(42));
+            assert_eq!(socket.tcp_user_timeout().unwrap(), Some(Duration::from_secs(7)));
+        }
+        let stream = connected(&ConnectionOptions { keep_alive: None, ..options }).await;
+        assert!(!SockRef::from(&stream).keepalive().unwrap());
     }
 }
