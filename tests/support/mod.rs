@@ -15,8 +15,8 @@ use oxcart::{
     codec::resp::Value,
     connection::{self, Command, Link},
     queue::{
-        ActiveJob, JobOptions, JobSink, NewJob, Outcome, Queue, QueueOptions, Retry, Settlement, Worker, WorkerEvent,
-        WorkerOptions,
+        ActiveJob, JobOptions, JobSink, NewJob, Outcome, Queue, QueueEvent, QueueEventSink, QueueOptions, Retry,
+        Settlement, Worker, WorkerEvent, WorkerOptions,
     },
     scheduler::NextIteration,
     testing::RedisServer,
@@ -24,52 +24,52 @@ use oxcart::{
 use tokio::sync::mpsc;
 
 /// Longest wait for anything that a test expects.
-pub const PATIENCE: Duration = Duration::from_secs(10);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 
-pub fn open(server: &RedisServer) -> Arc<dyn Link> {
+pub(crate) fn open(server: &RedisServer) -> Arc<dyn Link> {
     connection::open(server.options()).unwrap()
 }
 
-pub fn queue(link: &Arc<dyn Link>) -> Queue {
+pub(crate) fn queue(link: &Arc<dyn Link>) -> Queue {
     queue_with(link, QueueOptions::default())
 }
 
-pub fn queue_with(link: &Arc<dyn Link>, options: QueueOptions) -> Queue {
+pub(crate) fn queue_with(link: &Arc<dyn Link>, options: QueueOptions) -> Queue {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     Queue::open(Arc::clone(link), &format!("q{}", NEXT.fetch_add(1, Ordering::Relaxed)), options).unwrap()
 }
 
-pub fn job(name: &str, options: &str) -> NewJob {
+pub(crate) fn job(name: &str, options: &str) -> NewJob {
     NewJob { name: name.to_owned(), data: "{}".to_owned(), options: JobOptions::from_json(options).unwrap() }
 }
 
-pub async fn add(queue: &Queue, name: &str, options: &str) -> String {
+pub(crate) async fn add(queue: &Queue, name: &str, options: &str) -> String {
     queue.add(vec![job(name, options)]).await.remove(0).unwrap()
 }
 
 /// A command by its words; a `@` at a word's start stands for the prefix of the queue's keys.
-pub async fn ask(link: &Arc<dyn Link>, queue: &Queue, words: &str) -> Value {
+pub(crate) async fn ask(link: &Arc<dyn Link>, queue: &Queue, words: &str) -> Value {
     let prefix = format!("{}:", queue.qualified_name());
     let words =
         words.split(' ').map(|word| word.strip_prefix('@').map_or(word.to_owned(), |key| format!("{prefix}{key}")));
     link.call(Command::default().args(words)).await.unwrap()
 }
 
-pub async fn ask_text(link: &Arc<dyn Link>, queue: &Queue, words: &str) -> String {
+pub(crate) async fn ask_text(link: &Arc<dyn Link>, queue: &Queue, words: &str) -> String {
     ask(link, queue, words).await.into_optional_text().unwrap().unwrap_or_default()
 }
 
-pub async fn ask_int(link: &Arc<dyn Link>, queue: &Queue, words: &str) -> i64 {
+pub(crate) async fn ask_int(link: &Arc<dyn Link>, queue: &Queue, words: &str) -> i64 {
     ask(link, queue, words).await.into_int().unwrap()
 }
 
-pub async fn ask_list(link: &Arc<dyn Link>, queue: &Queue, words: &str) -> Vec<String> {
+pub(crate) async fn ask_list(link: &Arc<dyn Link>, queue: &Queue, words: &str) -> Vec<String> {
     let items = ask(link, queue, words).await.into_items().unwrap();
     items.into_iter().map(|item| item.into_text().unwrap()).collect()
 }
 
 /// Names of the entries of the queue's event stream, with the job: `completed 1`.
-pub async fn stream(link: &Arc<dyn Link>, queue: &Queue) -> Vec<String> {
+pub(crate) async fn stream(link: &Arc<dyn Link>, queue: &Queue) -> Vec<String> {
     let entries = ask(link, queue, "XRANGE @events - +").await.into_items().unwrap();
     entries
         .into_iter()
@@ -85,7 +85,7 @@ pub async fn stream(link: &Arc<dyn Link>, queue: &Queue) -> Vec<String> {
 }
 
 /// Fails the test when `condition` does not come true in time.
-pub async fn eventually<F: Future<Output = bool>>(what: &str, mut condition: impl FnMut() -> F) {
+pub(crate) async fn eventually<F: Future<Output = bool>>(what: &str, mut condition: impl FnMut() -> F) {
     let end = tokio::time::Instant::now() + PATIENCE;
     while !condition().await {
         assert!(tokio::time::Instant::now() < end, "did not happen: {what}");
@@ -93,11 +93,11 @@ pub async fn eventually<F: Future<Output = bool>>(what: &str, mut condition: imp
     }
 }
 
-pub fn completed() -> Outcome {
+pub(crate) fn completed() -> Outcome {
     Outcome::Completed { value: "null".to_owned() }
 }
 
-pub fn failed(reason: &str) -> Outcome {
+pub(crate) fn failed(reason: &str) -> Outcome {
     Outcome::Failed {
         reason: reason.to_owned(),
         stack: Some(format!("Error: {reason}\n  at x")),
@@ -105,7 +105,7 @@ pub fn failed(reason: &str) -> Outcome {
     }
 }
 
-pub fn options() -> WorkerOptions {
+pub(crate) fn options() -> WorkerOptions {
     WorkerOptions { stalled_interval: Duration::from_secs(60), ..WorkerOptions::default() }
 }
 
@@ -128,7 +128,7 @@ impl JobSink for Ears {
 }
 
 /// A worker whose jobs the test finishes by hand.
-pub struct Hands {
+pub(crate) struct Hands {
     pub worker: Arc<Worker>,
     heard: mpsc::UnboundedReceiver<Heard>,
     jobs: VecDeque<ActiveJob>,
@@ -136,7 +136,7 @@ pub struct Hands {
 }
 
 impl Hands {
-    pub fn start(queue: &Queue, options: WorkerOptions) -> Self {
+    pub(crate) fn start(queue: &Queue, options: WorkerOptions) -> Self {
         let (sender, heard) = mpsc::unbounded_channel();
         let worker = Worker::start(queue, options, Arc::new(Ears(sender)), Arc::new(NextIteration)).unwrap();
         Self { worker, heard, jobs: VecDeque::new(), events: VecDeque::new() }
@@ -150,7 +150,7 @@ impl Hands {
         }
     }
 
-    pub async fn job(&mut self) -> ActiveJob {
+    pub(crate) async fn job(&mut self) -> ActiveJob {
         loop {
             if let Some(job) = self.jobs.pop_front() {
                 return job;
@@ -160,7 +160,7 @@ impl Hands {
     }
 
     /// The first event for which `pick` gives something.
-    pub async fn event<T>(&mut self, what: &str, mut pick: impl FnMut(&WorkerEvent) -> Option<T>) -> T {
+    pub(crate) async fn event<T>(&mut self, what: &str, mut pick: impl FnMut(&WorkerEvent) -> Option<T>) -> T {
         loop {
             while let Some(event) = self.events.pop_front() {
                 if let Some(picked) = pick(&event) {
@@ -172,7 +172,7 @@ impl Hands {
     }
 
     /// Whether no job comes for a while. What is not there cannot be waited for.
-    pub async fn no_job_for(&mut self, ms: u64) -> bool {
+    pub(crate) async fn no_job_for(&mut self, ms: u64) -> bool {
         let end = tokio::time::Instant::now() + Duration::from_millis(ms);
         while let Ok(Some(heard)) = tokio::time::timeout_at(end, self.heard.recv()).await {
             match heard {
@@ -183,7 +183,7 @@ impl Hands {
         self.jobs.is_empty()
     }
 
-    pub async fn settle(&mut self, job: &ActiveJob, outcome: Outcome) -> Settlement {
+    pub(crate) async fn settle(&mut self, job: &ActiveJob, outcome: Outcome) -> Settlement {
         self.worker.report(&job.record.id, &job.token, outcome);
         let (id, token) = (job.record.id.clone(), job.token.clone());
         self.event("the outcome is stored", |event| match event {
@@ -197,7 +197,7 @@ impl Hands {
     }
 
     /// Takes the next job and completes it; gives its name.
-    pub async fn complete_next(&mut self) -> String {
+    pub(crate) async fn complete_next(&mut self) -> String {
         let job = self.job().await;
         self.settle(&job, completed()).await;
         job.record.name
@@ -232,7 +232,7 @@ impl JobSink for Machine {
 }
 
 /// A worker that finishes each job at once.
-pub fn automatic(
+pub(crate) fn automatic(
     queue: &Queue,
     options: WorkerOptions,
     process: impl Fn(&ActiveJob) -> Outcome + Send + Sync + 'static,
@@ -244,4 +244,26 @@ pub fn automatic(
     let early = std::mem::take(&mut *machine.pending.lock().unwrap());
     machine.run(early);
     worker
+}
+
+/// Keeps what a subscription heard.
+#[derive(Default)]
+pub(crate) struct Log(pub std::sync::Mutex<Vec<QueueEvent>>);
+
+impl QueueEventSink for Log {
+    fn events(&self, events: Vec<QueueEvent>) {
+        self.0.lock().unwrap().extend(events);
+    }
+    fn error(&self, _error: &oxcart::Error) {}
+}
+
+impl Log {
+    /// Name and first field of each event.
+    pub(crate) fn lines(&self) -> Vec<String> {
+        let events = self.0.lock().unwrap();
+        events
+            .iter()
+            .map(|event| format!("{} {}", event.name, event.fields.first().map_or("", |field| &field.1)))
+            .collect()
+    }
 }
