@@ -273,3 +273,21 @@ async fn a_silent_link_is_noticed_and_work_goes_on() {
     assert_eq!(stage.hands.complete_next().await, "b");
     assert!(back.elapsed() < Duration::from_secs(2), "{:?}", back.elapsed());
 }
+
+#[tokio::test]
+async fn jobs_that_were_taken_when_the_link_broke_are_delivered_after_all() {
+    let mut stage = behind_a_proxy(options());
+    // Once, so that the server knows the scripts.
+    add(&stage.queue, "first", "{}").await;
+    stage.hands.complete_next().await;
+    stage.hands.worker.pause(true).await;
+    add(&stage.queue, "n", "{}").await;
+    stage.proxy.hold_replies();
+    stage.hands.worker.resume();
+    eventually("taken", || async { stage.queue.get_counts().await.unwrap().active == 1 }).await;
+    stage.proxy.cut();
+    stage.proxy.go_on();
+    let job = stage.hands.job().await;
+    assert_eq!((job.record.name.as_str(), job.record.attempts_started, job.record.stalled_count), ("n", 1, 0));
+    stage.hands.settle(&job, completed()).await;
+}

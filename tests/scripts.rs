@@ -290,6 +290,12 @@ fn rows() -> Vec<Row> {
             "181000 10 0 t2 30000 '' '' '' 1 t completed 900 7 '' 1 0 0 0 '' 1000 '' '' '' ''",
         ),
         row(
+            "queue/recover_jobs",
+            "one of ours, one of others",
+            &[JOB, JOB2, "LPUSH p:active 1 2", "SET p:1:lock t", "SET p:2:lock other"],
+            "t",
+        ),
+        row(
             "queue/extend_locks",
             "one held, one lost, one foreign",
             &["SET p:1:lock t", "SET p:3:lock other", "SADD p:stalled 1 2"],

@@ -49,6 +49,17 @@ pub(super) struct Taken {
     pub(super) next_due: Option<i64>,
 }
 
+impl Taken {
+    /// With what the script wrote after it read the jobs.
+    fn since(mut self, now: i64) -> Self {
+        for job in &mut self.jobs {
+            job.attempts_started += 1;
+            job.processed_on = Some(now);
+        }
+        self
+    }
+}
+
 /// One outcome as `finish_jobs` takes it.
 #[derive(Clone, Debug, Default)]
 pub(super) struct StoredOutcome {
@@ -152,7 +163,7 @@ impl Storage {
                 &ms,
             ],
         );
-        taken(self.run(call).await?, now)
+        taken(self.run(call).await?).map(|taken| taken.since(now))
     }
 
     /// Stores outcomes, and takes jobs when `take` wants some. A result for each outcome.
@@ -238,7 +249,13 @@ impl Storage {
                 _ => Ok(()),
             })
             .collect();
-        Ok((results, taken(jobs, now)?))
+        Ok((results, taken(jobs)?.since(now)))
+    }
+
+    /// Jobs that the call with this token took, when its reply was lost.
+    pub(super) async fn recover_jobs(&self, token: &str) -> Result<Vec<JobRecord>> {
+        let call = lua::RECOVER_JOBS.with([&self.keys.active, &self.keys.prefix], [token.as_bytes()]).repeatable();
+        Ok(taken(self.run(call).await?)?.jobs)
     }
 
     /// Ids whose lock is lost.
@@ -494,8 +511,7 @@ fn texts(reply: Value) -> Result<Vec<String>> {
     reply.into_items()?.into_iter().map(Value::into_text).collect()
 }
 
-/// Jobs with what the script wrote after it read them.
-fn taken(reply: Value, now: i64) -> Result<Taken> {
+fn taken(reply: Value) -> Result<Taken> {
     let mut items = reply.into_items()?.into_iter();
     let (Some(limited), Some(due)) = (items.next(), items.next()) else { return Err(shape("fetch_jobs")) };
     let mut taken = Taken {
@@ -504,9 +520,7 @@ fn taken(reply: Value, now: i64) -> Result<Taken> {
         next_due: Some(due.into_int()?).filter(|&due| due > 0),
     };
     while let (Some(id), Some(hash)) = (items.next(), items.next()) {
-        if let Some(mut job) = JobRecord::from_hash(id.into_text()?, hash)? {
-            job.attempts_started += 1;
-            job.processed_on = Some(now);
+        if let Some(job) = JobRecord::from_hash(id.into_text()?, hash)? {
             taken.jobs.push(job);
         }
     }

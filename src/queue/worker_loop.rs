@@ -9,7 +9,7 @@ use std::{sync::Arc, time::Duration};
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::{
-    WorkerEvent,
+    JobRecord, WorkerEvent,
     scripts::{Take, Taken},
     worker_core::{Core, Report},
 };
@@ -41,6 +41,8 @@ struct Looping {
     /// Outcomes that go one by one, because a call with all of them was refused.
     careful: usize,
     busy: bool,
+    /// Tokens of calls that may have taken jobs, and when they were sent.
+    unsure: Vec<(String, Instant)>,
 }
 
 /// Runs until the worker is closing and nothing runs.
@@ -55,6 +57,7 @@ pub(super) async fn run(core: Arc<Core>) {
         failures: 0,
         careful: 0,
         busy: false,
+        unsure: Vec::new(),
         core,
     };
     while !looping.core.is_done() {
@@ -67,7 +70,12 @@ pub(super) async fn run(core: Arc<Core>) {
 impl Looping {
     async fn turn(&mut self) {
         self.core.take_events().into_iter().for_each(|event| self.core.tell(event));
+        // A lock that nobody renewed is gone, and its job with the stalled check.
+        self.unsure.retain(|(_, sent_at)| sent_at.elapsed() < self.core.options.lock_duration);
         self.limited_until = self.limited_until.filter(|&until| until > Instant::now());
+        if !self.unsure.is_empty() && self.recover().await {
+            return;
+        }
         let batch = if self.careful > 0 { 1 } else { BATCH };
         let (reports, free) = self.core.take_reports(batch, BATCH_BYTES);
         let may_take = self.limited_until.is_none() && (self.hungry || !reports.is_empty());
@@ -86,7 +94,29 @@ impl Looping {
                 self.stored(reports, results).await;
                 self.took(wanted, taken, &token, sent_at);
             }
-            Err(error) => self.failed(reports, error).await,
+            Err(error) => {
+                if wanted > 0 && is_maybe_executed(&error) {
+                    self.unsure.push((token, sent_at));
+                }
+                self.failed(reports, error).await;
+            }
+        }
+    }
+
+    /// Delivers the jobs that a call took whose reply was lost, instead of leaving them to the stalled check. True when
+    /// the server could not be asked.
+    async fn recover(&mut self) -> bool {
+        let Some((token, sent_at)) = self.unsure.last().cloned() else { return false };
+        match self.core.queue.storage().recover_jobs(&token).await {
+            Ok(jobs) => {
+                self.unsure.pop();
+                self.deliver(jobs, &token, sent_at);
+                false
+            }
+            Err(error) => {
+                self.failed(Vec::new(), error).await;
+                true
+            }
         }
     }
 
@@ -159,19 +189,24 @@ impl Looping {
             self.limited_until = Some(Instant::now() + rest);
             self.hungry = true;
         }
-        for job in &taken.jobs {
-            if job.scheduler_id.is_some() {
-                self.core.advancing(true);
-                service::spawn(advance(Arc::clone(&self.core), job.clone()));
-            }
-        }
         if got > 0 {
-            self.busy = true;
-            self.core.start_jobs(taken.jobs, token, sent_at);
+            self.deliver(taken.jobs, token, sent_at);
         } else if wanted > 0 && taken.limited_ms == 0 && self.busy && self.core.running() == 0 {
             self.busy = false;
             self.core.tell(WorkerEvent::Drained);
         }
+    }
+
+    fn deliver(&mut self, jobs: Vec<JobRecord>, token: &str, taken_at: Instant) {
+        if jobs.is_empty() {
+            return;
+        }
+        for job in jobs.iter().filter(|job| job.scheduler_id.is_some()) {
+            self.core.advancing(true);
+            service::spawn(advance(Arc::clone(&self.core), job.clone()));
+        }
+        self.busy = true;
+        self.core.start_jobs(jobs, token, taken_at);
     }
 
     /// When a stored time comes, by this process's clock.
@@ -242,7 +277,7 @@ impl Looping {
 }
 
 /// Makes the scheduler's next job. Not giving up matters: a job that is not made ends the series.
-async fn advance(core: Arc<Core>, job: super::JobRecord) {
+async fn advance(core: Arc<Core>, job: JobRecord) {
     let mut pause = FIRST_PAUSE;
     loop {
         match core.recurrence.taken(&core.queue, &job).await {
@@ -259,6 +294,11 @@ async fn advance(core: Arc<Core>, job: super::JobRecord) {
         }
     }
     core.advancing(false);
+}
+
+fn is_maybe_executed(error: &Error) -> bool {
+    !error.details().iter().any(|(name, detail)| *name == "maybeExecuted" && *detail == Detail::Bool(false))
+        && matches!(error.code(), ErrorCode::ConnectionLost | ErrorCode::CommandTimedOut)
 }
 
 /// Whether the same call may succeed later: the link or the server, not the call, is at fault.
