@@ -342,8 +342,9 @@ export class Worker<Data = any, Result = any, Name extends string = string> exte
       const settlement = (await this.#report(job.id, token, outcome)) as Settlement;
       this.#settled(job, outcome, settlement);
     } catch (error) {
-      // After a forced close nobody waits for the outcome: another worker runs the job.
-      if (!this.#forced) this.fire('error', error as Error);
+      // After a close that did not wait for it nobody wants the outcome: another worker runs the job.
+      const leftBehind = this.#closing && (error as { code?: string }).code === 'ERR_CLOSED';
+      if (!leftBehind) this.fire('error', error as Error);
     } finally {
       this.#attempts.delete(`${job.id} ${token}`);
     }

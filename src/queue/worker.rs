@@ -157,7 +157,7 @@ impl Worker {
     }
 
     /// Takes no further jobs, waits up to `grace` for the running ones to settle, then lets go of the rest: they come
-    /// back through the stalled check. Zero closes by force. Twice is safe. Gives how many were left.
+    /// back through the stalled check. Zero closes by force and ends the wait of an earlier call. Twice is safe. Gives how many were left.
     pub async fn close(&self, grace: Duration) -> usize {
         self.core.set_closing();
         if let Some(checker) = &self.stalled_checker {
@@ -180,6 +180,8 @@ impl Worker {
                 core.tell(WorkerEvent::Closed);
             })
             .await;
+            // Whoever still waits for running jobs, in a close without force, waits in vain.
+            self.core.settled.notify_waiters();
         }
         self.core.running()
     }
@@ -187,7 +189,7 @@ impl Worker {
     async fn settled(&self) {
         loop {
             let settled = self.core.settled.notified();
-            if self.core.is_idle() {
+            if self.core.is_idle() || self.closed.load(std::sync::atomic::Ordering::Acquire) {
                 return;
             }
             settled.await;
