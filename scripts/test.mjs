@@ -42,6 +42,11 @@ const stages = [
     count: countRustTests,
   },
   {
+    name: 'Rust tests of the Node-API layer',
+    command: ['cargo', 'test', '--lib', '--no-fail-fast', 'node::'],
+    count: countRustTests,
+  },
+  {
     name: 'JavaScript and type tests',
     command: [
       'npx',

@@ -3,6 +3,9 @@
 //! [`door`] carries every asynchronous call and every event; the `Native*` classes are thin: they parse options, make an
 //! engine object and put it behind the door as a [`door::Target`].
 
+#![allow(unreachable_pub, reason = "`#[napi]` exports only what is `pub`, and nothing in Rust imports this folder")]
+#![allow(clippy::needless_pass_by_value, reason = "what Node-API converts for us arrives owned")]
+
 mod cache;
 mod cache_functions;
 mod connect;

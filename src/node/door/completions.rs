@@ -140,8 +140,8 @@ impl Load {
         if items <= LONGEST_FLAT_LIST {
             push(self, &mut stored);
             self.values = stored;
-            let count = i32::try_from(items).unwrap_or(i32::MAX);
-            self.records.push(Record { kind: Kind::List, slot, lanes: [count, 0, 0], values: items as u32 });
+            let count = u16::try_from(items).unwrap_or(u16::MAX);
+            self.records.push(Record { kind: Kind::List, slot, lanes: [count.into(), 0, 0], values: count.into() });
         } else {
             self.values = stored;
             let mut list = Vec::with_capacity(items);
@@ -207,7 +207,14 @@ impl Load {
             Ok(Reply::Nil) => self.bare(Kind::Null, slot),
             Ok(Reply::Simple(b"OK")) if form == ReplyForm::Text => self.bare(Kind::Ok, slot),
             Ok(Reply::Bool(flag)) => self.int(slot, i32::from(flag)),
-            Ok(Reply::Int(number)) if i32::try_from(number).is_ok() => self.int(slot, number as i32),
+            Ok(Reply::Int(number)) => {
+                if let Ok(number) = i32::try_from(number) {
+                    self.int(slot, number);
+                } else {
+                    let value = self.nested_reply(&Reply::Int(number), form);
+                    self.one(Kind::Value, slot, [0; 3], value);
+                }
+            }
             Ok(Reply::Array(items) | Reply::Set(items) | Reply::Push(items)) => {
                 self.list(slot, items.len(), |load, stored| {
                     for item in &items {
@@ -252,19 +259,15 @@ impl Load {
 
     /// Adds an event of a target.
     pub(super) fn event(&mut self, target: u32, event: u16, lanes: [i32; 2], values: Vec<Answer>) {
-        let count = values.len();
-        debug_assert!(count <= LONGEST_FLAT_LIST, "an event carries at most {LONGEST_FLAT_LIST} values");
-        for value in values {
+        debug_assert!(values.len() <= LONGEST_FLAT_LIST, "an event carries at most {LONGEST_FLAT_LIST} values");
+        let count = u16::try_from(values.len()).unwrap_or(u16::MAX);
+        for value in values.into_iter().take(count.into()) {
             let stored = self.nested(value);
             self.values.push(stored);
         }
-        let head = i32::from(event) | ((count as i32) << 16);
-        self.records.push(Record {
-            kind: Kind::Event,
-            slot: target,
-            lanes: [head, lanes[0], lanes[1]],
-            values: count as u32,
-        });
+        let head = (u32::from(event) | (u32::from(count) << 16)).cast_signed();
+        let lanes = [head, lanes[0], lanes[1]];
+        self.records.push(Record { kind: Kind::Event, slot: target, lanes, values: count.into() });
     }
 }
 
@@ -301,21 +304,25 @@ struct Waiting {
 
 /// The queue from all threads to one JavaScript thread. After [`close`](Self::close) it swallows what it is given.
 pub(crate) struct Completions {
+    /// Apart from the count of the `Arc` around this: the JavaScript thread changes that for each call, while the I/O
+    /// thread locks this for each answer. In one cache line each would wait for the other.
+    shared: Box<Shared>,
+}
+
+struct Shared {
     waiting: Mutex<Waiting>,
     bell: Mutex<Option<Bell>>,
 }
 
 impl Completions {
     pub(super) fn new() -> Self {
-        Self {
-            waiting: Mutex::new(Waiting { load: Load::default(), announced: false, closed: false }),
-            bell: Mutex::new(None),
-        }
+        let waiting = Mutex::new(Waiting { load: Load::default(), announced: false, closed: false });
+        Self { shared: Box::new(Shared { waiting, bell: Mutex::new(None) }) }
     }
 
     /// Arms the wake. `function` must stay valid until [`close`](Self::close).
     pub(super) fn arm(&self, function: sys::napi_threadsafe_function) {
-        *self.bell.lock().unwrap_or_else(PoisonError::into_inner) = Some(Bell(function));
+        *self.shared.bell.lock().unwrap_or_else(PoisonError::into_inner) = Some(Bell(function));
     }
 
     /// No wake happens after this returns.
@@ -324,7 +331,7 @@ impl Completions {
         waiting.closed = true;
         waiting.load = Load::default();
         drop(waiting);
-        *self.bell.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        *self.shared.bell.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
     /// Adds records without waking; [`wake`](Self::wake) must follow.
@@ -343,7 +350,7 @@ impl Completions {
         }
         waiting.announced = true;
         drop(waiting);
-        if let Some(bell) = &*self.bell.lock().unwrap_or_else(PoisonError::into_inner) {
+        if let Some(bell) = &*self.shared.bell.lock().unwrap_or_else(PoisonError::into_inner) {
             // SAFETY: the bell is present, so its environment has not ended, and cannot while this lock is held. The
             // call fails only when the environment is closing, and then nobody waits.
             unsafe {
@@ -369,7 +376,7 @@ impl Completions {
     }
 
     fn lock(&self) -> MutexGuard<'_, Waiting> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+        self.shared.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

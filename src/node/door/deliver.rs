@@ -125,10 +125,10 @@ fn fill(door: &EnvDoor, round: &mut Round) -> usize {
             break;
         }
         // A large value counts at once, small ones in dozens: reading the clock costs as much as a short string.
-        if records % 32 == 31 || round.load.narrow.len() > 1 << 16 {
-            if started.get_or_insert_with(Instant::now).elapsed() > LONGEST_ROUND {
-                break;
-            }
+        if (records % 32 == 31 || round.load.narrow.len() > 1 << 16)
+            && started.get_or_insert_with(Instant::now).elapsed() > LONGEST_ROUND
+        {
+            break;
         }
         records += 1;
         // SAFETY: within the shared array, by the bound above.

@@ -62,7 +62,6 @@ impl NativeDoor {
         unsafe {
             let mut object = ptr::null_mut();
             check(sys::napi_create_object(raw, &raw mut object))?;
-            type Raw = unsafe extern "C" fn(sys::napi_env, sys::napi_callback_info) -> sys::napi_value;
             let functions: [(&std::ffi::CStr, Raw); 4] =
                 [(c"submit", submit), (c"drain", drain), (c"ref", reference), (c"unref", unreference)];
             for (name, function) in functions {
@@ -75,6 +74,8 @@ impl NativeDoor {
         }
     }
 }
+
+type Raw = unsafe extern "C" fn(sys::napi_env, sys::napi_callback_info) -> sys::napi_value;
 
 impl NativeDoor {
     /// Puts an engine object behind the door. `make` gets the emitter of its events.
