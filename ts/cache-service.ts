@@ -168,15 +168,15 @@ export class CacheService<
   }
 
   /** A function that caches what `fn` returns, under the key that `keyFactory` makes of the same arguments. */
-  wrap<Args extends unknown[], Result>(
-    keyFactory: (...args: Args) => string,
-    fn: (...args: Args) => Awaitable<Result>,
+  wrap<Fn extends (...args: any[]) => unknown>(
+    keyFactory: (...args: Parameters<Fn>) => string,
+    fn: Fn,
     ttlOrOptions?: number | types.CacheEntryOptions<keyof Ttls & string>,
-  ): (...args: Args) => Promise<Result> {
+  ): (...args: Parameters<Fn>) => Promise<Awaited<ReturnType<Fn>>> {
     checkFunction(keyFactory, 'keyFactory');
     checkFunction(fn, 'fn');
     storing(ttlOrOptions, this.#names);
-    return async (...args) => this.getOrSet(keyFactory(...args), () => fn(...args), ttlOrOptions);
+    return async (...args) => this.getOrSet<any>(keyFactory(...args), () => fn(...args), ttlOrOptions);
   }
 
   /**
