@@ -149,3 +149,38 @@ async fn jobs_are_listed_changed_and_removed() {
     queue.obliterate(false).await.unwrap();
     assert_eq!(link.call(Command::new("DBSIZE")).await, Ok(Value::Int(0)));
 }
+
+#[tokio::test]
+async fn one_job_stands_for_all_with_its_deduplication_id() {
+    let server = RedisServer::start();
+    let link = open(&server);
+    let queue = queue(&link);
+    let simple = r#"{"deduplication":{"id":"d"}}"#;
+    assert_eq!(add(&queue, "a", simple).await, "1");
+    assert_eq!(add(&queue, "b", simple).await, "1");
+    let mut hands = Hands::start(&queue, options());
+    assert_eq!(hands.complete_next().await, "a");
+    // Its end closes the window.
+    assert_eq!(add(&queue, "c", simple).await, "3");
+    assert_eq!(hands.complete_next().await, "c");
+    // The last one handed in while the first runs comes after it.
+    let keep = r#"{"deduplication":{"id":"k","keepLastIfActive":true}}"#;
+    let first = add(&queue, "first", keep).await;
+    let running = hands.job().await;
+    assert_eq!(add(&queue, "second", keep).await, first);
+    assert_eq!(add(&queue, "third", keep).await, first);
+    hands.settle(&running, completed()).await;
+    let job = hands.job().await;
+    assert_eq!((job.record.name.as_str(), job.record.deduplication_id.as_deref()), ("third", Some("k")));
+    hands.settle(&job, completed()).await;
+    assert!(hands.no_job_for(100).await);
+    assert_eq!(ask_int(&link, &queue, "EXISTS @de:k @dn:k @de:d").await, 0);
+
+    for json in [
+        r#"{"deduplication":{"id":""}}"#,
+        r#"{"deduplication":{"id":"a","ttl":0}}"#,
+        r#"{"deduplication":{"key":"a"}}"#,
+    ] {
+        assert_eq!(oxcart::queue::JobOptions::from_json(json).unwrap_err().code(), ErrorCode::InvalidOption, "{json}");
+    }
+}

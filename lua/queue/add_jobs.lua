@@ -11,13 +11,18 @@
 -- @key events
 -- @key prefix       of every key of the queue
 -- @key <id>         hash of each job
+-- @key de:<id>       id of the job that owns a deduplication id, and dn:<id> what follows it
 -- @arg now
--- @arg ...jobs      8 a job: own id or '', name, data, opts as JSON, timestamp, delay, priority, 1 for last-in-first-out
--- @ret ids in order; a job whose own id exists already is not added again
--- @use lib/event, lib/marker, lib/place
+-- @arg ...jobs      11 a job: own id or '', name, data, opts as JSON, timestamp, delay, priority, 1 for
+--                   last-in-first-out, deduplication id or '', its time in milliseconds or 0, its rules
+-- @ret ids in order; a job whose own id exists already, or which another one stands for, is not added again
+-- @use lib/deduplicate, lib/event, lib/marker, lib/place
 
-local q = { prefix = prefix, wait = wait, prioritized = prioritized, pc = pc, delayed = delayed, events = events }
-local stride = 8
+local q = {
+  prefix = prefix, wait = wait, prioritized = prioritized, pc = pc, delayed = delayed, events = events, active = active,
+  marker = marker,
+}
+local stride = 11
 local count = (#jobs - jobs_offset) / stride
 local number = call('INCRBY', counter, count) - count
 local ids, back, front, ranked = {}, {}, {}, {}
@@ -34,11 +39,22 @@ for index = 1, count do
     emit(events, 'duplicated', 'jobId', id)
     is_new = false
   end
+  local dedup_id = jobs[at + 9]
+  if is_new and dedup_id ~= '' then
+    local job = { id = id, name = name, data = jobs[at + 3], opts = jobs[at + 4], delay = tonumber(jobs[at + 6]) }
+    local owner = deduplicate(q, dedup_id, tonumber(jobs[at + 10]), jobs[at + 11], job, tonumber(now))
+    if owner then
+      id, is_new = owner, false
+    end
+  end
   ids[index] = id
   if is_new then
     local timestamp, delay, priority = jobs[at + 5], jobs[at + 6], jobs[at + 7]
     call('HSET', prefix .. id, 'name', name, 'data', jobs[at + 3], 'opts', jobs[at + 4],
       'timestamp', timestamp, 'delay', delay, 'priority', priority)
+    if dedup_id ~= '' then
+      call('HSET', prefix .. id, 'deid', dedup_id)
+    end
     emit(events, 'added', 'jobId', id, 'name', name)
     if delay ~= '0' then
       place_delayed(q, id, tonumber(timestamp) + tonumber(delay))

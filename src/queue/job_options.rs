@@ -57,6 +57,48 @@ pub struct KeepPolicy {
     pub limit: Option<i64>,
 }
 
+/// One job stands for all that are added with the same id while its window is open: until it has finished, or for `ttl`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Deduplication {
+    pub id: String,
+    /// Milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ttl: Option<Number>,
+    /// Each job that is not added opens the window anew.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub extend: bool,
+    /// A new job takes the place of a delayed one.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub replace: bool,
+    /// A job that is not added moves the due time of a delayed one.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub reschedule: bool,
+    /// The last job that was not added while the first one ran starts after it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub keep_last_if_active: bool,
+}
+
+impl Deduplication {
+    fn check(&self) -> Result<()> {
+        if self.id.is_empty() {
+            return Err(Error::invalid_option("deduplication.id", "empty", "a text"));
+        }
+        milliseconds("deduplication.ttl", self.ttl.map(|ttl| ttl.0), 1).map(drop)
+    }
+
+    /// Window in milliseconds, 0 for none.
+    pub(super) fn ttl_ms(&self) -> i64 {
+        self.ttl.map_or(0, integer)
+    }
+
+    /// As the script reads them.
+    pub(super) fn rules(&self) -> String {
+        let rules = [(self.extend, 'e'), (self.replace, 'r'), (self.reschedule, 's'), (self.keep_last_if_active, 'k')];
+        rules.into_iter().filter_map(|(on, letter)| on.then_some(letter)).collect()
+    }
+}
+
 /// What a job sets; `None` takes the queue's default, then the built-in one.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct JobOptions {
@@ -83,6 +125,7 @@ pub struct JobOptions {
     pub job_id: Option<String>,
     /// When it was made. Default now.
     pub timestamp: Option<i64>,
+    pub deduplication: Option<Deduplication>,
 }
 
 #[derive(Deserialize)]
@@ -101,6 +144,7 @@ struct UserOptions {
     size_limit: Option<f64>,
     job_id: Option<String>,
     timestamp: Option<f64>,
+    deduplication: Option<Deduplication>,
 }
 
 #[derive(Deserialize)]
@@ -188,6 +232,7 @@ impl JobOptions {
             size_limit: whole("sizeLimit", user.size_limit, 0, MAX_COUNT)?,
             job_id: user.job_id,
             timestamp: milliseconds("timestamp", user.timestamp, 0)?,
+            deduplication: user.deduplication,
         };
         options.check()?;
         Ok(options)
@@ -197,6 +242,9 @@ impl JobOptions {
     pub(crate) fn check(&self) -> Result<()> {
         if let Some(id) = &self.job_id {
             check_job_id(id)?;
+        }
+        if let Some(deduplication) = &self.deduplication {
+            deduplication.check()?;
         }
         if let Some(priority) = self.priority.filter(|priority| !(0..=MAX_PRIORITY).contains(priority)) {
             return Err(Error::invalid_option("priority", &priority.to_string(), "an integer from 0 to 2097151"));
@@ -229,6 +277,7 @@ impl JobOptions {
             size_limit: self.size_limit.or(defaults.size_limit),
             job_id: self.job_id,
             timestamp: self.timestamp,
+            deduplication: self.deduplication.or_else(|| defaults.deduplication.clone()),
         }
     }
 }
@@ -274,6 +323,9 @@ pub(crate) struct StoredOptions {
     pub(crate) job_id: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) timestamp: Option<Number>,
+    /// Not read back: workers need only the id, which stands in the job's hash.
+    #[serde(rename = "de", skip_serializing_if = "Option::is_none", skip_deserializing)]
+    pub(crate) deduplication: Option<Deduplication>,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -352,6 +404,7 @@ impl StoredOptions {
             size_limit: options.size_limit.map(number),
             job_id: options.job_id.clone(),
             timestamp: options.timestamp.map(number),
+            deduplication: options.deduplication.clone(),
         }
     }
 

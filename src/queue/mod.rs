@@ -19,7 +19,7 @@ mod worker_loop;
 mod worker_options;
 
 pub use job::{ActiveJob, JobRecord, NewJob};
-pub use job_options::{Backoff, JobOptions, KeepPolicy, MAX_PRIORITY, Number};
+pub use job_options::{Backoff, Deduplication, JobOptions, KeepPolicy, MAX_PRIORITY, Number};
 pub use job_state::{JobCounts, JobState};
 pub use outcome::{Outcome, Retry, Settlement};
 pub use queue::{Queue, QueueOptions};

@@ -215,6 +215,7 @@ impl Queue {
             delay: options.delay.unwrap_or(0),
             priority: options.priority.unwrap_or(0),
             lifo: options.lifo.unwrap_or(false),
+            deduplication: options.deduplication,
         })
     }
 

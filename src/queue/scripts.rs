@@ -26,6 +26,7 @@ pub(super) struct AddedJob {
     pub(super) delay: i64,
     pub(super) priority: i64,
     pub(super) lifo: bool,
+    pub(super) deduplication: Option<super::Deduplication>,
 }
 
 /// How a worker takes jobs.
@@ -103,9 +104,15 @@ impl Storage {
         jobs: &[AddedJob],
     ) -> impl Future<Output = Result<Vec<String>>> + Send + use<> {
         let keys = &self.keys;
-        let numbers: Vec<[Vec<u8>; 3]> =
-            jobs.iter().map(|job| [text(job.timestamp), text(job.delay), text(job.priority)]).collect();
-        let rest = jobs.iter().zip(&numbers).flat_map(|(job, [timestamp, delay, priority])| {
+        let numbers: Vec<[Vec<u8>; 5]> = jobs
+            .iter()
+            .map(|job| {
+                let (ttl, rules) =
+                    job.deduplication.as_ref().map_or((0, String::new()), |one| (one.ttl_ms(), one.rules()));
+                [text(job.timestamp), text(job.delay), text(job.priority), text(ttl), rules.into_bytes()]
+            })
+            .collect();
+        let rest = jobs.iter().zip(&numbers).flat_map(|(job, [timestamp, delay, priority, ttl, rules])| {
             [
                 job.own_id.as_deref().unwrap_or_default().as_bytes(),
                 job.name.as_bytes(),
@@ -115,6 +122,9 @@ impl Storage {
                 delay,
                 priority,
                 flag(job.lifo),
+                job.deduplication.as_ref().map_or(&[][..], |one| one.id.as_bytes()),
+                ttl,
+                rules,
             ]
         });
         let call = lua::ADD_JOBS.with(

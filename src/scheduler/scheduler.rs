@@ -112,14 +112,18 @@ impl JobScheduler {
         if id.is_empty() {
             return Err(Error::invalid_argument("id", "empty", "a text"));
         }
-        if options.job_id.is_some() || options.delay.is_some() {
+        if options.job_id.is_some() || options.delay.is_some() || options.deduplication.is_some() {
             return Err(Error::invalid_option(
                 "options",
-                "a jobId or delay",
+                "a jobId, delay or deduplication",
                 "options that a scheduler does not set itself",
             ));
         }
-        let options = options.or(&JobOptions { delay: None, ..self.queue.options().default_job_options.clone() });
+        let options = options.or(&JobOptions {
+            delay: None,
+            deduplication: None,
+            ..self.queue.options().default_job_options.clone()
+        });
         options.check()?;
         let template = options.to_stored_json();
         let data = if data.is_empty() { "{}" } else { data };
