@@ -7,8 +7,8 @@ import { createError, type ErrorCode, type ErrorDetails, invalidArgument, type O
 /** What a call can carry. Numbers travel as their decimal text, booleans as `1` and `0`. */
 export type Argument = string | number | bigint | boolean | Uint8Array | null | undefined;
 
-/** Makes what the caller gets of the answer and the three integers that the engine may put beside it. */
-export type Decode = (value: any, a: number, b: number, c: number) => unknown;
+/** Makes what the caller gets of the answer. */
+export type Decode = (value: any) => unknown;
 
 /** Takes an event of a target. `values` is the listener's to keep. */
 export type Listener = (event: number, a: number, b: number, values: unknown[]) => void;
@@ -377,7 +377,7 @@ export class Door {
       } else if (other?.decode || kind === JSON_TEXT) {
         try {
           if (kind === JSON_TEXT) value = JSON.parse(value as string);
-          if (other?.decode) value = other.decode(value, records[at + 1]!, records[at + 2]!, records[at + 3]!);
+          if (other?.decode) value = other.decode(value);
           resolve(value);
         } catch (error) {
           settleWith(resolve, () => throwing(error));

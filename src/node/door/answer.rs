@@ -19,8 +19,6 @@ pub(crate) enum Answer {
     /// An error instance, as an item of a list or a value of an event. As a whole answer it is a rejection.
     Error(Error),
     List(Vec<Answer>),
-    /// An answer with three integers beside it, for the decoder of the call; at the top only.
-    With(Box<Answer>, [i32; 3]),
 }
 
 impl From<String> for Answer {

@@ -125,14 +125,14 @@ impl Load {
         self.records.push(Record { kind: Kind::Int, slot, lanes: [number, 0, 0], values: 0 });
     }
 
-    fn one(&mut self, kind: Kind, slot: u32, lanes: [i32; 3], value: Stored) {
+    fn one(&mut self, kind: Kind, slot: u32, value: Stored) {
         // An error that took the place of a value makes the whole answer an error.
         let (kind, value) = match value {
             Stored::Error(placed) => (Kind::Error, Stored::Text(placed)),
             value => (kind, value),
         };
         self.values.push(value);
-        self.records.push(Record { kind, slot, lanes, values: 1 });
+        self.records.push(Record { kind, slot, lanes: [0; 3], values: 1 });
     }
 
     fn list(&mut self, slot: u32, items: usize, push: impl FnOnce(&mut Self, &mut Vec<Stored>)) {
@@ -146,16 +146,16 @@ impl Load {
             self.values = stored;
             let mut list = Vec::with_capacity(items);
             push(self, &mut list);
-            self.one(Kind::Value, slot, [0; 3], Stored::List(list));
+            self.one(Kind::Value, slot, Stored::List(list));
         }
     }
 
     fn error(&mut self, slot: u32, error: &Error) {
         let value = self.stored_error(error);
-        self.one(Kind::Error, slot, [0; 3], value);
+        self.one(Kind::Error, slot, value);
     }
 
-    /// A value inside a list, an event, or beside lanes.
+    /// A value inside a list or an event.
     fn nested(&mut self, answer: Answer) -> Stored {
         match answer {
             Answer::Undefined => Stored::Undefined,
@@ -166,7 +166,6 @@ impl Load {
             Answer::Bytes(bytes) => self.stored_bytes(&bytes),
             Answer::Error(error) => self.stored_error(&error),
             Answer::List(items) => Stored::List(items.into_iter().map(|item| self.nested(item)).collect()),
-            Answer::With(answer, _) => self.nested(*answer),
         }
     }
 
@@ -179,21 +178,16 @@ impl Load {
             Ok(Answer::Bool(flag)) => self.bare(if flag { Kind::True } else { Kind::False }, slot),
             Ok(Answer::Json(text)) => {
                 let value = self.stored_text(text.as_bytes());
-                self.one(Kind::Json, slot, [0; 3], value);
+                self.one(Kind::Json, slot, value);
             }
             Ok(Answer::List(items)) => self.list(slot, items.len(), |load, stored| {
                 for item in items {
                     stored.push(load.nested(item));
                 }
             }),
-            Ok(Answer::With(answer, lanes)) => {
-                let kind = if matches!(*answer, Answer::Json(_)) { Kind::Json } else { Kind::Value };
-                let value = self.nested(*answer);
-                self.one(kind, slot, lanes, value);
-            }
             Ok(answer) => {
                 let value = self.nested(answer);
-                self.one(Kind::Value, slot, [0; 3], value);
+                self.one(Kind::Value, slot, value);
             }
         }
     }
@@ -212,7 +206,7 @@ impl Load {
                     self.int(slot, number);
                 } else {
                     let value = self.nested_reply(&Reply::Int(number), form);
-                    self.one(Kind::Value, slot, [0; 3], value);
+                    self.one(Kind::Value, slot, value);
                 }
             }
             Ok(Reply::Array(items) | Reply::Set(items) | Reply::Push(items)) => {
@@ -230,7 +224,7 @@ impl Load {
             }),
             Ok(scalar) => {
                 let value = self.nested_reply(&scalar, form);
-                self.one(Kind::Value, slot, [0; 3], value);
+                self.one(Kind::Value, slot, value);
             }
         }
     }
