@@ -443,7 +443,6 @@ async fn states_are_told_in_order() {
     use LinkState::{Connected, Disconnected, Disconnecting, Ready, Reconnecting};
     let mut server = dead_server();
     let link = connection::open(server.options()).unwrap();
-    assert_eq!(link.state(), LinkState::Connecting);
     let states = Arc::new(States::default());
     let guard = link.watch_state(Arc::clone(&states) as _);
     eventually("an attempt failed", || link.state() == Reconnecting).await;
@@ -527,27 +526,48 @@ async fn a_blocking_caller_that_goes_away_takes_nothing_with_it() {
     assert_eq!(reply.into_items().unwrap()[1], Value::Bulk(b"job".to_vec()));
 }
 
-/// A fault of ours in a sink ends the link, not the callers' patience.
 #[tokio::test]
-async fn a_sink_that_panics_leaves_nobody_waiting() {
+async fn a_sink_that_panics_harms_nobody_else() {
     struct Panics;
     impl ReplySink for Panics {
         fn settle(&self, _token: u64, _reply: Result<Reply<'_>, Error>) {
             panic!("on purpose");
         }
+        fn flush(&self) {
+            panic!("on purpose");
+        }
     }
     let server = RedisServer::start();
     let link = connection::open(server.options()).unwrap();
-    ready(&*link).await;
     let mut batch = Batch::new(Arc::new(Panics));
     batch.push(&command("PING"), 0);
-    batch.push(&command("PING"), 1);
+    batch.push(&command("BLPOP q 1").deadline(Duration::from_millis(50)), 1);
     link.submit(batch);
+    assert_eq!(link.call(command("PING")).await, Ok(Value::Simple("PONG".into())));
+    assert_eq!(link.state(), LinkState::Ready);
+}
+
+/// A fault of ours may end a link, but not the hope of its callers.
+#[tokio::test]
+async fn a_link_that_ended_by_a_fault_leaves_nobody_waiting() {
+    struct PanicsWhenReady;
+    impl StateSink for PanicsWhenReady {
+        fn state(&self, state: LinkState, _error: Option<&Error>) {
+            assert!(state != LinkState::Ready, "on purpose");
+        }
+    }
+    let mut server = dead_server();
+    let link = connection::open(server.options()).unwrap();
+    let waits = link.call(command("PING"));
+    eventually("an attempt failed", || link.state() == LinkState::Reconnecting).await;
+    let states = Arc::new(States::default());
+    let _guards = (link.watch_state(Arc::clone(&states) as _), link.watch_state(Arc::new(PanicsWhenReady)));
+    server.restart();
     let started = Instant::now();
-    assert!(link.call(command("PING")).await.is_err());
-    assert!(link.call(command("PING")).await.is_err());
-    assert!(started.elapsed() < Duration::from_secs(1));
-    assert_eq!(link.state(), LinkState::Error);
+    assert_eq!(waits.await.unwrap_err().code(), ErrorCode::Internal);
+    assert_eq!(link.call(command("PING")).await.unwrap_err().code(), ErrorCode::Internal);
+    assert!(started.elapsed() < Duration::from_secs(3));
+    eventually("the state says so", || states.seen().last() == Some(&LinkState::Error)).await;
     let anew = connection::open(server.options()).unwrap();
     assert_eq!(anew.call(command("PING")).await, Ok(Value::Simple("PONG".into())));
 }
@@ -587,4 +607,80 @@ async fn a_server_that_is_busy_with_a_script_is_tried_again() {
     let (endless, reply, ()) = tokio::join!(endless, link.call(command("PING")), mend);
     assert!(endless.is_err());
     assert_eq!(reply, Ok(Value::Simple("PONG".into())));
+}
+
+#[tokio::test]
+async fn attempts_to_connect_become_rarer() {
+    let server = RedisServer::start();
+    let proxy = Proxy::start(server.port());
+    proxy.refuse(true);
+    let link = connection::open(through(&proxy)).unwrap();
+    tokio::time::sleep(Duration::from_millis(1500)).await;
+    assert!((3..=12).contains(&proxy.accepted()), "{} attempts", proxy.accepted());
+    proxy.refuse(false);
+    let back = Instant::now();
+    ready(&*link).await;
+    assert!(back.elapsed() < Duration::from_secs(2), "back after {:?}", back.elapsed());
+}
+
+/// Whatever a network does, a caller gets its own reply or an error, in time.
+#[tokio::test]
+async fn replies_never_reach_the_wrong_caller() {
+    let server = RedisServer::start();
+    let proxy = Proxy::start(server.port());
+    let link = connection::open(through(&proxy)).unwrap();
+    ready(&*link).await;
+    let until = Instant::now() + Duration::from_secs(4);
+    let answered = Arc::new(AtomicUsize::new(0));
+    let workers: Vec<_> = (0..16_u64)
+        .map(|worker| {
+            let (link, answered) = (Arc::clone(&link), Arc::clone(&answered));
+            oxcart::service::spawn(async move {
+                let mut random = fastrand::Rng::with_seed(worker);
+                for round in 0.. {
+                    if Instant::now() >= until {
+                        return;
+                    }
+                    let words: Vec<_> =
+                        (0..random.usize(1..20)).map(|part| format!("{worker}-{round}-{part}")).collect();
+                    let echo = |word: &String| {
+                        let echo = Command::new("ECHO").arg(word).deadline(Duration::from_millis(random.u64(5..300)));
+                        if random.bool() { echo.repeatable() } else { echo }
+                    };
+                    let commands: Vec<_> = words.iter().map(echo).collect();
+                    let started = Instant::now();
+                    let replies = link.call_many(&commands).await;
+                    assert!(started.elapsed() < Duration::from_millis(800), "after {:?}", started.elapsed());
+                    for (reply, word) in replies.into_iter().zip(words) {
+                        if let Ok(reply) = reply {
+                            assert_eq!(reply.into_text().unwrap(), word);
+                            answered.fetch_add(1, Ordering::Relaxed);
+                        }
+                    }
+                }
+            })
+        })
+        .collect();
+    let mut random = fastrand::Rng::with_seed(4);
+    while Instant::now() < until {
+        match random.u8(..5) {
+            0 => proxy.cut(),
+            1 => proxy.go_silent(),
+            2 => proxy.hold_replies(),
+            3 => proxy.delay(Duration::from_millis(random.u64(..20))),
+            _ => proxy.delay(Duration::ZERO),
+        }
+        tokio::time::sleep(Duration::from_millis(random.u64(20..150))).await;
+        proxy.go_on();
+    }
+    for worker in workers {
+        worker.await.unwrap();
+    }
+    assert!(answered.load(Ordering::Relaxed) > 1000);
+    assert!(proxy.accepted() > 3);
+    proxy.delay(Duration::ZERO);
+    assert_eq!(
+        link.call(command("ECHO end").deadline(Duration::from_secs(3))).await.unwrap().into_text().unwrap(),
+        "end"
+    );
 }

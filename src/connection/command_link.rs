@@ -29,6 +29,7 @@ use super::{
     driver::Driver,
     link::{LinkState, ReplySink},
     options::ConnectionOptions,
+    outbox::Outbox,
     pending::Pending,
     socket::DirectWriter,
     state_board::StateBoard,
@@ -218,10 +219,11 @@ impl Core {
 }
 
 fn refuse(batch: &Batch, error: &Error) {
+    let mut outbox = Outbox::default();
     for entry in &batch.entries {
-        batch.sink.settle(entry.token, Err(error.clone()));
+        outbox.put(&batch.sink, entry.token, error.clone());
     }
-    batch.sink.flush();
+    outbox.deliver();
 }
 
 impl Shared {

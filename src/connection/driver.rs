@@ -23,6 +23,7 @@ use super::{
     command_link::{Gate, NobodyWaits, Purpose, Shared},
     handshake::{Session, is_hopeless, open_session},
     link::{LinkState, ReplySink},
+    outbox::{self, Outbox},
     pending::{AfterBreak, Pending, timed_out},
     socket::Socket,
 };
@@ -132,9 +133,6 @@ impl Driver {
                 self.give_up();
                 return;
             }
-            if shared.board.current() != LinkState::Error {
-                shared.board.set(LinkState::Reconnecting, None);
-            }
         }
         self.shared.board.set(LinkState::Disconnecting, None);
         self.fail_all(&Error::closed("connection"));
@@ -162,12 +160,14 @@ impl Driver {
         self.close_gate(None);
         let options = &self.shared.options;
         let how = AfterBreak { wait: options.offline_queue, resend: options.max_retries_per_request != Some(0) };
+        let mut outbox = Outbox::default();
         for pending in &mut self.in_flight {
-            pending.after_break(how, error);
+            pending.after_break(how, error, &mut outbox);
         }
         self.drop_answered();
         self.last_failure = Some(error.clone());
         self.shared.board.set(LinkState::Reconnecting, Some(error));
+        outbox.deliver();
     }
 
     fn attempt_failed(&mut self, error: &Error) {
@@ -175,8 +175,8 @@ impl Driver {
         self.last_failure = Some(error.clone());
         if is_hopeless(error) {
             self.close_gate(Some(error));
-            self.fail_all(error);
             self.shared.board.set(LinkState::Error, Some(error));
+            self.fail_all(error);
             return;
         }
         // What was refused before may be mended: the server is merely away.
@@ -188,13 +188,15 @@ impl Driver {
                 format!("no connection after {} attempts (maxRetriesPerRequest): {error}", most.max(1)),
             )
             .caused_by(error.clone());
+            let mut outbox = Outbox::default();
             for pending in &mut self.in_flight {
                 pending.failed_attempts += 1;
                 if pending.failed_attempts >= most {
-                    pending.fail(&told);
+                    pending.fail(&told, &mut outbox);
                 }
             }
             self.drop_answered();
+            outbox.deliver();
         }
     }
 
@@ -204,8 +206,8 @@ impl Driver {
         let error = Error::new(ErrorCode::ConnectionFailed, format!("retryStrategy gave up connecting: {why}"));
         self.shared.lock().over = true;
         self.close_gate(Some(&error));
-        self.fail_all(&error);
         self.shared.board.set(LinkState::Error, Some(&error));
+        self.fail_all(&error);
     }
 
     /// From here on commands wait, or are refused for `reason`. Takes what came last.
@@ -222,10 +224,12 @@ impl Driver {
 
     fn fail_all(&mut self, error: &Error) {
         self.in_flight.extend(self.shared.lock().take_incoming());
+        let mut outbox = Outbox::default();
         for pending in &mut self.in_flight {
-            pending.fail(error);
+            pending.fail(error, &mut outbox);
         }
         self.drop_answered();
+        outbox.deliver();
     }
 
     /// Lets go of batches that need no reply any more, between connections or before they are written.
@@ -298,10 +302,12 @@ impl Driver {
         let why = self.last_failure.as_ref().map_or_else(String::new, |error| format!(" ({error})"));
         let error = |after| timed_out(after, &why);
         let mut on_the_wire = false;
+        let mut outbox = Outbox::default();
         for pending in &mut self.in_flight {
-            on_the_wire |= pending.expire(now, &error);
+            on_the_wire |= pending.expire(now, &error, &mut outbox);
         }
         self.drop_answered();
+        outbox.deliver();
         on_the_wire
     }
 
@@ -535,17 +541,23 @@ impl Driver {
 }
 
 impl Drop for Driver {
-    /// Also when a sink panicked: nobody may wait for ever.
+    /// Also after a fault of this very task: nobody may wait for ever.
     fn drop(&mut self) {
-        self.shared.lock().over = true;
-        if !matches!(self.shared.lock().gate, Gate::Refusing(_) | Gate::Closed) {
-            let error = Error::new(ErrorCode::Internal, "the I/O task of the connection ended");
-            self.close_gate(Some(&error));
-            self.shared.board.set(LinkState::Error, Some(&error));
+        // What told of a state may have been the fault, and a second panic would end the process.
+        let ended = panic::catch_unwind(AssertUnwindSafe(|| {
+            self.shared.lock().over = true;
+            if matches!(self.shared.lock().gate, Gate::Open | Gate::Waiting) {
+                let error = Error::new(ErrorCode::Internal, "the I/O task of the connection ended");
+                self.close_gate(Some(&error));
+                self.fail_all(&error);
+                self.shared.board.set(LinkState::Error, Some(&error));
+            } else {
+                self.fail_all(&Error::closed("connection"));
+            }
+        }));
+        if ended.is_err() {
+            tracing::error!("a watcher of a link panicked");
         }
-        let error = Error::closed("connection");
-        // A sink that panics again would end the process.
-        let _ = panic::catch_unwind(AssertUnwindSafe(|| self.fail_all(&error)));
     }
 }
 
@@ -603,15 +615,14 @@ struct Sinks {
 
 impl Sinks {
     fn add(&mut self, sink: Arc<dyn ReplySink>) {
-        let same = |other: &Arc<dyn ReplySink>| std::ptr::addr_eq(Arc::as_ptr(other), Arc::as_ptr(&sink));
-        if !self.seen.iter().rev().take(8).any(same) {
+        if !self.seen.iter().rev().take(8).any(|other| outbox::is_same(other, &sink)) {
             self.seen.push(sink);
         }
     }
 
     fn flush(self) {
-        for sink in self.seen {
-            sink.flush();
+        for sink in &self.seen {
+            outbox::flush(sink);
         }
     }
 }

@@ -40,7 +40,7 @@ pub enum LinkState {
 
 /// Hears of state changes of a link.
 pub trait StateSink: Send + Sync + 'static {
-    /// `error` is why, where the change is due to one.
+    /// `error` is why, where the change is due to one. Must not block, nor watch a state itself.
     fn state(&self, state: LinkState, error: Option<&Error>);
 }
 
@@ -115,7 +115,8 @@ pub trait Link: Send + Sync + 'static {
 
     fn state(&self) -> LinkState;
 
-    /// Calls `sink` on every change of state until the returned guard is dropped.
+    /// Calls `sink` on every change of state until the returned guard is dropped, and at once when the present state is
+    /// due to an error.
     fn watch_state(&self, sink: Arc<dyn StateSink>) -> Box<dyn Send + Sync>;
 
     /// Where it points, for messages: `127.0.0.1:6379/0`. Never a credential.

@@ -11,6 +11,7 @@ mod handshake;
 mod link;
 mod options;
 mod options_json;
+mod outbox;
 mod pending;
 mod redis_link;
 mod retry_strategies;

@@ -9,6 +9,7 @@ use std::{
 use super::{
     command::{Batch, Entry},
     link::ReplySink,
+    outbox::{self, Outbox},
 };
 use crate::{
     codec::resp::Reply,
@@ -115,7 +116,7 @@ impl Pending {
         let told = self.told.get(self.next).copied().unwrap_or(false);
         self.next += 1;
         if !told {
-            self.sink.settle(entry.token, reply);
+            outbox::settle(&self.sink, entry.token, reply);
         }
         true
     }
@@ -141,7 +142,7 @@ impl Pending {
         self.told.get(index).copied().unwrap_or(false)
     }
 
-    fn tell(&mut self, index: usize, error: Error) {
+    fn tell(&mut self, index: usize, error: Error, outbox: &mut Outbox) {
         if self.is_told(index) {
             return;
         }
@@ -149,12 +150,12 @@ impl Pending {
             self.told = vec![false; self.entries.len()];
         }
         self.told[index] = true;
-        self.sink.settle(self.entries[index].token, Err(error));
+        outbox.put(&self.sink, self.entries[index].token, error);
     }
 
     /// Tells the callers whose deadline passed. What was not begun is taken out and never sent. Returns whether one of
     /// them was told that its command may have run.
-    pub(super) fn expire(&mut self, now: Instant, error: &dyn Fn(Duration) -> Error) -> bool {
+    pub(super) fn expire(&mut self, now: Instant, error: &dyn Fn(Duration) -> Error, outbox: &mut Outbox) -> bool {
         if self.earliest > now {
             return false;
         }
@@ -166,7 +167,7 @@ impl Pending {
             for index in unit.clone().filter(late).filter(|&index| index >= self.next).collect::<Vec<_>>() {
                 on_the_wire |= sent && !self.is_told(index);
                 let after = self.entries[index].deadline.unwrap_or(self.default_deadline);
-                self.tell(index, error(after).with("maybeExecuted", sent));
+                self.tell(index, error(after).with("maybeExecuted", sent), outbox);
             }
             unit = self.unit_at(unit.end);
         }
@@ -177,13 +178,12 @@ impl Pending {
             self.remove(&gone);
         }
         self.earliest = self.find_earliest();
-        self.sink.flush();
         on_the_wire
     }
 
     /// Makes it wait for the next connection, after `error` broke this one. What may have run and must not run twice is
     /// told so.
-    pub(super) fn after_break(&mut self, how: AfterBreak, error: &Error) {
+    pub(super) fn after_break(&mut self, how: AfterBreak, error: &Error, outbox: &mut Outbox) {
         let written = self.written;
         let mut unit = self.unit_from(self.next);
         while !unit.is_empty() {
@@ -193,7 +193,7 @@ impl Pending {
             let whole = unit.start >= self.next && !unit.clone().any(|index| self.is_told(index));
             if !(how.wait && (whole || unit.len() == 1) && (!complete || (how.resend && again))) {
                 for index in unit.start.max(self.next)..unit.end {
-                    self.tell(index, error.clone().with("maybeExecuted", complete));
+                    self.tell(index, error.clone().with("maybeExecuted", complete), outbox);
                 }
             }
             unit = self.unit_at(unit.end);
@@ -203,17 +203,15 @@ impl Pending {
         self.written = 0;
         self.next = 0;
         self.earliest = self.find_earliest();
-        self.sink.flush();
     }
 
     /// Gives every caller that still waits the same error.
-    pub(super) fn fail(&mut self, error: &Error) {
+    pub(super) fn fail(&mut self, error: &Error, outbox: &mut Outbox) {
         for index in self.next..self.entries.len() {
             let sent = self.start(index) < self.written;
-            self.tell(index, error.clone().with("maybeExecuted", sent));
+            self.tell(index, error.clone().with("maybeExecuted", sent), outbox);
         }
         self.next = self.entries.len();
-        self.sink.flush();
     }
 
     fn start(&self, index: usize) -> usize {

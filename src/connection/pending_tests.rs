@@ -51,6 +51,19 @@ fn late(after: Duration) -> Error {
     timed_out(after, "")
 }
 
+fn break_now(batch: &mut Pending, how: AfterBreak) {
+    let mut outbox = Outbox::default();
+    batch.after_break(how, &lost(), &mut outbox);
+    outbox.deliver();
+}
+
+fn expire(batch: &mut Pending, now: Instant) -> bool {
+    let mut outbox = Outbox::default();
+    let on_the_wire = batch.expire(now, &late, &mut outbox);
+    outbox.deliver();
+    on_the_wire
+}
+
 const RESEND: AfterBreak = AfterBreak { wait: true, resend: true };
 
 #[test]
@@ -60,7 +73,7 @@ fn after_a_break_each_command_waits_or_is_told() {
     // A is answered, B and C are on the wire, D is cut in the middle, E was not begun.
     batch.wrote(one * 3 + 4);
     assert!(batch.settle_next(Ok(Reply::Nil)));
-    batch.after_break(RESEND, &lost());
+    break_now(&mut batch, RESEND);
     assert_eq!(heard(&told), "0:ok, 2:CONNECTION_LOST maybe");
     assert_eq!(rest(&batch), "BDE");
     batch.wrote(one * 3);
@@ -75,7 +88,7 @@ fn after_a_break_each_command_waits_or_is_told() {
 fn without_an_offline_queue_a_break_is_told_to_all() {
     let (told, mut batch) = pending(&[plain("A").repeatable(), plain("B")]);
     batch.wrote(batch.bytes().len() / 2);
-    batch.after_break(AfterBreak { wait: false, resend: true }, &lost());
+    break_now(&mut batch, AfterBreak { wait: false, resend: true });
     assert_eq!(heard(&told), "0:CONNECTION_LOST maybe, 1:CONNECTION_LOST");
     assert!(batch.is_answered());
 }
@@ -84,7 +97,7 @@ fn without_an_offline_queue_a_break_is_told_to_all() {
 fn a_late_reply_keeps_its_place() {
     let (told, mut batch) = pending(&[plain("A").deadline(Duration::from_millis(1)), plain("B")]);
     batch.wrote(batch.bytes().len());
-    assert!(batch.expire(Instant::now() + Duration::from_secs(1), &late));
+    assert!(expire(&mut batch, Instant::now() + Duration::from_secs(1)));
     assert!(batch.settle_next(Ok(Reply::Nil)) && batch.settle_next(Ok(Reply::Nil)));
     assert_eq!(heard(&told), "0:COMMAND_TIMED_OUT maybe, 1:ok");
 }
@@ -94,7 +107,7 @@ fn what_timed_out_before_it_was_begun_is_never_sent() {
     let short = Duration::from_millis(1);
     let (told, mut batch) = pending(&[plain("A"), plain("B").deadline(short), plain("C"), plain("D").deadline(short)]);
     batch.wrote(2);
-    assert!(!batch.expire(Instant::now() + Duration::from_secs(1), &late));
+    assert!(!expire(&mut batch, Instant::now() + Duration::from_secs(1)));
     assert_eq!(heard(&told), "1:COMMAND_TIMED_OUT, 3:COMMAND_TIMED_OUT");
     assert!(rest(&batch).ends_with("AC") && !batch.is_answered());
 }
@@ -115,27 +128,27 @@ fn transaction() -> Vec<Command> {
 fn a_transaction_is_sent_whole_or_not_at_all() {
     // Nothing of it was written: it waits.
     let (told, mut batch) = pending(&transaction());
-    batch.after_break(RESEND, &lost());
+    break_now(&mut batch, RESEND);
     assert_eq!((heard(&told).as_str(), rest(&batch).as_str()), ("", "MULTIINCRnEXECPING"));
 
     // EXEC did not leave: nothing ran, and as nothing was answered all of it waits.
     let (told, mut batch) = pending(&transaction());
     batch.wrote(20);
-    batch.after_break(RESEND, &lost());
+    break_now(&mut batch, RESEND);
     assert_eq!((heard(&told).as_str(), rest(&batch).as_str()), ("", "MULTIINCRnEXECPING"));
 
     // MULTI was answered: the rest would mean something else on another connection.
     let (told, mut batch) = pending(&transaction());
     batch.wrote(20);
     assert!(batch.settle_next(Ok(Reply::Nil)));
-    batch.after_break(RESEND, &lost());
+    break_now(&mut batch, RESEND);
     assert_eq!(heard(&told), "0:ok, 1:CONNECTION_LOST, 2:CONNECTION_LOST");
     assert_eq!(rest(&batch), "PING");
 
     // All of it left: it may have run.
     let (told, mut batch) = pending(&transaction());
     batch.wrote(batch.bytes().len());
-    batch.after_break(RESEND, &lost());
+    break_now(&mut batch, RESEND);
     assert_eq!(heard(&told), "0:CONNECTION_LOST maybe, 1:CONNECTION_LOST maybe, 2:CONNECTION_LOST maybe");
     assert_eq!(rest(&batch), "PING");
 }
@@ -144,7 +157,7 @@ fn a_transaction_is_sent_whole_or_not_at_all() {
 fn a_transaction_that_times_out_half_written_is_written_to_its_end() {
     let (told, mut batch) = pending(&transaction());
     batch.wrote(20);
-    assert!(batch.expire(Instant::now() + LIMIT, &late));
+    assert!(expire(&mut batch, Instant::now() + LIMIT));
     let timed_out = "0:COMMAND_TIMED_OUT maybe, 1:COMMAND_TIMED_OUT maybe, 2:COMMAND_TIMED_OUT maybe";
     assert_eq!(heard(&told), format!("{timed_out}, 3:COMMAND_TIMED_OUT"));
     assert!(rest(&batch).ends_with("EXEC"));
@@ -154,7 +167,7 @@ fn a_transaction_that_times_out_half_written_is_written_to_its_end() {
 fn a_transaction_is_not_torn_by_different_deadlines() {
     let short = Duration::from_millis(1);
     let (told, mut batch) = pending(&[plain("MULTI").deadline(short), plain("EXEC").chained()]);
-    batch.expire(Instant::now() + Duration::from_secs(1), &late);
+    expire(&mut batch, Instant::now() + Duration::from_secs(1));
     assert_eq!(heard(&told), "0:COMMAND_TIMED_OUT maybe");
     assert_eq!(rest(&batch), "MULTIEXEC");
 }
