@@ -18,11 +18,12 @@ afterAll(async () => {
 });
 
 /** Runs a script to its end; a process that does not end within `timeoutMs` is killed, and so has a signal. */
-function run(script: string, args: (string | number)[], timeoutMs = 20_000) {
+function run(script: string, args: (string | number)[], timeoutMs = 20_000, env: NodeJS.ProcessEnv = {}) {
   return new Promise<{ code: number | null; signal: NodeJS.Signals | null; stdout: string; stderr: string }>(
     (resolve, reject) => {
       const child = spawn(process.execPath, [join(import.meta.dirname, 'scripts', script), ...args.map(String)], {
         stdio: ['ignore', 'pipe', 'pipe'],
+        env: { ...process.env, ...env },
       });
       let [stdout, stderr] = ['', ''];
       child.stdout.on('data', (chunk) => {
@@ -76,4 +77,15 @@ test('two copies of the package work side by side, in threads too', async () => 
   } finally {
     await rm(copy, { recursive: true, force: true });
   }
+});
+
+test('the package can be loaded many times in one thread', async () => {
+  expect(await run('loaded-again.cjs', [server.port])).toEqual({ ...clean, stdout: '2000' });
+});
+
+test('OXCART_LONG_STACKS shows who called, also without await', async () => {
+  const { stdout, ...end } = await run('long-stacks.cjs', [server.port], undefined, { OXCART_LONG_STACKS: '1' });
+  expect(end).toEqual(clean);
+  expect(stdout).toMatch(/^ReplyError: ERR wrong number of arguments/);
+  expect(stdout).toContain('whoCalled');
 });
