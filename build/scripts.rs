@@ -91,7 +91,10 @@ fn parse(name: &str, text: &str) -> Source {
             other => panic!("{name}: unknown header tag @{other}"),
         }
     }
-    source.body = text.lines().skip(header).map(|line| format!("{line}\n")).collect();
+    for line in text.lines().skip(header) {
+        source.body.push_str(line);
+        source.body.push('\n');
+    }
     for word in ["KEYS", "ARGV"] {
         assert!(!has_word(&source.body, word), "{name}: uses {word}; use the locals that the header names");
     }
@@ -131,7 +134,7 @@ fn resolve(name: &str, sources: &BTreeMap<String, Source>, path: &mut Vec<String
 fn replied_errors(body: &str) -> BTreeSet<String> {
     body.split("error_reply('")
         .skip(1)
-        .map(|after| after.chars().take_while(|c| c.is_ascii_uppercase()).collect())
+        .map(|after| after.chars().take_while(char::is_ascii_uppercase).collect())
         .collect()
 }
 

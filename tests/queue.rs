@@ -1,5 +1,7 @@
 //! Adding jobs, looking at them and administration, against a real server.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod support;
 
 use oxcart::{

@@ -1,5 +1,7 @@
 //! Reading the events of queues, against a real server.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod support;
 
 use std::sync::Arc;

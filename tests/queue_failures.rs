@@ -1,5 +1,7 @@
 //! Workers that die, locks that are lost, servers that go away: nothing is lost, and nothing is told twice.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod support;
 
 use std::{

@@ -1,5 +1,7 @@
 //! What workers do with jobs, against a real server.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod support;
 
 use std::{
@@ -333,7 +335,7 @@ async fn closing_waits_for_running_jobs_but_not_for_ever() {
     add(&queue, "b", "{}").await;
     let running = hands.job().await;
     let worker = Arc::clone(&hands.worker);
-    let closing = tokio::spawn(async move { worker.close(PATIENCE).await });
+    let closing = oxcart::service::spawn(async move { worker.close(PATIENCE).await });
     tokio::time::sleep(Duration::from_millis(50)).await;
     hands.settle(&running, completed()).await;
     assert_eq!(closing.await.unwrap(), 0);

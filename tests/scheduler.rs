@@ -1,5 +1,7 @@
 //! Job schedulers against a real server.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod support;
 
 use std::{

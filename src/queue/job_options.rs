@@ -30,6 +30,7 @@ pub struct Backoff {
 pub struct Number(pub f64);
 
 impl Number {
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
     fn is_zero(&self) -> bool {
         self.0 == 0.0
     }
@@ -60,6 +61,7 @@ pub struct KeepPolicy {
 /// One job stands for all that are added with the same id while its window is open: until it has finished, or for `ttl`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[expect(clippy::struct_excessive_bools, reason = "each is an option that users write")]
 pub struct Deduplication {
     pub id: String,
     /// Milliseconds.

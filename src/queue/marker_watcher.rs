@@ -26,8 +26,11 @@ const WAIT: Duration = Duration::from_secs(10);
 /// Between two tries while the link is down; the link itself waits until it is back.
 const PAUSE: Duration = Duration::from_millis(100);
 
+/// A watcher and its link.
+type Known = (Weak<dyn Link>, Weak<MarkerWatcher>);
+
 /// Every watcher of the process with the link that it belongs to.
-static WATCHERS: Mutex<Vec<(Weak<dyn Link>, Weak<MarkerWatcher>)>> = Mutex::new(Vec::new());
+static WATCHERS: Mutex<Vec<Known>> = Mutex::new(Vec::new());
 
 /// Waits for markers of one server.
 pub(super) struct MarkerWatcher {

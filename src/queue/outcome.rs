@@ -64,6 +64,7 @@ pub(super) struct RunningJob {
 /// The stored `parent` of a child. The four flags exclude each other.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[expect(clippy::struct_excessive_bools, reason = "stored as four flags")]
 struct Parent {
     id: String,
     queue_key: String,
@@ -194,14 +195,15 @@ impl RunningJob {
             (Retry::Never, _) => (None, None),
             (Retry::After(delay), _) => (Some(i64::try_from(delay.as_millis()).unwrap_or(i64::MAX)), None),
             (Retry::ByOptions, None) => (Some(0), None),
-            (Retry::ByOptions, Some(backoff)) => match backoff::delay_ms(&backoff, attempts_made) {
-                Some(delay) => (Some(delay), None),
-                None => {
+            (Retry::ByOptions, Some(backoff)) => {
+                let delay = backoff::delay_ms(&backoff, attempts_made);
+                let unknown = || {
                     let kind = format!("`{}`", backoff.kind);
                     let known = "fixed, exponential, or a strategy that the worker defines";
-                    (None, Some(Error::invalid_option("backoff.type", &kind, known)))
-                }
-            },
+                    Error::invalid_option("backoff.type", &kind, known)
+                };
+                (delay, delay.is_none().then(unknown))
+            }
         }
     }
 

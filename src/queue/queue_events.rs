@@ -121,8 +121,11 @@ struct Subscription {
     sink: Arc<dyn QueueEventSink>,
 }
 
+/// A reader and its link.
+type Known = (Weak<dyn Link>, Weak<EventReader>);
+
 /// Every reader of the process with the link that it belongs to.
-static READERS: Mutex<Vec<(Weak<dyn Link>, Weak<EventReader>)>> = Mutex::new(Vec::new());
+static READERS: Mutex<Vec<Known>> = Mutex::new(Vec::new());
 
 impl EventReader {
     fn of(link: &Arc<dyn Link>) -> Arc<Self> {
@@ -175,12 +178,16 @@ impl Shared {
                 deliveries.push((Arc::clone(&subscription.sink), fresh));
             }
         }
-        deliveries.into_iter().for_each(|(sink, events)| sink.events(events));
+        for (sink, events) in deliveries {
+            sink.events(events);
+        }
     }
 
     fn report(&self, error: &Error) {
         let sinks: Vec<_> = self.table().subscriptions.values().map(|one| Arc::clone(&one.sink)).collect();
-        sinks.iter().for_each(|sink| sink.error(error));
+        for sink in sinks {
+            sink.error(error);
+        }
     }
 }
 
@@ -207,7 +214,9 @@ async fn read(shared: Arc<Shared>, blocking: Arc<dyn BlockingLink>) {
         match reply.and_then(streams) {
             Ok(streams) => {
                 failing = false;
-                streams.iter().for_each(|(stream, events)| shared.hand_over(stream, events));
+                for (stream, events) in &streams {
+                    shared.hand_over(stream, events);
+                }
             }
             Err(error) => {
                 if !std::mem::replace(&mut failing, true) {

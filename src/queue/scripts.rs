@@ -479,7 +479,7 @@ impl Storage {
         let mut removed = Vec::new();
         let mut skip = 0;
         loop {
-            let rest = if limit == 0 { 1 << 52 } else { (limit - removed.len()) as i64 };
+            let rest = if limit == 0 { 1 << 52 } else { limit as u64 - removed.len() as u64 };
             let call = lua::CLEAN_JOBS.with(
                 [&set, &keys.repeat, &keys.meta, &keys.events, &keys.prefix],
                 [suffix.as_bytes(), &text(before), &text(rest), &text(skip), &text(SLICE as u64), &text(now)],

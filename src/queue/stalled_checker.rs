@@ -12,10 +12,12 @@ pub(super) fn start(core: Arc<Core>) -> Duty {
     Duty::start(async move {
         let interval = core.options.stalled_interval;
         let interval_ms = u64::try_from(interval.as_millis()).unwrap_or(u64::MAX);
+        let mut failing = false;
         loop {
             let pass = core.queue.storage().move_stalled_jobs_to_wait(interval_ms, core.options.max_stalled_count);
             match pass.await {
                 Ok(job_ids) => {
+                    failing = false;
                     if !job_ids.is_empty() {
                         core.tell(WorkerEvent::Stalled { job_ids });
                         core.wake.fetch();
@@ -23,7 +25,10 @@ pub(super) fn start(core: Arc<Core>) -> Duty {
                     tokio::time::sleep(interval).await;
                 }
                 Err(error) => {
-                    core.tell(WorkerEvent::Error(error.during("stalled jobs could not be looked for")));
+                    // Once for each time that it begins to fail.
+                    if !std::mem::replace(&mut failing, true) {
+                        core.tell(WorkerEvent::Error(error.during("stalled jobs could not be looked for")));
+                    }
                     tokio::time::sleep(PAUSE).await;
                 }
             }

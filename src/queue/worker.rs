@@ -176,7 +176,7 @@ impl Worker {
             let core = Arc::clone(&self.core);
             // A sink is only called on the I/O thread. Not reached only when the process ends first.
             let _ = service::spawn(async move {
-                core.take_events().into_iter().for_each(|event| core.tell(event));
+                core.tell_all(core.take_events());
                 core.tell(WorkerEvent::Closed);
             })
             .await;

@@ -36,6 +36,7 @@ struct State {
     concurrency: usize,
     paused: bool,
     closing: bool,
+    left: bool,
     /// Schedulers whose next job is being made.
     advancing: usize,
 }
@@ -88,6 +89,13 @@ impl Core {
     /// Only on the I/O thread.
     pub(super) fn tell(&self, event: WorkerEvent) {
         self.sink.event(event);
+    }
+
+    /// Only on the I/O thread.
+    pub(super) fn tell_all(&self, events: Vec<WorkerEvent>) {
+        for event in events {
+            self.tell(event);
+        }
     }
 
     /// From any thread.
@@ -231,7 +239,7 @@ impl Core {
             }
         }
         drop(state);
-        told.into_iter().for_each(|event| self.tell(event));
+        self.tell_all(told);
     }
 
     /// Without an answer from the server for a whole lock duration, others may have the jobs.
@@ -260,7 +268,7 @@ impl Core {
         if !told.is_empty() {
             self.settled.notify_waiters();
         }
-        told.into_iter().for_each(|event| self.tell(event));
+        self.tell_all(told);
     }
 
     pub(super) fn concurrency(&self) -> usize {
@@ -301,8 +309,14 @@ impl Core {
         state.running.is_empty() && state.advancing == 0
     }
 
+    /// Closed, also by force.
+    pub(super) fn has_left(&self) -> bool {
+        self.state().left
+    }
+
     /// Stops waiting for the queue's marker.
     pub(super) fn leave(&self) {
+        self.state().left = true;
         self.watcher.remove(&self.queue.storage().keys.marker, &self.wake);
     }
 

@@ -64,12 +64,12 @@ pub(super) async fn run(core: Arc<Core>) {
         looping.turn().await;
     }
     looping.watch(false);
-    looping.core.take_events().into_iter().for_each(|event| looping.core.tell(event));
+    looping.core.tell_all(looping.core.take_events());
 }
 
 impl Looping {
     async fn turn(&mut self) {
-        self.core.take_events().into_iter().for_each(|event| self.core.tell(event));
+        self.core.tell_all(self.core.take_events());
         // A lock that nobody renewed is gone, and its job with the stalled check.
         self.unsure.retain(|(_, sent_at)| sent_at.elapsed() < self.core.options.lock_duration);
         self.limited_until = self.limited_until.filter(|&until| until > Instant::now());
@@ -88,11 +88,11 @@ impl Looping {
         self.calls += 1;
         let sent_at = Instant::now();
         match self.call(wanted, &token, &reports).await {
-            Ok((results, taken)) => {
+            Ok((results, got)) => {
                 self.failures = 0;
                 self.careful = self.careful.saturating_sub(reports.len());
                 self.stored(reports, results).await;
-                self.took(wanted, taken, &token, sent_at);
+                self.took(wanted, got, &token, sent_at);
             }
             Err(error) => {
                 if wanted > 0 && is_maybe_executed(&error) {
@@ -177,21 +177,21 @@ impl Looping {
         })
     }
 
-    fn took(&mut self, wanted: usize, taken: Taken, token: &str, sent_at: Instant) {
-        let got = taken.jobs.len();
+    fn took(&mut self, wanted: usize, answer: Taken, token: &str, sent_at: Instant) {
+        let got = answer.jobs.len();
         if wanted > 0 {
             self.hungry = got == wanted;
             self.next_look = Instant::now() + self.core.options.drain_delay;
-            self.next_due = taken.next_due.map(|due| self.instant(due));
+            self.next_due = answer.next_due.map(|due| self.instant(due));
         }
-        if taken.limited_ms > 0 {
-            let rest = Duration::from_millis(taken.limited_ms).min(self.core.options.maximum_rate_limit_delay);
+        if answer.limited_ms > 0 {
+            let rest = Duration::from_millis(answer.limited_ms).min(self.core.options.maximum_rate_limit_delay);
             self.limited_until = Some(Instant::now() + rest);
             self.hungry = true;
         }
         if got > 0 {
-            self.deliver(taken.jobs, token, sent_at);
-        } else if wanted > 0 && taken.limited_ms == 0 && self.busy && self.core.running() == 0 {
+            self.deliver(answer.jobs, token, sent_at);
+        } else if wanted > 0 && answer.limited_ms == 0 && self.busy && self.core.running() == 0 {
             self.busy = false;
             self.core.tell(WorkerEvent::Drained);
         }
@@ -284,8 +284,11 @@ async fn advance(core: Arc<Core>, job: JobRecord) {
             Ok(()) => break,
             Err(error) => {
                 let passing = is_passing(&error);
-                core.tell(WorkerEvent::Error(error.during("the next job of a scheduler could not be made")));
-                if !passing {
+                if pause == FIRST_PAUSE || !passing {
+                    core.tell(WorkerEvent::Error(error.during("the next job of a scheduler could not be made")));
+                }
+                // Whoever takes the job again, after the stalled check, makes it then.
+                if !passing || core.has_left() {
                     break;
                 }
                 sleep(pause).await;

@@ -29,7 +29,7 @@ impl<const K: usize, const A: usize, const REST: bool> Script<K, A, REST> {
         Self { source }
     }
 
-    fn prepare(&self, keys: [&str; K], args: [&[u8]; A]) -> ScriptCall {
+    fn prepare(self, keys: [&str; K], args: [&[u8]; A]) -> ScriptCall {
         let mut tail = Command::default();
         for key in keys {
             tail = tail.key(key);

@@ -1,5 +1,6 @@
 //! Queues and workers on a private server, driven by hand.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 #![allow(dead_code, reason = "each test file uses its part")]
 
 use std::{
@@ -110,7 +111,7 @@ pub(crate) fn options() -> WorkerOptions {
 }
 
 enum Heard {
-    Job(ActiveJob),
+    Job(Box<ActiveJob>),
     Event(WorkerEvent),
 }
 
@@ -119,7 +120,7 @@ struct Ears(mpsc::UnboundedSender<Heard>);
 impl JobSink for Ears {
     fn deliver(&self, jobs: Vec<ActiveJob>) {
         for job in jobs {
-            let _ = self.0.send(Heard::Job(job));
+            let _ = self.0.send(Heard::Job(Box::new(job)));
         }
     }
     fn event(&self, event: WorkerEvent) {
@@ -144,7 +145,7 @@ impl Hands {
 
     async fn hear(&mut self, what: &str) {
         match tokio::time::timeout(PATIENCE, self.heard.recv()).await {
-            Ok(Some(Heard::Job(job))) => self.jobs.push_back(job),
+            Ok(Some(Heard::Job(job))) => self.jobs.push_back(*job),
             Ok(Some(Heard::Event(event))) => self.events.push_back(event),
             _ => panic!("did not come: {what}; jobs {:?}, events {:?}", self.jobs, self.events),
         }
@@ -176,7 +177,7 @@ impl Hands {
         let end = tokio::time::Instant::now() + Duration::from_millis(ms);
         while let Ok(Some(heard)) = tokio::time::timeout_at(end, self.heard.recv()).await {
             match heard {
-                Heard::Job(job) => self.jobs.push_back(job),
+                Heard::Job(job) => self.jobs.push_back(*job),
                 Heard::Event(event) => self.events.push_back(event),
             }
         }
