@@ -16,6 +16,7 @@ mod pending;
 mod redis_link;
 mod retry_strategies;
 mod server_url;
+mod serving;
 mod socket;
 mod state_board;
 mod subscriber_link;

@@ -237,8 +237,9 @@ impl RedisServer {
             if ended {
                 return false;
             }
-            // An inline HELLO is answered, if only with an error, as soon as commands are read.
             let listening = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).is_ok();
+            #[cfg(unix)]
+            let listening = listening && std::os::unix::net::UnixStream::connect(self.socket_path()).is_ok();
             if listening && (self.setup.quick || self.try_ask("PING").is_ok_and(|answer| !answer.contains("LOADING"))) {
                 return true;
             }

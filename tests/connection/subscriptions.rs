@@ -1,8 +1,5 @@
 //! Subscriptions over connections that break.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-#![expect(clippy::clone_on_ref_ptr, reason = "the clone becomes a trait object where it is passed")]
-
 use std::{
     sync::{Arc, Mutex},
     time::{Duration, Instant},
@@ -10,45 +7,16 @@ use std::{
 
 use oxcart::{
     Error, ErrorCode,
+    codec::resp::Value,
     connection::{self, Command, ConnectionOptions, Message, MessageSink, Secret, SubscriptionKind},
     testing::{Proxy, RedisServer, eventually},
 };
 
 use SubscriptionKind::{Channel, Pattern};
 
-/// Remembers what it hears.
-#[derive(Default)]
-struct Messages {
-    heard: Mutex<Vec<String>>,
-    restored: Mutex<Vec<Vec<(String, ErrorCode)>>>,
-}
+use crate::support::{command, sink};
 
-impl Messages {
-    fn heard(&self, text: &str) -> bool {
-        self.heard.lock().unwrap().iter().any(|heard| heard == text)
-    }
-
-    fn restored(&self) -> Vec<Vec<(String, ErrorCode)>> {
-        self.restored.lock().unwrap().clone()
-    }
-}
-
-impl MessageSink for Messages {
-    fn message(&self, message: &Message<'_>) {
-        let payload = String::from_utf8_lossy(message.payload);
-        self.heard.lock().unwrap().push(format!("{}:{payload}", message.subscription));
-    }
-
-    fn restored(&self, lost: &[(SubscriptionKind, String, Error)]) {
-        self.restored.lock().unwrap().push(lost.iter().map(|(_, name, error)| (name.clone(), error.code())).collect());
-    }
-}
-
-fn sink() -> Arc<Messages> {
-    Arc::default()
-}
-
-fn through(proxy: &Proxy) -> ConnectionOptions {
+fn patient(proxy: &Proxy) -> ConnectionOptions {
     ConnectionOptions {
         connect_timeout: Duration::from_millis(500),
         command_timeout: Duration::from_secs(1),
@@ -98,7 +66,7 @@ async fn a_subscription_waits_for_a_server_that_is_away() {
 async fn a_subscription_that_is_not_confirmed_in_time_is_taken_back() {
     let server = RedisServer::start();
     let proxy = Proxy::start(server.port());
-    let link = connection::open(through(&proxy)).unwrap();
+    let link = connection::open(patient(&proxy)).unwrap();
     let subscriptions = link.subscriptions();
     let (first, second) = (sink(), sink());
     subscriptions.subscribe(Channel, "first", first.clone()).await.unwrap();
@@ -116,7 +84,7 @@ async fn a_subscription_that_is_not_confirmed_in_time_is_taken_back() {
 async fn a_silent_server_is_noticed_within_seconds() {
     let server = RedisServer::start();
     let proxy = Proxy::start(server.port());
-    let link = connection::open(through(&proxy)).unwrap();
+    let link = connection::open(patient(&proxy)).unwrap();
     let subscriptions = link.subscriptions();
     let one = sink();
     subscriptions.subscribe(Channel, "c", one.clone()).await.unwrap();
@@ -136,7 +104,7 @@ async fn a_quiet_connection_is_kept() {
     for arguments in [&[][..], &["--rename-command", "HELLO", ""]] {
         let server = RedisServer::builder().args(arguments.to_vec()).start();
         let proxy = Proxy::start(server.port());
-        let link = connection::open(through(&proxy)).unwrap();
+        let link = connection::open(patient(&proxy)).unwrap();
         let subscriptions = link.subscriptions();
         let one = sink();
         subscriptions.subscribe(Channel, "c", one.clone()).await.unwrap();
@@ -234,4 +202,26 @@ async fn large_and_binary_messages_arrive_whole() {
     }
     eventually("both come", || payloads.0.lock().unwrap().len() == 2).await;
     assert!(*payloads.0.lock().unwrap() == sent);
+}
+
+#[tokio::test]
+async fn messages_reach_every_subscriber() {
+    let server = RedisServer::start();
+    let link = connection::open(server.options()).unwrap();
+    let subscriptions = link.subscriptions();
+    let (one, two, pattern) = (sink(), sink(), sink());
+    let two_sink: Arc<dyn MessageSink> = two.clone();
+    subscriptions.subscribe(Channel, "c", one.clone()).await.unwrap();
+    subscriptions.subscribe(Channel, "c", two_sink.clone()).await.unwrap();
+    subscriptions.subscribe(Pattern, "c*", pattern.clone()).await.unwrap();
+    assert_eq!(link.call(command("PUBLISH c hello")).await.unwrap(), Value::Int(2));
+    eventually("the message comes", || pattern.heard("c*:hello")).await;
+    assert!(one.heard("c:hello") && two.heard("c:hello"));
+    subscriptions.unsubscribe(Channel, "c", &two_sink).await.unwrap();
+    link.call(command("PUBLISH c again")).await.unwrap();
+    eventually("the message comes", || one.heard("c:again")).await;
+    assert!(!two.heard("c:again"));
+    let one: Arc<dyn MessageSink> = one;
+    subscriptions.unsubscribe(Channel, "c", &one).await.unwrap();
+    eventually("the server is told", || server.ask("PUBSUB NUMSUB c").ends_with(":0\r\n")).await;
 }

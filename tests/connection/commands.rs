@@ -1,8 +1,5 @@
 //! The shared link against a real server: commands, pipelines, subscriptions, blocking commands.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-#![expect(clippy::clone_on_ref_ptr, reason = "the clone becomes a trait object where it is passed")]
-
 use std::{
     sync::{Arc, Mutex},
     time::{Duration, Instant},
@@ -11,13 +8,11 @@ use std::{
 use oxcart::{
     Error, ErrorCode,
     codec::resp::{Reply, Value},
-    connection::{self, Batch, Command, Link, LinkState, Message, MessageSink, ReplySink, SubscriptionKind},
+    connection::{self, Batch, Command, Link, LinkState, ReplySink, SubscriptionKind},
     testing::{RedisServer, eventually},
 };
 
-fn command(words: &str) -> Command {
-    Command::default().args(words.split(' '))
-}
+use crate::support::{command, sink};
 
 async fn text(link: &dyn Link, words: &str) -> String {
     link.call(command(words)).await.unwrap().into_text().unwrap()
@@ -77,7 +72,7 @@ async fn the_last_owner_closes_the_sockets() {
     let server = RedisServer::start();
     let link = connection::open(server.options()).unwrap();
     let subscriptions = link.subscriptions();
-    let sink = Messages::new();
+    let sink = sink();
     subscriptions.subscribe(SubscriptionKind::Channel, "c", sink.clone()).await.unwrap();
     let blocking = link.open_blocking();
     blocking.block(command("BLPOP q 0.01"), Duration::from_millis(10)).await.unwrap();
@@ -89,95 +84,6 @@ async fn the_last_owner_closes_the_sockets() {
 /// Connections beside the one that asks.
 fn connected_clients(server: &RedisServer) -> usize {
     server.ask("CLIENT LIST").lines().filter(|line| line.contains("addr=")).count() - 1
-}
-
-#[tokio::test]
-async fn a_blocking_command_returns_what_comes() {
-    let server = RedisServer::start();
-    let link = connection::open(server.options()).unwrap();
-    let blocking = link.open_blocking();
-    let (popped, ()) = tokio::join!(blocking.block(command("BLPOP q 5"), Duration::from_secs(5)), async {
-        eventually("the command blocks", || server.ask("INFO clients").contains("blocked_clients:1")).await;
-        link.call(command("LPUSH q job")).await.unwrap();
-    });
-    assert_eq!(popped.unwrap().into_items().unwrap()[1], Value::Bulk(b"job".to_vec()));
-    let started = Instant::now();
-    assert_eq!(blocking.block(command("BLPOP q 0.05"), Duration::from_millis(50)).await, Ok(Value::Nil));
-    assert!(started.elapsed() < Duration::from_secs(1));
-}
-
-#[tokio::test]
-async fn unblocking_ends_a_blocking_command_early() {
-    let server = RedisServer::start();
-    let link = connection::open(server.options()).unwrap();
-    let blocking = link.open_blocking();
-    let started = Instant::now();
-    // At once, so that the server has not even seen the command.
-    let (popped, ()) = tokio::join!(blocking.block(command("BLPOP q 60"), Duration::from_secs(60)), async {
-        tokio::task::yield_now().await;
-        blocking.unblock().await;
-    });
-    assert_eq!(popped, Ok(Value::Nil));
-    let (popped, ()) = tokio::join!(blocking.block(command("BLPOP q 60"), Duration::from_secs(60)), async {
-        eventually("the command blocks", || server.ask("INFO clients").contains("blocked_clients:1")).await;
-        blocking.unblock().await;
-    });
-    assert_eq!(popped, Ok(Value::Nil));
-    assert!(started.elapsed() < Duration::from_secs(5));
-    // With nothing to end, nothing happens.
-    blocking.unblock().await;
-}
-
-/// Remembers what it hears.
-#[derive(Default)]
-struct Messages {
-    heard: Mutex<Vec<String>>,
-    restored: Mutex<Vec<Vec<String>>>,
-}
-
-impl Messages {
-    fn new() -> Arc<Self> {
-        Arc::default()
-    }
-
-    fn heard(&self) -> Vec<String> {
-        self.heard.lock().unwrap().clone()
-    }
-}
-
-impl MessageSink for Messages {
-    fn message(&self, message: &Message<'_>) {
-        let payload = String::from_utf8_lossy(message.payload);
-        let line = format!("{} {} {payload}", message.subscription, message.channel);
-        self.heard.lock().unwrap().push(line);
-    }
-
-    fn restored(&self, lost: &[(SubscriptionKind, String, Error)]) {
-        self.restored.lock().unwrap().push(lost.iter().map(|(_, name, error)| format!("{name} {error}")).collect());
-    }
-}
-
-#[tokio::test]
-async fn messages_reach_every_subscriber() {
-    let server = RedisServer::start();
-    let link = connection::open(server.options()).unwrap();
-    let subscriptions = link.subscriptions();
-    let (one, two, pattern) = (Messages::new(), Messages::new(), Messages::new());
-    let two_sink: Arc<dyn MessageSink> = two.clone();
-    subscriptions.subscribe(SubscriptionKind::Channel, "c", one.clone()).await.unwrap();
-    subscriptions.subscribe(SubscriptionKind::Channel, "c", two_sink.clone()).await.unwrap();
-    subscriptions.subscribe(SubscriptionKind::Pattern, "c*", pattern.clone()).await.unwrap();
-    assert_eq!(link.call(command("PUBLISH c hello")).await.unwrap(), Value::Int(2));
-    eventually("the message comes", || pattern.heard() == ["c* c hello"]).await;
-    assert_eq!((one.heard(), two.heard()), (vec!["c c hello".to_owned()], vec!["c c hello".to_owned()]));
-    subscriptions.unsubscribe(SubscriptionKind::Channel, "c", &two_sink).await.unwrap();
-    link.call(command("PUBLISH c again")).await.unwrap();
-    eventually("the message comes", || one.heard().len() == 2).await;
-    assert_eq!(two.heard().len(), 1);
-    let one: Arc<dyn MessageSink> = one;
-    subscriptions.unsubscribe(SubscriptionKind::Channel, "c", &one).await.unwrap();
-    eventually("the server is told", || server.ask("PUBSUB NUMSUB c").ends_with(":0\r\n")).await;
-    assert_eq!(text(&*link, "ECHO still").await, "still");
 }
 
 #[tokio::test]

@@ -1,7 +1,5 @@
 //! Every option of a connection, seen by its effect on a server.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 use std::time::{Duration, Instant};
 
 use oxcart::{
@@ -11,9 +9,7 @@ use oxcart::{
     testing::{Proxy, RedisServer, eventually},
 };
 
-fn command(words: &str) -> Command {
-    Command::default().args(words.split(' '))
-}
+use crate::support::command;
 
 async fn ping(options: ConnectionOptions) -> Result<Value, oxcart::Error> {
     connection::open(options)?.call(command("PING")).await
