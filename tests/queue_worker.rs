@@ -350,3 +350,36 @@ async fn closing_waits_for_running_jobs_but_not_for_ever() {
     assert_eq!(hands.worker.close(Duration::from_millis(100)).await, 1);
     assert!(start.elapsed() < Duration::from_secs(1));
 }
+
+#[tokio::test]
+async fn a_worker_can_rest_by_itself() {
+    let server = RedisServer::start();
+    let link = open(&server);
+    let queue = queue(&link);
+    let mut hands = Hands::start(&queue, options());
+    add(&queue, "a", "{}").await;
+    hands.complete_next().await;
+    hands.worker.rate_limit(Duration::from_millis(300)).await.unwrap();
+    let start = Instant::now();
+    add(&queue, "b", "{}").await;
+    hands.complete_next().await;
+    assert!(start.elapsed() >= Duration::from_millis(280), "{:?}", start.elapsed());
+}
+
+#[tokio::test]
+async fn concurrency_can_be_changed_while_it_runs() {
+    let server = RedisServer::start();
+    let link = open(&server);
+    let queue = queue(&link);
+    queue.add((0..4).map(|_| job("n", "{}")).collect()).await;
+    let mut hands = Hands::start(&queue, options());
+    let first = hands.job().await;
+    assert!(hands.no_job_for(100).await);
+    hands.worker.set_concurrency(3);
+    hands.job().await;
+    hands.job().await;
+    assert!(hands.no_job_for(100).await);
+    hands.settle(&first, completed()).await;
+    hands.job().await;
+    assert_eq!(hands.worker.running(), 3);
+}

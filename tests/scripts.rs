@@ -28,6 +28,7 @@ const fn row(script: &'static str, case: &'static str, before: &'static [&'stati
     Row { script, case, before, args, keys: &[] }
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "a row is made from a row")]
 const fn with_keys(row: Row, keys: &'static [(&'static str, &'static str)]) -> Row {
     let Row { script, case, before, args, .. } = row;
     Row { script, case, before, args, keys }

@@ -3,11 +3,12 @@
 -- @use lib/job_keys
 
 local function evict(prefix, set, ids)
-  if #ids > 0 then
-    for _, id in ipairs(ids) do
-      delete_job(prefix .. id)
-    end
-    call('ZREM', set, unpack(ids))
+  for _, id in ipairs(ids) do
+    delete_job(prefix .. id)
+  end
+  -- unpack has its limits.
+  for at = 1, #ids, 1000 do
+    call('ZREM', set, unpack(ids, at, math.min(at + 999, #ids)))
   end
 end
 

@@ -8,6 +8,9 @@ use crate::error::{Error, Result};
 /// Largest priority, as BullMQ has it: the score of a prioritized job must stay below 2^53.
 pub const MAX_PRIORITY: i64 = 2_097_151;
 
+/// Jobs over age or count that may go each time one finishes: a script must stay short.
+pub(super) const MAX_EVICTED: i64 = 10_000;
+
 const MAX_COUNT: i64 = i32::MAX as i64;
 
 /// How long to wait before the next attempt.
@@ -194,7 +197,7 @@ impl UserKeep {
             Self::Full(full) => KeepPolicy {
                 count: count(&format!("{path}.count"), full.count)?,
                 age: whole(&format!("{path}.age"), full.age, 0, MAX_COUNT)?,
-                limit: whole(&format!("{path}.limit"), full.limit, 1, 100_000)?,
+                limit: whole(&format!("{path}.limit"), full.limit, 1, MAX_EVICTED)?,
             },
         })
     }

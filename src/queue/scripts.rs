@@ -195,7 +195,7 @@ impl Storage {
                     text(outcome.due),
                     text(outcome.keep.count.unwrap_or(-1)),
                     outcome.keep.age.map(text).unwrap_or_default(),
-                    text(outcome.keep.limit.unwrap_or(1000)),
+                    text(outcome.keep.limit.unwrap_or(1000).clamp(1, super::job_options::MAX_EVICTED)),
                 ]
             })
             .collect();

@@ -144,7 +144,7 @@ impl Worker {
         self.core.is_paused()
     }
 
-    /// No worker of this queue that has a limiter starts a job for so long.
+    /// This worker takes no job for so long, nor does any worker of the queue that has a limiter.
     pub async fn rate_limit(&self, duration: Duration) -> Result<()> {
         let storage = self.core.queue.storage();
         let command = Command::new("SET")
@@ -153,6 +153,7 @@ impl Worker {
             .arg("PX")
             .int(i64::try_from(duration.as_millis()).unwrap_or(i64::MAX).max(1))
             .repeatable();
+        self.core.rest(duration);
         storage.link.call(command).await.map(drop)
     }
 

@@ -37,6 +37,8 @@ struct State {
     paused: bool,
     closing: bool,
     left: bool,
+    /// No job is taken before.
+    rest_until: Option<Instant>,
     /// Schedulers whose next job is being made.
     advancing: usize,
 }
@@ -307,6 +309,16 @@ impl Core {
     pub(super) fn is_idle(&self) -> bool {
         let state = self.state();
         state.running.is_empty() && state.advancing == 0
+    }
+
+    /// Takes no job for so long.
+    pub(super) fn rest(&self, duration: std::time::Duration) {
+        self.state().rest_until = Some(Instant::now() + duration);
+        self.wake.ring();
+    }
+
+    pub(super) fn rest_until(&self) -> Option<Instant> {
+        self.state().rest_until
     }
 
     /// Closed, also by force.

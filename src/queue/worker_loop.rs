@@ -72,7 +72,7 @@ impl Looping {
         self.core.tell_all(self.core.take_events());
         // A lock that nobody renewed is gone, and its job with the stalled check.
         self.unsure.retain(|(_, sent_at)| sent_at.elapsed() < self.core.options.lock_duration);
-        self.limited_until = self.limited_until.filter(|&until| until > Instant::now());
+        self.limited_until = self.limited_until.max(self.core.rest_until()).filter(|&until| until > Instant::now());
         if !self.unsure.is_empty() && self.recover().await {
             return;
         }
