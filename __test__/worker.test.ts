@@ -165,6 +165,27 @@ describe('a job that fails', () => {
     expect(await job.getState()).toBe('failed');
   });
 
+  test('is tried again as its options say when a strategy fails, which is told', async () => {
+    const queue = bench.queue();
+    const answers: (() => unknown)[] = [
+      () => {
+        throw new Error('strategy broke');
+      },
+      () => 'soon',
+    ];
+    const worker = bench.worker(queue.name, () => Promise.reject(new Error('again')), {
+      settings: { backoffStrategy: () => answers.shift()!() as number },
+    });
+    const errors = collect<[Error]>(worker, 'error', 2);
+    const failed = collect(worker, 'failed', 3);
+    await queue.add('a', {}, { attempts: 3, backoff: { type: 'mine', delay: 1 } });
+    await failed;
+    expect((await errors).map(([error]) => error.message)).toEqual([
+      'strategy broke',
+      'settings.backoffStrategy gave no number',
+    ]);
+  });
+
   test('by UnrecoverableError or discard is not tried again', async () => {
     const queue = bench.queue();
     const worker = bench.worker(queue.name, async (job) => {

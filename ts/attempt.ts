@@ -7,10 +7,13 @@ import { isThenable } from './service-emitter.js';
 import { steeringOf } from './steering.js';
 import type { BackoffStrategy } from './types/queue-options.js';
 
-/** What became of one attempt, in the form in which it is reported. `Retry` -1: not again, null: by the job's options. */
+/**
+ * What became of one attempt, in the form in which it is reported. `retryAfterMs` is -1 for not again, null for as the
+ * job's options say; `fault` is why a backoff strategy could not be followed.
+ */
 export type AttemptOutcome<Result> =
   | { kind: 'completed'; value: string; result: Result }
-  | { kind: 'failed'; error: Error; retryAfterMs: number | null }
+  | { kind: 'failed'; error: Error; retryAfterMs: number | null; fault?: Error }
   | { kind: 'delayed'; untilMs: number; error: Error | undefined }
   | { kind: 'waiting' | 'waiting-children'; error: Error | undefined };
 
@@ -97,24 +100,24 @@ export class Attempt<Data, Result, Name extends string> {
       case 'unrecoverable':
         return { kind: 'failed', error, retryAfterMs: -1 };
       default:
-        return { kind: 'failed', error, retryAfterMs: await this.#retryAfter(error) };
+        return { kind: 'failed', error, ...(await this.#retryAfter(error)) };
     }
   }
 
-  async #retryAfter(error: Error): Promise<number | null> {
+  async #retryAfter(error: Error): Promise<{ retryAfterMs: number | null; fault?: Error }> {
     const { job } = this;
-    if (job.isDiscarded) return -1;
+    if (job.isDiscarded) return { retryAfterMs: -1 };
     const { attempts = 1, backoff } = job.opts;
-    if (!this.backoffStrategy || job.attemptsMade + 1 >= attempts) return null;
-    if (typeof backoff !== 'object' || backoff.type === 'fixed' || backoff.type === 'exponential') return null;
+    const byOptions = { retryAfterMs: null };
+    if (!this.backoffStrategy || job.attemptsMade + 1 >= attempts) return byOptions;
+    if (typeof backoff !== 'object' || backoff.type === 'fixed' || backoff.type === 'exponential') return byOptions;
     try {
       const wait = await this.backoffStrategy(job.attemptsMade + 1, backoff.type, error, job);
       if (typeof wait !== 'number' || Number.isNaN(wait))
         throw new TypeError('settings.backoffStrategy gave no number');
-      return wait;
-    } catch (cause) {
-      error.cause ??= cause;
-      return null;
+      return { retryAfterMs: wait };
+    } catch (thrown) {
+      return { ...byOptions, fault: toError(thrown) };
     }
   }
 

@@ -69,6 +69,11 @@ export class JobEventRelay {
     if (this.#started) this.#read(queue);
   }
 
+  /** Resolves when every event from now on will be told. */
+  async ready(): Promise<void> {
+    await Promise.all([...this.#events.values()].map((events) => events.waitUntilReady()));
+  }
+
   async close(): Promise<void> {
     this.#closed = true;
     await Promise.all([...this.#events.values()].map((events) => events.close()));

@@ -17,6 +17,7 @@ import type {
   QueueMetrics,
   QueueServiceOptions,
 } from './types/queue-service-options.js';
+import type { ConnectionState } from './types/redis-config.js';
 import { Worker } from './worker.js';
 
 /** Events of the service's own workers; those of jobs and queues come from every process. */
@@ -29,6 +30,8 @@ export interface QueueServiceEventMap extends JobEventMap {
   /** This service cleaned a queue. */
   'queue:cleaned': [jobIds: string[], type: string, queue: string];
   error: [error: Error];
+  /** The shared connection changed its state. */
+  state: [state: ConnectionState];
 }
 
 /** Names of queues, of a map from name to payload; any name without a map. */
@@ -58,6 +61,8 @@ const SETTING_NAMES = ['lockDuration', 'lockRenewTime', 'stalledInterval', 'maxS
 export class QueueService<Payloads = any, Results = any> extends ServiceEmitter<QueueServiceEventMap> {
   readonly #options: QueueServiceOptions;
   readonly #definitions: Map<string, QueueDefinition> | undefined;
+  /** Never holds a job: the connection's state and pings are its. */
+  readonly #control: Queue;
   readonly #queues = new Map<string, Queue>();
   readonly #workers = new Map<string, Worker>();
   readonly #processors = new Map<string, ProcessorTable>();
@@ -80,23 +85,24 @@ export class QueueService<Payloads = any, Results = any> extends ServiceEmitter<
       (event) => this.listenerCount(event) > 0,
       (error, queue) => this.fire('queue:error', error, queue),
     );
-    // Options of queues and workers are checked where they are made; a wrong one must show here, not at the first job.
-    for (const name of this.#definitions?.keys() ?? ['options-check']) {
-      const queue = this.#open(name);
-      if (this.#definitions) this.#queues.set(name, queue);
-      else void queue.close();
-    }
-    this.on('newListener' as 'error', (event: unknown) => {
+    // Also for its options: a wrong one must show here, not at the first job.
+    this.#control = this.#open('oxcart-control');
+    this.#control.on('state', (state) => this.fire('state', state));
+    for (const name of this.#definitions?.keys() ?? []) this.#queues.set(name, this.#open(name));
+    // What Node emits when a listener is added; its value is the name of that event.
+    super.on('newListener' as 'error', (event: unknown) => {
       if (JobEventRelay.relays(String(event))) this.#relay.start([...this.#queues.keys()]);
     });
   }
 
-  /** Resolves when the server answers; makes nothing that would not be made later anyway. Safe to call twice. */
+  /**
+   * Resolves when the server answers, and when every event from then on will be heard by the `job:` and `queue:`
+   * listeners that there are. Safe to call twice; nothing else needs it.
+   */
   async initialize(): Promise<void> {
     this.#mustBeOpen();
-    const [queue = this.#open('initialize')] = this.#queues.values();
-    await queue.ping();
-    if (!this.#queues.has(queue.name)) await queue.close();
+    await this.#control.ping();
+    await this.#relay.ready();
   }
 
   /** Adds a job. */
@@ -242,6 +248,7 @@ export class QueueService<Payloads = any, Results = any> extends ServiceEmitter<
   getQueueMetrics(queue: QueueNameOf<Payloads>): Promise<QueueMetrics>;
   getQueueMetrics(): Promise<Record<string, QueueMetrics>>;
   async getQueueMetrics(queue?: string): Promise<QueueMetrics | Record<string, QueueMetrics>> {
+    this.#mustBeOpen();
     if (queue !== undefined) return metricsOf(this.#queue(queue));
     const all = [...this.#queues.values()].map(async (one) => [one.name, await metricsOf(one)] as const);
     return Object.fromEntries(await Promise.all(all));
@@ -250,12 +257,7 @@ export class QueueService<Payloads = any, Results = any> extends ServiceEmitter<
   /** Round trip to the server. */
   async ping(): Promise<string> {
     this.#mustBeOpen();
-    const [queue = this.#open('ping')] = this.#queues.values();
-    try {
-      return await queue.ping();
-    } finally {
-      if (!this.#queues.has(queue.name)) await queue.close();
-    }
+    return this.#control.ping();
   }
 
   /** Ends the service: waits for running jobs, then lets go of everything. Twice is safe. */
@@ -281,7 +283,7 @@ export class QueueService<Payloads = any, Results = any> extends ServiceEmitter<
     const ending = [...this.#workers.values()].map((worker) => worker.close());
     await Promise.allSettled([...ending, ...this.#leaving]);
     await this.#relay.close();
-    await Promise.all([...this.#queues.values()].map((queue) => queue.close()));
+    await Promise.all([this.#control, ...this.#queues.values()].map((queue) => queue.close()));
     this.#workers.clear();
     this.#queues.clear();
   }

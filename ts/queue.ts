@@ -66,9 +66,6 @@ export interface QueueEventMap<Data = any, Result = any, Name extends string = s
 
 const COUNT_NAMES = ['waiting', 'active', 'delayed', 'prioritized', 'waiting-children', 'completed', 'failed'] as const;
 
-/** Jobs that one `getJobs` reads when no range is given; a queue may hold millions. */
-const DEFAULT_END = -1;
-
 /** The id of the scheduler that `add` with `repeat` makes: the same job on the same schedule is one scheduler. */
 export function repeatId(name: string, repeat: RepeatOptions): string {
   return `${name}@${repeat.pattern ?? repeat.cron ?? `every ${repeat.every} ms`}`;
@@ -192,7 +189,7 @@ export class Queue<Data = any, Result = any, Name extends string = string> exten
   async getJobs(
     types: JobStateName | JobStateName[] = [...COUNT_NAMES],
     start = 0,
-    end = DEFAULT_END,
+    end = -1,
     asc = false,
   ): Promise<Job<Data, Result, Name>[]> {
     const states = (Array.isArray(types) ? types : [types]).map((type) => (type === 'paused' ? 'waiting' : type));

@@ -55,8 +55,9 @@ export class SchedulerService extends ServiceEmitter<SchedulerServiceEventMap> {
     const { redis, prefix, queue = 'scheduled-jobs' } = options;
     this.#queue = queue;
     this.#queues = new QueueService({ redis, prefix });
-    this.#queues.getQueue(queue).on('state', (state) => this.fire('state', state));
-    this.#queues.on('error', (error) => this.fire('error', error));
+    this.#queues.on('state', (state) => this.fire('state', state)).on('error', (error) => this.fire('error', error));
+    // A name that is none must show here.
+    this.#queues.getQueue(queue);
   }
 
   /** Makes or updates these schedules; resolves when the server has them. May be called again. */

@@ -338,6 +338,7 @@ export class Worker<Data = any, Result = any, Name extends string = string> exte
     this.#attempts.set(`${job.id} ${token}`, attempt);
     this.fire('active', job, 'waiting');
     const outcome = await attempt.run();
+    if (outcome.kind === 'failed' && outcome.fault) this.fire('error', outcome.fault);
     try {
       const settlement = (await this.#report(job.id, token, outcome)) as Settlement;
       this.#settled(job, outcome, settlement);
