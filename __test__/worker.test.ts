@@ -165,7 +165,7 @@ describe('a job that fails', () => {
     expect(await job.getState()).toBe('failed');
   });
 
-  test('is tried again as its options say when a strategy fails, which is told', async () => {
+  test('is tried again after its delay when a strategy fails, which is told', async () => {
     const queue = bench.queue();
     const answers: (() => unknown)[] = [
       () => {

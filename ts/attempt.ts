@@ -117,7 +117,8 @@ export class Attempt<Data, Result, Name extends string> {
         throw new TypeError('settings.backoffStrategy gave no number');
       return { retryAfterMs: wait };
     } catch (thrown) {
-      return { ...byOptions, fault: toError(thrown) };
+      // A strategy that fails must not cost the job its attempts.
+      return { retryAfterMs: backoff.delay ?? 0, fault: toError(thrown) };
     }
   }
 

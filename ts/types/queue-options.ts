@@ -25,7 +25,7 @@ export interface LimiterOptions {
 
 /**
  * Milliseconds before the next attempt of a job whose `backoff.type` is not built in; -1 gives up.
- * `attemptsMade` counts the attempt that just failed.
+ * `attemptsMade` counts the attempt that just failed. When it throws, the worker emits `error` and waits `backoff.delay`.
  */
 export type BackoffStrategy = (
   attemptsMade: number,
