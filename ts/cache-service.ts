@@ -1,3 +1,4 @@
+import { EventEmitter } from 'node:events';
 import {
   checkFunction,
   checkKey,
@@ -13,6 +14,7 @@ import {
   storing,
 } from './cache/arguments.js';
 import { CacheEngine } from './cache/engine.js';
+import type { HotView } from './cache/hot-view.js';
 import { CacheReader } from './cache/reader.js';
 import { encode } from './cache/values.js';
 import { openConnection } from './connection.js';
@@ -63,8 +65,11 @@ export class CacheService<
 {
   readonly #engine: CacheEngine;
   readonly #reader: CacheReader;
+  readonly #hot: HotView;
   readonly #names: Names;
   readonly #throws: boolean;
+  /** Whether there may be listeners of `hit`: asking the emitter would cost a tenth of a hit. */
+  #hearsHits = false;
   #errorsUntil = 0;
   #errors = 0;
 
@@ -93,11 +98,13 @@ export class CacheService<
       throw error;
     }
     this.#reader = new CacheReader(this.#engine, clone, {
-      hit: (key, level) => this.listenerCount('hit') > 0 && this.fire('hit', { key, level }),
+      hit: (key, level) => this.#hearsHits && this.#hit(key, level),
       miss: (key) => this.listenerCount('miss') > 0 && this.fire('miss', { key }),
       stored: (key) => this.#stored(key),
       failed: (error) => this.#failed(error),
     });
+    this.#hot = this.#reader.hot;
+    this.#notice();
   }
 
   /** What the connection is doing. */
@@ -115,11 +122,10 @@ export class CacheService<
   get<T = unknown>(domain: keyof Domains & string, id: string | number): Promise<T | null>;
   get(key: string, second?: unknown, ttl: number = FETCHER_TTL): Promise<any> {
     if (second === undefined) {
-      const entry = this.#reader.hot.get(key);
+      const entry = this.#hot.get(key);
       if (entry !== undefined) {
-        this.#reader.level1Hits++;
-        if (this.listenerCount('hit') > 0) this.fire('hit', { key, level: 1 });
-        return this.#reader.promiseOf(entry);
+        if (this.#hearsHits) this.#hit(key, 1);
+        return entry.text === undefined ? entry.promise : this.#reader.promiseOf(entry);
       }
     } else if (typeof second === 'function') {
       return this.getOrSet(key, second as () => unknown, ttl);
@@ -148,11 +154,10 @@ export class CacheService<
     factory: () => Awaitable<T>,
     ttlOrOptions?: number | types.CacheEntryOptions<keyof Ttls & string>,
   ): Promise<T> {
-    const entry = this.#reader.hot.get(key);
+    const entry = this.#hot.get(key);
     if (entry !== undefined) {
-      this.#reader.level1Hits++;
-      if (this.listenerCount('hit') > 0) this.fire('hit', { key, level: 1 });
-      return this.#reader.promiseOf(entry) as Promise<T>;
+      if (this.#hearsHits) this.#hit(key, 1);
+      return (entry.text === undefined ? entry.promise : this.#reader.promiseOf(entry)) as Promise<T>;
     }
     return this.#getOrSet(key, factory, ttlOrOptions) as Promise<T>;
   }
@@ -423,6 +428,13 @@ export class CacheService<
     return this.close();
   }
 
+  override removeAllListeners(event?: string | symbol): this {
+    if (event === undefined) super.removeAllListeners();
+    else super.removeAllListeners(event);
+    if (event === undefined || event === 'newListener') this.#notice();
+    return this;
+  }
+
   protected override describe(): string {
     return `cache on ${this.#engine.describe}`;
   }
@@ -437,6 +449,18 @@ export class CacheService<
     const count = await this.#attempt(this.#engine.flush(), 0);
     this.#invalidated({ count, all: true });
     return count;
+  }
+
+  /** Has the emitter say when somebody wants to hear of hits. */
+  #notice(): void {
+    EventEmitter.prototype.on.call(this, 'newListener', (event: unknown) => {
+      if (event === 'hit') this.#hearsHits = true;
+    });
+  }
+
+  #hit(key: string, level: 1 | 2): void {
+    if (this.listenerCount('hit') > 0) this.fire('hit', { key, level });
+    else this.#hearsHits = false;
   }
 
   #stored(key: string): void {

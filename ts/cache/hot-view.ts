@@ -56,6 +56,8 @@ export class HotView {
   readonly #maxEntries: number;
   readonly #maxBytes: number;
   readonly #clock: { now(): number };
+  /** How often `get` found an entry. */
+  hits = 0;
   #bytes = 0;
   #newest: HotEntry | undefined;
   #oldest: HotEntry | undefined;
@@ -79,6 +81,7 @@ export class HotView {
       this.#clock.now() < entry.expiresAt
     ) {
       entry.visited = true;
+      this.hits++;
       return entry;
     }
     return this.#getSlowly(entry);
@@ -87,6 +90,7 @@ export class HotView {
   #getSlowly(entry: HotEntry): HotEntry | undefined {
     if (this.holds(entry) && this.#clock.now() < entry.expiresAt) {
       entry.visited = true;
+      this.hits++;
       return entry;
     }
     this.#remove(entry);

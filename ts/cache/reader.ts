@@ -39,9 +39,10 @@ interface Flight {
  */
 export class CacheReader {
   readonly hot: HotView;
-  level1Hits = 0;
   level2Hits = 0;
   misses = 0;
+  /** Hits of level 1 that passed the hot view by. */
+  #peeked = 0;
 
   readonly #engine: CacheEngine;
   readonly #events: ReaderEvents;
@@ -64,6 +65,10 @@ export class CacheReader {
     });
   }
 
+  get level1Hits(): number {
+    return this.hot.hits + this.#peeked;
+  }
+
   /** What a hit of the hot view resolves to. */
   promiseOf(entry: HotEntry): Promise<unknown> {
     return entry.text === undefined ? entry.promise : Promise.resolve(decode(entry.text));
@@ -72,7 +77,10 @@ export class CacheReader {
   /** The value that this process has, as a promise. */
   local(key: string): Promise<unknown> | undefined {
     const entry = this.hot.get(key);
-    if (entry !== undefined) return this.promiseOf(entry);
+    if (entry !== undefined) {
+      this.#events.hit(key, 1);
+      return this.promiseOf(entry);
+    }
     const text = this.#engine.peek(key, NO_TAGS);
     return text === undefined ? undefined : this.#keepPeeked(key, text);
   }
@@ -80,11 +88,7 @@ export class CacheReader {
   /** The value of a key, null without one. */
   get(key: string): Promise<unknown> {
     const local = this.local(key);
-    if (local !== undefined) {
-      this.level1Hits++;
-      this.#events.hit(key, 1);
-      return local;
-    }
+    if (local !== undefined) return local;
     return this.#own(this.#join(this.#loads, key, NO_TAGS, (validity) => this.#load(key, validity.shard)));
   }
 
@@ -111,11 +115,7 @@ export class CacheReader {
     const running = this.#factories.get(key);
     const tags = running?.tags ?? storing.tags;
     const text = this.#engine.peek(key, tags);
-    if (text !== undefined) {
-      this.level1Hits++;
-      this.#events.hit(key, 1);
-      return this.#keepPeeked(key, text);
-    }
+    if (text !== undefined) return this.#keepPeeked(key, text);
     if (running !== undefined && running.stamp === this.#engine.peekedStamp) return this.#own(running.promise);
     if (tags !== storing.tags) this.#engine.peek(key, storing.tags);
     const validity = this.#engine.peeked;
@@ -134,14 +134,14 @@ export class CacheReader {
       const text = entry === undefined ? this.#engine.peek(key, NO_TAGS) : undefined;
       if (entry !== undefined) {
         values[index] = entry.text === undefined ? entry.value : decode(entry.text);
+        this.#events.hit(key, 1);
       } else if (text !== undefined) {
+        this.#count(key, 1);
         values[index] = this.#keep(key, text, this.#engine.peeked, this.#engine.peekedLife);
       } else {
         missing.push(index);
         shards.push(this.#engine.peekedShard);
-        continue;
       }
-      this.#count(key, 1);
     }
     if (missing.length === 0) return values;
     const wanted = missing.map((index) => keys[index]!);
@@ -230,7 +230,7 @@ export class CacheReader {
       this.#events.miss(key);
       return;
     }
-    if (level === 1) this.level1Hits++;
+    if (level === 1) this.#peeked++;
     else this.level2Hits++;
     this.#events.hit(key, level);
   }
@@ -245,6 +245,7 @@ export class CacheReader {
   }
 
   #keepPeeked(key: string, text: string): Promise<unknown> {
+    this.#count(key, 1);
     return Promise.resolve(this.#keep(key, text, this.#engine.peeked, this.#engine.peekedLife));
   }
 
