@@ -83,7 +83,7 @@ impl Cache {
         async move { removed?.await }
     }
 
-    /// Removes everything under the cache's prefix; how many keys there were.
+    /// Removes everything under the cache's prefix; how many entries there were.
     pub fn flush(&self) -> impl Future<Output = Result<u64>> + Send + use<> {
         let removed = if self.inner.keys.prefix().is_empty() {
             Err(Error::invalid_option("prefix", "empty", "a prefix, because flush would empty the whole database"))
@@ -99,7 +99,7 @@ impl Cache {
         // Alone: a fill that is on its way to Redis is found by the sweep, and one that is not sees the counter.
         gates::pass_alone(|| epochs().bump(inner.sweep));
         async move {
-            let removed = inner.remote.sweep(&glob, |key| !records && !inner.keys.is_entry(key)).await;
+            let removed = inner.remote.sweep(&glob, records, |key| inner.keys.is_entry(key)).await;
             epochs().bump(inner.sweep);
             if let Some(local) = &inner.local {
                 local.clear();

@@ -137,25 +137,42 @@ impl RemoteTier {
         reply.into_items()?.into_iter().map(Value::into_optional_text).collect()
     }
 
-    /// Removes every key that matches `glob` and `keep` does not want; how many there were.
-    pub(super) async fn sweep(&self, glob: &str, keep: impl Fn(&[u8]) -> bool + Send) -> Result<u64> {
+    /// Removes the entries that match `glob`, as `is_entry` tells them, and with `records` all else that matches; how many
+    /// entries there were.
+    pub(super) async fn sweep(
+        &self,
+        glob: &str,
+        records: bool,
+        is_entry: impl Fn(&[u8]) -> bool + Send,
+    ) -> Result<u64> {
         let mut removed = 0;
         let (mut cursor, mut found) = self.scan("0", glob).await?;
         loop {
-            found.retain(|key| !keep(key));
-            let unlink = (!found.is_empty()).then(|| Command::new("UNLINK").args(&found).repeatable());
-            let next = (cursor != "0").then(|| scan_command(&cursor, glob));
-            let (unlinked, scanned) = (unlink.is_some(), next.is_some());
-            let commands: Vec<_> = unlink.into_iter().chain(next).collect();
+            let (entries, others): (Vec<_>, Vec<_>) = found.into_iter().partition(|key| is_entry(key));
+            // One slice is removed while the next is looked for.
+            let mut commands = Vec::with_capacity(3);
+            let done = cursor == "0";
+            if !done {
+                commands.push(scan_command(&cursor, glob));
+            }
+            if !entries.is_empty() {
+                commands.push(Command::new("UNLINK").args(&entries).repeatable());
+            }
+            if records && !others.is_empty() {
+                commands.push(Command::new("UNLINK").args(&others).repeatable());
+            }
             let mut replies = self.link.call_many(&commands).await.into_iter();
-            if unlinked {
-                let count = replies.next().unwrap_or(Ok(Value::Int(0)))?.into_int()?;
-                removed += u64::try_from(count).unwrap_or(0);
+            let scanned = if done { None } else { replies.next() };
+            if !entries.is_empty()
+                && let Some(count) = replies.next()
+            {
+                removed += u64::try_from(count?.into_int()?).unwrap_or(0);
             }
-            if !scanned {
-                return Ok(removed);
+            replies.try_for_each(|reply| reply.map(|_| ()))?;
+            match scanned {
+                Some(reply) => (cursor, found) = scan_reply(reply?)?,
+                None => return Ok(removed),
             }
-            (cursor, found) = scan_reply(replies.next().unwrap_or(Ok(Value::Nil))?)?;
         }
     }
 
