@@ -14,6 +14,7 @@ local function event_bound(meta)
   return bound
 end
 
-local function trim_events(events, meta)
-  call('XTRIM', events, 'MAXLEN', '~', event_bound(meta))
+-- `bound` where the caller has read it already.
+local function trim_events(events, meta, bound)
+  call('XTRIM', events, 'MAXLEN', '~', bound or event_bound(meta))
 end

@@ -49,12 +49,16 @@ local function take_one(q, id, now, token, lock_ms, worker_name, taken)
   return true, deferred
 end
 
--- Takes up to `wanted` jobs. Gives { ms to wait for the rate limit, ms of next due job, id, hash, id, hash ... }; the
--- second is 0 also when the queue had enough, for then nobody waits for it.
-local function take_jobs(q, now, wanted, token, lock_ms, worker_name, limiter_max, limiter_duration)
+-- What holds for the whole queue, read once a call: paused, concurrency, max, duration, bound of the events.
+local function read_meta(meta)
+  return call('HMGET', meta, 'paused', 'concurrency', 'max', 'duration', 'opts.maxLenEvents')
+end
+
+-- Takes up to `wanted` jobs; `meta` is what read_meta gave. Gives { ms to wait for the rate limit, ms of next due job,
+-- id, hash, id, hash ... }; the second is 0 also when the queue had enough, for then nobody waits for it.
+local function take_jobs(q, meta, now, wanted, token, lock_ms, worker_name, limiter_max, limiter_duration)
   local taken = { 0, 0 }
   promote_due(q, now)
-  local meta = call('HMGET', q.meta, 'paused', 'concurrency', 'max', 'duration')
   local max = tonumber(meta[3] or limiter_max)
   if max then
     local started = tonumber(call('GET', q.limiter) or 0)

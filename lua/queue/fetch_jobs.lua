@@ -26,4 +26,4 @@ local q = {
   prefix = prefix, wait = wait, active = active, prioritized = prioritized, pc = pc, delayed = delayed, meta = meta,
   marker = marker, limiter = limiter, events = events,
 }
-return take_jobs(q, tonumber(now), tonumber(wanted), token, lock_ms, worker_name, limiter_max, limiter_ms)
+return take_jobs(q, read_meta(meta), tonumber(now), tonumber(wanted), token, lock_ms, worker_name, limiter_max, limiter_ms)

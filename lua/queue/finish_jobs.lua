@@ -172,9 +172,10 @@ if has_delayed then
   mark_delayed(marker, delayed)
 end
 
+local settings = read_meta(meta)
 local taken = { 0, 0 }
 if wanted ~= '0' then
-  taken = take_jobs(q, now, tonumber(wanted), token, lock_ms, worker_name, limiter_max, limiter_ms)
+  taken = take_jobs(q, settings, now, tonumber(wanted), token, lock_ms, worker_name, limiter_max, limiter_ms)
 end
 if #taken == 2 and #ended > 0 then
   local waiting = call('LLEN', wait) + call('ZCARD', prioritized)
@@ -185,5 +186,5 @@ if #taken == 2 and #ended > 0 then
     emit(events, 'drained')
   end
 end
-trim_events(events, meta)
+trim_events(events, meta, settings[5])
 return { results, taken }

@@ -17,7 +17,7 @@ use super::wake::Wake;
 use crate::{
     codec::resp::Value,
     connection::{BlockingLink, Command, Link},
-    error::Result,
+    error::{ErrorCode, Result},
     service::{self, Duty},
 };
 
@@ -110,6 +110,8 @@ async fn watch(shared: Arc<Shared>, link: Arc<dyn Link>, blocking: Arc<dyn Block
         match reply.and_then(popped) {
             Ok(None) => {}
             Ok(Some((marker, member, score))) => hand_over(&shared, &link, &marker, &member, score),
+            // Workers look for themselves every drainDelay.
+            Err(error) if error.code() == ErrorCode::Closed => return,
             Err(_) => tokio::time::sleep(PAUSE).await,
         }
     }

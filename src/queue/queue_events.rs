@@ -16,7 +16,7 @@ use super::{Queue, marker_watcher::call_off};
 use crate::{
     codec::resp::Value,
     connection::{BlockingLink, Command, Link},
-    error::{Error, Result},
+    error::{Error, ErrorCode, Result},
     service::Duty,
 };
 
@@ -221,6 +221,9 @@ async fn read(shared: Arc<Shared>, blocking: Arc<dyn BlockingLink>) {
             Err(error) => {
                 if !std::mem::replace(&mut failing, true) {
                     shared.report(&error);
+                }
+                if error.code() == ErrorCode::Closed {
+                    return;
                 }
                 tokio::time::sleep(PAUSE).await;
             }
