@@ -41,7 +41,7 @@ export interface RepeatOptions {
   limit?: number;
   startDate?: Date | string | number;
   endDate?: Date | string | number;
-  /** IANA time zone of the pattern. Default UTC. */
+  /** IANA time zone of the pattern. Default: that of the process, as in BullMQ. */
   tz?: string;
   /** The first job comes at once (with a pattern). */
   immediately?: boolean;

@@ -11,7 +11,7 @@ export interface SchedulerServiceOptions {
 
 /** When a scheduled job comes, beside its cron pattern, and what its jobs are told. */
 export interface ScheduleOptions extends JobOptions {
-  /** IANA time zone of the pattern. Default UTC. */
+  /** IANA time zone of the pattern. Default: that of the process, as in BullMQ. */
   tz?: string;
   /** The same as `tz`. */
   timezone?: string;
@@ -46,7 +46,7 @@ export interface RepeatableParams<Data = any> {
     startDate?: Date | string | number;
     endDate?: Date | string | number;
     limit?: number;
-    /** IANA time zone of the pattern. Default UTC. */
+    /** IANA time zone of the pattern. Default: that of the process, as in BullMQ. */
     timezone?: string;
   };
 }
