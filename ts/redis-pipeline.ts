@@ -13,7 +13,7 @@ import {
 
 type Key = string | Uint8Array;
 
-/** The outcome of one command of a pipeline. */
+/** The outcome of one command of a pipeline. The value is the server's reply: `expire` gives 1 or 0 here. */
 export type PipelineResult = [error: Error | null, value: unknown];
 
 /**
