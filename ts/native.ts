@@ -62,6 +62,10 @@ const LIST = 8;
 const ERROR = 9;
 const EVENT = 10;
 
+// As they were when the package was loaded: fake timers of a test must not stop the traffic.
+const { nextTick } = process;
+const nextTurn = setImmediate;
+
 type Resolve = (value: unknown) => void;
 
 interface Waiting {
@@ -119,13 +123,7 @@ export class Door {
   #referenced = false;
 
   constructor() {
-    this.native = new NativeDoor(
-      this.#ops,
-      this.#records,
-      this.#deliver,
-      () => setImmediate(this.#drain),
-      errorFromJson,
-    );
+    this.native = new NativeDoor(this.#ops, this.#records, this.#deliver, () => nextTurn(this.#drain), errorFromJson);
     this.#functions = this.native.functions();
     this.#grow(1_024);
   }
@@ -252,8 +250,8 @@ export class Door {
     } else if (!this.#scheduled) {
       this.#scheduled = true;
       // With nothing in flight latency counts; otherwise wait for what the other callbacks of this turn ask for.
-      if (idle) process.nextTick(this.#scheduledFlush);
-      else setImmediate(this.#scheduledFlush);
+      if (idle) nextTick(this.#scheduledFlush);
+      else nextTurn(this.#scheduledFlush);
     }
   }
 
@@ -399,7 +397,7 @@ export class Door {
       listener(event, a, b, values);
     } catch (error) {
       // Its fault, not that of the calls whose answers come after this event.
-      process.nextTick(() => throwing(error));
+      nextTick(() => throwing(error));
     }
   }
 

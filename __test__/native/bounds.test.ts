@@ -2,7 +2,7 @@
 
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { door } from '../../ts/native.js';
 import { RedisService } from '../../ts/redis.js';
 import { RedisServer } from '../helpers/redis-server.js';
@@ -83,6 +83,26 @@ test('answers that come all at once let the event loop turn in between', async (
   await Promise.all(calls);
   // A turn has one wake and one continued delivery, of 4,096 answers at most each.
   expect(most).toBeLessThanOrEqual(2 * 4_096);
+});
+
+test('commands of as many arguments as fit, all in one turn', async () => {
+  const pairs = Array.from({ length: 512 }, (_, index) => [`bounds:${index}`, `v${index}`]).flat();
+  const replies = await Promise.all(Array.from({ length: 20 }, () => redis.call('MSET', ...pairs)));
+  expect(replies).toEqual(Array.from({ length: 20 }, () => 'OK'));
+  expect(await redis.get('bounds:511')).toBe('v511');
+});
+
+test('fake timers do not stop the traffic', async () => {
+  vi.useFakeTimers({ toFake: ['setImmediate', 'setTimeout', 'queueMicrotask'] });
+  try {
+    const first = redis.set('bounds:fake', 'time');
+    await new Promise<void>((resolve) => process.nextTick(resolve));
+    // With one in flight the next waits for the end of the turn, which a fake `setImmediate` would never reach.
+    const second = redis.get('bounds:fake');
+    expect(await Promise.all([first, second])).toEqual(['OK', 'time']);
+  } finally {
+    vi.useRealTimers();
+  }
 });
 
 test('the two halves of the door number the kinds of records alike', async () => {

@@ -142,6 +142,8 @@ impl Target for Redis {
             return reply.fail(Error::closed("this RedisService"));
         }
         let batch = &mut *self.batch.borrow_mut();
+        // A panic may have left half a command, which would put every later reply in the wrong place.
+        batch.bytes.truncate(batch.entries.last().map_or(0, |entry| entry.end));
         if batch.bytes.is_empty() {
             batch.bytes.reserve(self.usual.get());
         }

@@ -192,14 +192,9 @@ unsafe fn read_value(env: sys::napi_env, value: sys::napi_value, into: &mut Vec<
         }
         return Ok(true);
     }
-    let mut bytes = ptr::null_mut();
-    // SAFETY: the call fails, and writes nothing, on a value that is not a buffer.
-    let status = unsafe { sys::napi_get_buffer_info(env, value, &raw mut bytes, &raw mut length) };
-    if status == sys::Status::napi_ok {
-        if length > 0 {
-            // SAFETY: the buffer stays as it is while its thread is here.
-            into.extend_from_slice(unsafe { std::slice::from_raw_parts(bytes.cast::<u8>(), length) });
-        }
+    // SAFETY: by the contract of this function; the bytes are copied at once.
+    if let Some(bytes) = unsafe { view(env, value) } {
+        into.extend_from_slice(bytes);
         return Ok(true);
     }
     let mut kind = 0;
@@ -212,6 +207,28 @@ unsafe fn read_value(env: sys::napi_env, value: sys::napi_value, into: &mut Vec<
         sys::ValueType::napi_function => Err("a function"),
         sys::ValueType::napi_symbol => Err("a symbol"),
         _ => Err("an object"),
+    }
+}
+
+/// The bytes of a `Buffer` or another view; `None` for other values.
+///
+/// # Safety
+///
+/// On the thread of `env`, with a `value` of its current scope, and only until JavaScript runs again.
+pub(super) unsafe fn view<'a>(env: sys::napi_env, value: sys::napi_value) -> Option<&'a [u8]> {
+    let (mut is_view, mut bytes, mut length) = (false, ptr::null_mut(), 0);
+    // SAFETY: any value can be asked; Node ends the process when what is not a view is asked for its bytes.
+    unsafe {
+        let asked = sys::napi_is_buffer(env, value, &raw mut is_view);
+        if asked != sys::Status::napi_ok || !is_view {
+            return None;
+        }
+        let read = sys::napi_get_buffer_info(env, value, &raw mut bytes, &raw mut length);
+        if read != sys::Status::napi_ok {
+            return None;
+        }
+        // An empty view may have no address.
+        Some(if length == 0 { &[] } else { std::slice::from_raw_parts(bytes.cast(), length) })
     }
 }
 

@@ -10,7 +10,7 @@ use napi::sys;
 
 use super::{
     env_door::{EnvDoor, guarded},
-    op::{Arguments, Op},
+    op::{Arguments, Op, view},
     target::Target,
 };
 use crate::error::{Error, ErrorCode};
@@ -92,14 +92,9 @@ fn accept_all(door: &EnvDoor, ops: usize, mut arguments: &[sys::napi_value]) {
 ///
 /// On the thread of `env`, with a `value` of its current scope, which must outlive the result.
 unsafe fn packed<'a>(env: sys::napi_env, value: sys::napi_value) -> Result<Arguments<'a>, Error> {
-    let (mut bytes, mut length) = (ptr::null_mut(), 0);
-    // SAFETY: the call fails, and writes nothing, on a value that is not a buffer.
-    let status = unsafe { sys::napi_get_buffer_info(env, value, &raw mut bytes, &raw mut length) };
-    if status != sys::Status::napi_ok || length < 4 {
-        return Err(Error::new(ErrorCode::Internal, "packed arguments are not a buffer"));
-    }
-    // SAFETY: the buffer stays as it is while its thread is here.
-    let bytes = unsafe { slice::from_raw_parts(bytes.cast::<u8>(), length) };
+    // SAFETY: by the contract above.
+    let bytes = unsafe { view(env, value) }.filter(|bytes| bytes.len() >= 4);
+    let bytes = bytes.ok_or_else(|| Error::new(ErrorCode::Internal, "packed arguments are not a buffer"))?;
     let (count, rest) = bytes.split_at(4);
     let count = u32::from_le_bytes([count[0], count[1], count[2], count[3]]) as usize;
     Ok(Arguments::Packed { rest, count })
