@@ -23,6 +23,7 @@ export {
   type ConnectionState,
   CRON_PATTERNS,
   type DatabaseRole,
+  type DeduplicationOptions,
   DelayedError,
   defineTtls,
   type ErrorCode,

@@ -201,6 +201,43 @@ describe('administration', () => {
     expect(await queue.getWaitingCount()).toBe(3);
   });
 
+  test('delay and priority of a job are changed', async () => {
+    const queue = newQueue();
+    const delayed = await queue.add('d', 1, { delay: 60_000 });
+    await delayed.changeDelay(600_000);
+    const due = (await redis.zscore(`bull:${queue.name}:delayed`, delayed.id))!;
+    expect(Number(due) / 4096 - Date.now()).toBeGreaterThan(590_000);
+    const job = await queue.add('w', 1);
+    await job.changePriority({ priority: 3 });
+    expect(await job.getState()).toBe('prioritized');
+    expect((await queue.getJob(job.id))?.priority).toBe(3);
+    await expect(job.changeDelay(5)).rejects.toMatchObject({ code: 'ERR_JOB_NOT_IN_STATE' });
+    await expect(job.changePriority({ priority: -1 })).rejects.toMatchObject({ code: 'ERR_INVALID_OPTION' });
+  });
+
+  test('the same deduplication id is one job until it is done', async () => {
+    const queue = newQueue();
+    const jobs = await queue.addBulk(
+      [1, 2].map((data) => ({ name: 'a', data, opts: { deduplication: { id: 'same' } } })),
+    );
+    expect(jobs[1]!.id).toBe(jobs[0]!.id);
+    expect(await queue.count()).toBe(1);
+    expect((await queue.getJob(jobs[0]!.id))?.deduplicationId).toBe('same');
+  });
+
+  test('global bounds are set and lifted', async () => {
+    const queue = newQueue();
+    await queue.setGlobalConcurrency(3);
+    await queue.setGlobalRateLimit(10, 1_000);
+    expect(await redis.hmget(`bull:${queue.name}:meta`, 'concurrency', 'max', 'duration')).toEqual(['3', '10', '1000']);
+    expect(await queue.getRateLimitTtl()).toBe(0);
+    await queue.removeGlobalConcurrency();
+    await queue.removeGlobalRateLimit();
+    expect(await redis.hmget(`bull:${queue.name}:meta`, 'concurrency', 'max', 'duration')).toEqual([null, null, null]);
+    await expect(queue.setGlobalConcurrency(0)).rejects.toMatchObject({ code: 'ERR_INVALID_ARGUMENT' });
+    await expect(queue.setGlobalRateLimit(0, 5)).rejects.toMatchObject({ code: 'ERR_INVALID_ARGUMENT' });
+  });
+
   test('job schedulers are made, changed, listed and removed', async () => {
     const queue = newQueue();
     const job = await queue.upsertJobScheduler(

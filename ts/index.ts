@@ -50,6 +50,7 @@ export type {
 export type {
   AddJobOptions,
   BackoffOptions,
+  DeduplicationOptions,
   JobOptions,
   JobState,
   JobStateName,

@@ -41,4 +41,8 @@ export const QUEUE_CALL = {
   ping: 24,
   /** Does nothing: when it is answered, every call before it has reached the queue. */
   arrive: 25,
+  changeDelay: 26,
+  changePriority: 27,
+  setGlobalRateLimit: 28,
+  getRateLimitTtl: 29,
 } as const;

@@ -266,6 +266,19 @@ export class Job<Data = any, Result = any, Name extends string = string> {
     this.delay = 0;
   }
 
+  /** Makes a delayed job due so many milliseconds from now. @throws `ERR_JOB_NOT_IN_STATE` when it is not delayed. */
+  async changeDelay(delay: number): Promise<void> {
+    await this.#call(QUEUE_CALL.changeDelay, [this.id, Math.floor(delay)]);
+    this.delay = delay;
+  }
+
+  /** Changes the priority of a job that waits; `lifo` puts it before all others of that priority. */
+  async changePriority(options: { priority?: number; lifo?: boolean }): Promise<void> {
+    const { priority = 0, lifo = false } = options;
+    await this.#call(QUEUE_CALL.changePriority, [this.id, priority, lifo]);
+    this.priority = priority;
+  }
+
   /**
    * In a processor: the job goes to delayed until `timestamp` (milliseconds since the epoch) when the processor ends,
    * usually at once by `throw new DelayedError()`. No attempt is used up.

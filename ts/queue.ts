@@ -386,6 +386,20 @@ export class Queue<Data = any, Result = any, Name extends string = string> exten
     await this.#call(QUEUE_CALL.setGlobalConcurrency, [undefined]);
   }
 
+  /** At most `max` jobs started in each `duration` (milliseconds), by all workers of all processes. */
+  async setGlobalRateLimit(max: number, duration: number): Promise<void> {
+    await this.#call(QUEUE_CALL.setGlobalRateLimit, [max, duration]);
+  }
+
+  async removeGlobalRateLimit(): Promise<void> {
+    await this.#call(QUEUE_CALL.setGlobalRateLimit, []);
+  }
+
+  /** Milliseconds until a rate limit lets the next job start; 0 when it does now. */
+  async getRateLimitTtl(): Promise<number> {
+    return (await this.#call(QUEUE_CALL.getRateLimitTtl, [])) as number;
+  }
+
   /**
    * Makes or changes a job scheduler; gives its next job.
    *

@@ -45,6 +45,10 @@ mod code {
     pub(super) const COUNT_SCHEDULERS: u16 = 23;
     pub(super) const PING: u16 = 24;
     pub(super) const ARRIVE: u16 = 25;
+    pub(super) const CHANGE_DELAY: u16 = 26;
+    pub(super) const CHANGE_PRIORITY: u16 = 27;
+    pub(super) const SET_GLOBAL_RATE_LIMIT: u16 = 28;
+    pub(super) const GET_RATE_LIMIT_TTL: u16 = 29;
 }
 
 /// A queue.
@@ -158,6 +162,22 @@ impl OpenQueue {
                 let id = op.text()?;
                 Box::pin(async move { queue.promote(&id).await.map(Answer::from) })
             }
+            code::CHANGE_DELAY => {
+                let (id, delay) = (op.text()?, op.integer()?);
+                Box::pin(async move { queue.change_delay(&id, delay).await.map(Answer::from) })
+            }
+            code::CHANGE_PRIORITY => {
+                let (id, priority, front) = (op.text()?, op.integer()?, op.flag()?);
+                Box::pin(async move { queue.change_priority(&id, priority, front).await.map(Answer::from) })
+            }
+            code::SET_GLOBAL_RATE_LIMIT => {
+                let limit = match (op.optional_integer()?, op.optional_integer()?) {
+                    (Some(max), Some(duration)) => Some((positive("max", max)?, positive("duration", duration)?)),
+                    _ => None,
+                };
+                Box::pin(async move { queue.set_global_rate_limit(limit).await.map(Answer::from) })
+            }
+            code::GET_RATE_LIMIT_TTL => Box::pin(async move { queue.get_rate_limit_ttl().await.map(Answer::from) }),
             code::UPDATE_DATA => {
                 let (id, data) = (op.text()?, op.text()?);
                 Box::pin(async move { queue.update_data(&id, &data).await.map(Answer::from) })
@@ -192,7 +212,7 @@ impl OpenQueue {
                 Box::pin(async move { queue.obliterate(force).await.map(Answer::from) })
             }
             code::SET_GLOBAL_CONCURRENCY => {
-                let bound = op.optional_integer()?;
+                let bound = op.optional_integer()?.map(|bound| positive("concurrency", bound)).transpose()?;
                 Box::pin(async move { queue.set_global_concurrency(bound).await.map(Answer::from) })
             }
             code::UPSERT_SCHEDULER => {
@@ -225,6 +245,13 @@ impl OpenQueue {
             _ => return Err(op.unknown_code()),
         })
     }
+}
+
+fn positive(argument: &str, number: i64) -> Result<i64> {
+    if number < 1 {
+        return Err(Error::invalid_argument(argument, &number.to_string(), "an integer from 1"));
+    }
+    Ok(number)
 }
 
 fn state(name: &str) -> Result<JobState> {

@@ -27,6 +27,22 @@ export type KeepJobs =
       limit?: number;
     };
 
+/** Lets jobs that are the same be added once. Stored as BullMQ does. */
+export interface DeduplicationOptions {
+  /** Jobs with the same id are the same. */
+  id: string;
+  /** Milliseconds in which a second job is not added. Default: until the first has finished. */
+  ttl?: number;
+  /** Each job that is not added opens the window anew. */
+  extend?: boolean;
+  /** A new job takes the place of a delayed one. */
+  replace?: boolean;
+  /** A job that is not added moves the due time of a delayed one. */
+  reschedule?: boolean;
+  /** The last job that was not added while the first one ran starts after it. */
+  keepLastIfActive?: boolean;
+}
+
 /** When the jobs of a scheduler come. Exactly one of `pattern` (or `cron`) and `every`. */
 export interface RepeatOptions {
   /** Cron expression with five fields, or six with seconds first. */
@@ -77,6 +93,8 @@ export interface JobOptions {
   sizeLimit?: number;
   /** Id of the job; adding the same id twice adds one job. Not an integer, and without `:`. */
   jobId?: string;
+  /** A job that is the same as one before is not added; `add` then gives the job that is there. */
+  deduplication?: DeduplicationOptions;
   /** Milliseconds since the epoch. Default: now. */
   timestamp?: number;
 }
