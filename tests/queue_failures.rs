@@ -293,3 +293,42 @@ async fn jobs_that_were_taken_when_the_link_broke_are_delivered_after_all() {
     assert_eq!((job.record.name.as_str(), job.record.attempts_started, job.record.stalled_count), ("n", 1, 0));
     stage.hands.settle(&job, completed()).await;
 }
+
+#[tokio::test]
+async fn a_link_that_keeps_breaking_costs_no_job() {
+    const JOBS: u64 = 3000;
+    let server = RedisServer::start();
+    let proxy = Proxy::start(server.port());
+    let link = open(&server);
+    let all_events = QueueOptions { max_len_events: 100_000, ..QueueOptions::default() };
+    let queue = queue_with(&link, all_events.clone());
+    let far = connection::open(ConnectionOptions::tcp("127.0.0.1", proxy.port())).unwrap();
+    let far = Queue::open(far, queue.name(), all_events).unwrap();
+    let quick = WorkerOptions {
+        concurrency: 4,
+        lock_duration: Duration::from_secs(2),
+        lock_renew_time: Duration::from_secs(1),
+        stalled_interval: Duration::from_secs(1),
+        max_stalled_count: 100,
+        ..options()
+    };
+    let worker = automatic(&far, quick, |_| completed());
+    queue.add((0..JOBS).map(|_| job("n", "{}")).collect()).await;
+    let done = async || queue.get_counts().await.unwrap().completed;
+    for round in 0..30 {
+        if round % 3 == 0 {
+            proxy.hold_replies();
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        proxy.cut();
+        proxy.go_on();
+        tokio::time::sleep(Duration::from_millis(60)).await;
+    }
+    assert!(done().await > 0);
+    eventually("all completed", || async { done().await == JOBS }).await;
+    let events = stream(&link, &queue).await;
+    let completions = events.iter().filter(|event| event.starts_with("completed ")).count() as u64;
+    assert_eq!(completions, JOBS);
+    assert_eq!(worker.close(PATIENCE).await, 0);
+    assert_eq!(ask_int(&link, &queue, "EXISTS @active @wait").await, 0);
+}
