@@ -6,7 +6,8 @@ use super::link::BoxFuture;
 
 /// Decides how long to wait before the next attempt to connect.
 pub trait RetryStrategy: Send + Sync + 'static {
-    /// `times` counts the failed attempts since the link was last ready, from 1. `None` gives up for ever.
+    /// `times` counts, from 1, what failed since a connection last lived for five seconds: attempts, and connections
+    /// that broke. `None` gives up for ever.
     fn delay(&self, times: u32) -> BoxFuture<'_, Option<Duration>>;
 }
 

@@ -2,6 +2,8 @@
 
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 
+use tokio_rustls::rustls::ClientConfig;
+
 use super::{
     blocking_link::RedisBlockingLink,
     command::Batch,
@@ -23,9 +25,7 @@ static LINKS: Mutex<Vec<(Arc<ConnectionOptions>, Weak<RedisLink>)>> = Mutex::new
 /// # Errors
 /// `InvalidOption` for TLS certificates and keys that cannot be read. Never for a server that is away.
 pub fn open(options: ConnectionOptions) -> Result<Arc<dyn Link>> {
-    if let Some(tls_options) = options.tls.as_ref() {
-        tls::check(tls_options)?;
-    }
+    let tls = options.tls.as_ref().map(tls::config).transpose()?;
     let mut links = LINKS.lock().unwrap_or_else(PoisonError::into_inner);
     links.retain(|(_, link)| link.strong_count() > 0);
     let found = links.iter().filter(|(other, _)| other.same_link(&options)).find_map(|(_, link)| link.upgrade());
@@ -39,6 +39,7 @@ pub fn open(options: ConnectionOptions) -> Result<Arc<dyn Link>> {
         commands: CommandLink::open(Arc::clone(&options), Purpose::Shared),
         subscriber: OnceLock::new(),
         options: Arc::clone(&options),
+        _tls: tls,
     });
     links.push((options, Arc::downgrade(&link)));
     Ok(link)
@@ -49,6 +50,8 @@ struct RedisLink {
     description: String,
     commands: Arc<CommandLink>,
     subscriber: OnceLock<Arc<SubscriberLink>>,
+    /// Keeps it for the next connection.
+    _tls: Option<Arc<ClientConfig>>,
 }
 
 impl Link for RedisLink {

@@ -1,6 +1,9 @@
 //! Which subscriptions are wanted, by whom, and what the server knows of them.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use tokio::sync::oneshot;
 
@@ -43,7 +46,7 @@ pub(super) struct SubscriptionsTable {
     channels: HashMap<Box<str>, Subscription>,
     patterns: HashMap<Box<str>, Subscription>,
     /// Names whose wish and knowledge may differ.
-    changed: Vec<Name>,
+    changed: HashSet<Name>,
     /// Those who are told once a new connection has restored what it could.
     losses: Vec<(SubscriptionKind, String, Error, Sinks)>,
 }
@@ -82,7 +85,7 @@ impl SubscriptionsTable {
         }
         let (sender, receiver) = oneshot::channel();
         subscription.waiting.push((sink, sender));
-        self.changed.push((kind, name.into()));
+        self.changed.insert((kind, name.into()));
         Joined::Waits(receiver)
     }
 
@@ -91,7 +94,13 @@ impl SubscriptionsTable {
         if let Some(subscription) = self.of(kind).get_mut(name) {
             subscription.sinks = subscription.sinks.iter().filter(|other| !same(other, sink)).map(Arc::clone).collect();
             subscription.waiting.retain(|(other, _)| !same(other, sink));
-            self.changed.push((kind, name.into()));
+            if subscription.sinks.is_empty() && subscription.knows == Knows::Nothing {
+                // Nobody wants it and nobody knows of it, so that nothing piles up while there is no connection.
+                self.of(kind).remove(name);
+                self.changed.remove(&(kind, name.into()));
+            } else {
+                self.changed.insert((kind, name.into()));
+            }
         }
     }
 
@@ -146,7 +155,7 @@ impl SubscriptionsTable {
             // A server that does not let go of a name forgets it with the connection.
             Ok(()) | Err(_) => subscription.knows = Knows::Nothing,
         }
-        self.changed.push((kind, name));
+        self.changed.insert((kind, name));
     }
 
     /// The server dropped a subscription of its own accord.
@@ -154,7 +163,7 @@ impl SubscriptionsTable {
         if let Some(subscription) = self.of(kind).get_mut(name).filter(|found| found.knows == Knows::Subscribed) {
             subscription.knows = Knows::Nothing;
             subscription.to_restore = true;
-            self.changed.push((kind, name.into()));
+            self.changed.insert((kind, name.into()));
         }
     }
 
@@ -170,7 +179,7 @@ impl SubscriptionsTable {
                 subscription.to_restore |= subscription.knows == Knows::Subscribed;
                 lost_some |= subscription.to_restore;
                 subscription.knows = Knows::Nothing;
-                self.changed.push((kind, name.clone()));
+                self.changed.insert((kind, name.clone()));
             }
         }
         lost_some
@@ -216,5 +225,67 @@ impl SubscriptionsTable {
                 let _ = caller.send(Err(error.clone()));
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::connection::Message;
+
+    struct Nowhere;
+
+    impl MessageSink for Nowhere {
+        fn message(&self, _message: &Message<'_>) {}
+
+        fn restored(&self, _lost: &[Lost]) {}
+    }
+
+    #[test]
+    fn nothing_piles_up_while_there_is_no_connection() {
+        let mut table = SubscriptionsTable::default();
+        let sink: Arc<dyn MessageSink> = Arc::new(Nowhere);
+        for number in 0..1000 {
+            let name = format!("c{number}");
+            table.join(SubscriptionKind::Channel, &name, Arc::clone(&sink));
+            table.join(SubscriptionKind::Channel, "kept", Arc::clone(&sink));
+            table.leave(SubscriptionKind::Channel, &name, &sink);
+        }
+        assert_eq!((table.channels.len(), table.changed.len()), (1, 1));
+        let requests = table.take_requests();
+        assert_eq!(requests, [((SubscriptionKind::Channel, "kept".into()), true)]);
+    }
+
+    #[test]
+    fn a_wish_that_changes_while_the_server_answers_is_told_next() {
+        let mut table = SubscriptionsTable::default();
+        let sink: Arc<dyn MessageSink> = Arc::new(Nowhere);
+        let name: Name = (SubscriptionKind::Channel, "c".into());
+        table.join(name.0, "c", Arc::clone(&sink));
+        assert_eq!(table.take_requests(), [(name.clone(), true)]);
+        table.leave(name.0, "c", &sink);
+        assert_eq!(table.take_requests(), []);
+        table.answered(name.clone(), true, Ok(()));
+        assert_eq!(table.take_requests(), [(name.clone(), false)]);
+        table.join(name.0, "c", Arc::clone(&sink));
+        assert_eq!(table.take_requests(), []);
+        table.answered(name.clone(), false, Ok(()));
+        assert_eq!(table.take_requests(), [(name, true)]);
+    }
+
+    #[test]
+    fn a_subscription_that_the_server_drops_is_asked_for_again() {
+        let mut table = SubscriptionsTable::default();
+        let name: Name = (SubscriptionKind::Pattern, "c*".into());
+        table.join(name.0, "c*", Arc::new(Nowhere));
+        table.take_requests();
+        table.answered(name.clone(), true, Ok(()));
+        assert_eq!(table.take_requests(), []);
+        table.dropped_by_server(name.0, "c*");
+        assert!(table.is_restoring());
+        assert_eq!(table.take_requests(), [(name.clone(), true)]);
+        table.answered(name, true, Ok(()));
+        assert!(!table.is_restoring());
+        assert_eq!(table.take_restored().len(), 1);
     }
 }

@@ -1,6 +1,9 @@
 //! TLS by rustls: which certificates are trusted, and the handshake.
 
-use std::{io, sync::Arc};
+use std::{
+    io,
+    sync::{Arc, Mutex, PoisonError, Weak},
+};
 
 use tokio::net::TcpStream;
 use tokio_rustls::{
@@ -26,7 +29,7 @@ pub(super) async fn handshake(stream: TcpStream, host: &str, options: &TlsOption
     let name = options.server_name.as_deref().unwrap_or(host);
     let name = ServerName::try_from(name.to_owned())
         .map_err(|_| Error::invalid_option("tls.servername", "no name of a server", "a DNS name or IP address"))?;
-    TlsConnector::from(Arc::new(config)).connect(name, stream).await.map_err(|error| {
+    TlsConnector::from(config).connect(name, stream).await.map_err(|error| {
         // A peer that hangs up says nothing about TLS: it may be starting.
         let code = match error.kind() {
             io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput => ErrorCode::TlsFailed,
@@ -36,12 +39,27 @@ pub(super) async fn handshake(stream: TcpStream, host: &str, options: &TlsOption
     })
 }
 
-/// Checks what the texts hold, without a connection.
-pub(super) fn check(options: &TlsOptions) -> Result<()> {
-    config(options).map(|_| ())
+/// What links in use were made from. Reading the system's authorities takes milliseconds, which a reconnect has better
+/// uses for; and a shared configuration lets sessions be resumed.
+static CONFIGS: Mutex<Vec<(TlsOptions, Weak<ClientConfig>)>> = Mutex::new(Vec::new());
+
+/// The configuration for `options`, kept for as long as somebody holds it.
+///
+/// # Errors
+/// `InvalidOption` for texts that are no PEM, `TlsFailed` when the system trusts nobody.
+pub(super) fn config(options: &TlsOptions) -> Result<Arc<ClientConfig>> {
+    let mut configs = CONFIGS.lock().unwrap_or_else(PoisonError::into_inner);
+    configs.retain(|(_, config)| config.strong_count() > 0);
+    let known = configs.iter().find(|(other, _)| other == options).and_then(|(_, config)| config.upgrade());
+    if let Some(config) = known {
+        return Ok(config);
+    }
+    let config = Arc::new(make_config(options)?);
+    configs.push((options.clone(), Arc::downgrade(&config)));
+    Ok(config)
 }
 
-fn config(options: &TlsOptions) -> Result<ClientConfig> {
+fn make_config(options: &TlsOptions) -> Result<ClientConfig> {
     let provider = Arc::new(ring::default_provider());
     let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()
