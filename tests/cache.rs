@@ -1,5 +1,7 @@
 //! The cache engine against a real Redis: what is stored, which copies are valid, and what happens when Redis is away.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::{
     future::Future,
     sync::{

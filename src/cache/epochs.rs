@@ -25,7 +25,9 @@ use std::sync::{
 };
 
 /// How many counters the process has. 64 KiB of them.
-pub const SHARDS: usize = 16_384;
+pub const SHARDS: usize = 1 << SHARD_BITS;
+
+const SHARD_BITS: u32 = 14;
 
 /// Number of a counter.
 pub type Shard = u32;
@@ -52,7 +54,7 @@ impl Epochs {
             hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
         }
         let folded = (hash >> 32) ^ hash;
-        ((folded ^ (folded >> 14)) as u32) & (SHARDS as u32 - 1)
+        u32::try_from((folded ^ (folded >> SHARD_BITS)) & ((1 << SHARD_BITS) - 1)).unwrap_or(0)
     }
 
     /// Adds one to a counter and gives its new value.

@@ -8,22 +8,22 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::epochs::Shard;
 
-const GATES: usize = 64;
+const GATES: u32 = 64;
 
-static CLOSED: [Mutex<()>; GATES] = [const { Mutex::new(()) }; GATES];
+static CLOSED: [Mutex<()>; GATES as usize] = [const { Mutex::new(()) }; GATES as usize];
 
 /// Does `act` while nobody else passes with one of `shards`.
 pub(super) fn pass<T>(shards: impl IntoIterator<Item = Shard>, act: impl FnOnce() -> T) -> T {
     // In order, so that two callers never wait for each other.
-    let mut gates: Vec<usize> = shards.into_iter().map(|shard| shard as usize % GATES).collect();
+    let mut gates: Vec<u32> = shards.into_iter().map(|shard| shard % GATES).collect();
     gates.sort_unstable();
     gates.dedup();
     let _held: Vec<MutexGuard<'_, ()>> =
-        gates.into_iter().map(|gate| CLOSED[gate].lock().unwrap_or_else(PoisonError::into_inner)).collect();
+        gates.into_iter().map(|gate| CLOSED[gate as usize].lock().unwrap_or_else(PoisonError::into_inner)).collect();
     act()
 }
 
 /// Does `act` while nobody else passes at all.
 pub(super) fn pass_alone<T>(act: impl FnOnce() -> T) -> T {
-    pass(0..GATES as Shard, act)
+    pass(0..GATES, act)
 }

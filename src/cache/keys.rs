@@ -63,6 +63,7 @@ impl Keys {
     }
 
     /// Refuses a key that is empty, too long or reserved.
+    #[expect(clippy::cast_precision_loss, reason = "no key has 2^53 characters")]
     pub(super) fn check(&self, key: &str) -> Result<()> {
         if key.is_empty() {
             return Err(Error::invalid_argument("key", "empty", "a string of at least one character"));

@@ -62,6 +62,7 @@ impl LocalTier {
             EvictionStrategy::LeastRecentlyUsed => EvictionPolicy::lru(),
             EvictionStrategy::LeastFrequentlyUsed => EvictionPolicy::tiny_lfu(),
         };
+        #[expect(clippy::borrowed_box, reason = "moka shows the key as it holds it")]
         let entries = Moka::builder()
             .max_capacity(max_size(options))
             .weigher(|key: &Box<str>, entry: &Arc<LocalEntry>| {
@@ -183,7 +184,7 @@ mod tests {
         let clock = Clock::manual(1_000);
         let tier = tier(&clock);
         insert(&tier, "short", Some(Duration::from_millis(500)));
-        insert(&tier, "long", Some(Duration::from_hours(1)));
+        insert(&tier, "long", Some(Duration::from_secs(3600)));
         insert(&tier, "endless", None);
         clock.advance_ms(499);
         assert!(tier.get("short").is_some());

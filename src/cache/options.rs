@@ -180,7 +180,7 @@ mod tests {
     fn defaults_are_those_of_the_documentation() {
         let options = parse("{}");
         assert_eq!(options.prefix, "cache:");
-        assert_eq!(options.default_ttl(), Duration::from_hours(1));
+        assert_eq!(options.default_ttl(), Duration::from_secs(3600));
         assert!(options.level1.enabled && options.level1.strategy == EvictionStrategy::LeastRecentlyUsed);
         assert_eq!((options.level1.max_size, options.level1.ttl), (104_857_600.0, 60.0));
         options.check().unwrap();

@@ -114,7 +114,7 @@ impl RemoteTier {
             while let Some(value) = replies.next() {
                 let life = if with_life { replies.next() } else { None };
                 entries.push(match tier.observe(value) {
-                    Ok(Value::Bulk(bytes)) => Some(RawEntry { bytes, remaining: remaining(life) }),
+                    Ok(Value::Bulk(bytes)) => Some(RawEntry { bytes, remaining: remaining(life.as_ref()) }),
                     Ok(_) => None,
                     Err(error) => {
                         failure.get_or_insert(error);
@@ -198,11 +198,11 @@ impl RemoteTier {
     }
 }
 
-fn remaining(pttl: Option<Result<Value>>) -> Remaining {
+fn remaining(pttl: Option<&Result<Value>>) -> Remaining {
     match pttl {
         Some(Ok(Value::Int(-1))) => Remaining::Endless,
         Some(Ok(Value::Int(ms))) => {
-            u64::try_from(ms).map_or(Remaining::Unknown, |ms| Remaining::For(Duration::from_millis(ms)))
+            u64::try_from(*ms).map_or(Remaining::Unknown, |ms| Remaining::For(Duration::from_millis(ms)))
         }
         _ => Remaining::Unknown,
     }

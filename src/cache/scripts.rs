@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// How much longer than an entry the versions of its tags are kept: an entry whose version is gone counts as missing.
-const KEEP_BEYOND: Duration = Duration::from_hours(24);
+const KEEP_BEYOND: Duration = Duration::from_secs(24 * 3600);
 
 fn millis(duration: Duration) -> String {
     duration.as_millis().max(1).to_string()

@@ -157,23 +157,23 @@ impl Target for Behind {
 
 type Work = BoxFuture<'static, Result<Answer>>;
 
-fn work<T: Into<Answer>>(work: impl Future<Output = Result<T>> + Send + 'static) -> Result<Work> {
-    Ok(Box::pin(async move { work.await.map(Into::into) }))
+fn work<T: Into<Answer>>(work: impl Future<Output = Result<T>> + Send + 'static) -> Work {
+    Box::pin(async move { work.await.map(Into::into) })
 }
 
-fn counting(work: impl Future<Output = Result<u64>> + Send + 'static) -> Result<Work> {
-    Ok(Box::pin(async move { work.await.map(count).map(Into::into) }))
+fn counting(work: impl Future<Output = Result<u64>> + Send + 'static) -> Work {
+    Box::pin(async move { work.await.map(count).map(Into::into) })
 }
 
 impl Behind {
     fn start(&self, op: &mut Op<'_>) -> Result<Work> {
         let cache = &self.0;
-        match op.code() {
-            code::LOAD => self.load(op),
-            code::LOAD_MANY => self.load_many(op),
-            code::FILL => self.fill(op),
-            code::SET => self.set(op),
-            code::SET_MANY => self.set_many(op),
+        Ok(match op.code() {
+            code::LOAD => self.load(op)?,
+            code::LOAD_MANY => self.load_many(op)?,
+            code::FILL => self.fill(op)?,
+            code::SET => self.set(op)?,
+            code::SET_MANY => self.set_many(op)?,
             code::DELETE_MANY => counting(cache.delete_many(&op.rest_of_texts()?)),
             code::EXISTS => work(cache.exists(&op.text()?)),
             code::TTL => work(cache.ttl(&op.text()?)),
@@ -185,30 +185,30 @@ impl Behind {
             code::FLUSH => counting(cache.flush()),
             code::COUNT => self.count(),
             code::PING => work(cache.ping()),
-            _ => Err(op.unknown_code()),
-        }
+            _ => return Err(op.unknown_code()),
+        })
     }
 
     /// `key, ttl, ...tags`: the entry; or, when it is missing, the versions of the tags.
     fn load(&self, op: &mut Op<'_>) -> Result<Work> {
         let (key, ttl) = (op.text()?, op.optional_number()?);
         let loading = self.0.load(&key, op.rest_of_texts()?, ttl);
-        work(async move {
+        Ok(work(async move {
             Ok(match loading.await? {
                 Loaded::Hit(hit) => Answer::Text(told(&hit)),
                 Loaded::Miss(versions) if versions.is_empty() => Answer::Null,
                 Loaded::Miss(versions) => Answer::from(versions),
             })
-        })
+        }))
     }
 
     /// `...keys`.
     fn load_many(&self, op: &mut Op<'_>) -> Result<Work> {
         let loading = self.0.load_many(op.rest_of_texts()?);
-        work(async move {
+        Ok(work(async move {
             let hits = loading.await?;
             Ok(Answer::List(hits.iter().map(|hit| hit.as_ref().map(told).into()).collect()))
-        })
+        }))
     }
 
     /// `key, text, ttl, stamp, local only, number of tags, ...tags, ...versions`.
@@ -220,7 +220,7 @@ impl Behind {
         let count = usize::try_from(op.integer()?).unwrap_or(0);
         let mut tags = op.rest_of_texts()?;
         let versions = tags.split_off(count.min(tags.len()));
-        work(self.0.fill(Fill { key, text, ttl, tags, versions, stamp, local_only }))
+        Ok(work(self.0.fill(Fill { key, text, ttl, tags, versions, stamp, local_only })))
     }
 
     /// `key, text, ttl, condition, ...tags`.
@@ -231,7 +231,7 @@ impl Behind {
             Some("XX") => Condition::IfExists,
             _ => Condition::Always,
         };
-        work(self.0.set(Write { key, text, ttl, condition, tags: op.rest_of_texts()? }))
+        Ok(work(self.0.set(Write { key, text, ttl, condition, tags: op.rest_of_texts()? })))
     }
 
     /// `key, text, ttl` of each.
@@ -240,11 +240,11 @@ impl Behind {
         while op.remaining() > 0 {
             writes.push((op.text()?, op.text()?, op.optional_number()?));
         }
-        work(self.0.set_many(writes))
+        Ok(work(self.0.set_many(writes)))
     }
 
     /// Keys in Redis, and whether all of the database was looked at.
-    fn count(&self) -> Result<Work> {
+    fn count(&self) -> Work {
         let cache = self.0.clone();
         work(async move {
             let (keys, complete) = cache.count_keys().await?;
