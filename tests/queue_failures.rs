@@ -332,3 +332,37 @@ async fn a_link_that_keeps_breaking_costs_no_job() {
     assert_eq!(worker.close(PATIENCE).await, 0);
     assert_eq!(ask_int(&link, &queue, "EXISTS @active @wait").await, 0);
 }
+
+#[tokio::test]
+async fn an_outcome_that_the_server_refuses_stops_no_other() {
+    let server = RedisServer::start();
+    let link = open(&server);
+    let queue = queue(&link);
+    queue.add((0..3).map(|_| job("n", "{}")).collect()).await;
+    let mut hands = Hands::start(&queue, WorkerOptions { concurrency: 3, ..options() });
+    let mut outcomes = Vec::new();
+    for _ in 0..3 {
+        let job = hands.job().await;
+        outcomes.push((job.record.id.clone(), job.token, completed()));
+    }
+    // Of a type that the script cannot use.
+    ask(&link, &queue, "SET @2:dependencies x").await;
+    hands.worker.report_many(outcomes);
+    let mut settled = Vec::new();
+    for _ in 0..3 {
+        let end = hands
+            .event("an end", |event| match event {
+                WorkerEvent::Settled { job_id, .. } => Some((job_id.clone(), true)),
+                WorkerEvent::NotSettled { job_id, .. } => Some((job_id.clone(), false)),
+                _ => None,
+            })
+            .await;
+        settled.push(end);
+    }
+    settled.sort();
+    assert_eq!(settled, [("1".to_owned(), true), ("2".to_owned(), false), ("3".to_owned(), true)]);
+    assert_eq!(ask_list(&link, &queue, "ZRANGE @completed 0 -1").await, ["1", "3"]);
+    assert_eq!(hands.worker.running(), 0);
+    add(&queue, "more", "{}").await;
+    assert_eq!(hands.complete_next().await, "more");
+}

@@ -159,7 +159,7 @@ fn rows() -> Vec<Row> {
         row(
             "queue/fetch_jobs",
             "ids without a job are dropped",
-            &[JOB, "RPUSH p:wait 1 gone"],
+            &[JOB, "SET p:text x", "RPUSH p:wait 1 text gone", "ZADD p:delayed 1 text"],
             "1000 1 t 30000 '' '' ''",
         ),
         row(
@@ -269,6 +269,15 @@ fn rows() -> Vec<Row> {
             "not active",
             &[JOB, "SET p:1:lock t"],
             finish!("1 t completed 900 7 '' 1 0 0 -1 '' 1000 '' '' '' ''"),
+        ),
+        row(
+            "queue/finish_jobs",
+            "one has a key of a wrong type",
+            &[JOB, JOB2, "LPUSH p:active 1 2", "SET p:1:lock t", "SET p:2:lock t", "SET p:1:dependencies x"],
+            finish!(
+                "1 t completed 900 7 '' 1 0 0 -1 '' 1000 '' '' '' ''",
+                "2 t completed 900 7 '' 1 0 0 -1 '' 1000 '' '' '' ''"
+            ),
         ),
         row(
             "queue/finish_jobs",

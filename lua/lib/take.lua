@@ -14,8 +14,8 @@ local function promote_due(q, now)
   call('ZREM', q.delayed, unpack(due))
   for _, id in ipairs(due) do
     local key = q.prefix .. id
-    local job = call('HMGET', key, 'timestamp', 'priority')
-    if job[1] then
+    local job = redis.pcall('HMGET', key, 'timestamp', 'priority')
+    if not job.err and job[1] then
       call('HSET', key, 'delay', 0)
       place_waiting(q, id, tonumber(job[2]) or 0, false, 'delayed')
     end
@@ -25,14 +25,15 @@ end
 -- Makes one job active and appends id and hash to `taken`. The hash is the one before: the caller knows what is added.
 local function take_one(q, id, now, token, lock_ms, worker_name, taken)
   local key = q.prefix .. id
-  local job = call('HGETALL', key)
-  if #job == 0 then
+  -- A key of another type is no job either; an error here would lose what was taken beside it.
+  local job = redis.pcall('HGETALL', key)
+  if job.err or #job == 0 then
     return false, false
   end
   local started, deferred = 0, false
   for at = 1, #job, 2 do
     if job[at] == 'ats' then
-      started = tonumber(job[at + 1])
+      started = tonumber(job[at + 1]) or 0
     elseif job[at] == 'defa' then
       deferred = true
     end

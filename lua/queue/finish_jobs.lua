@@ -148,7 +148,12 @@ local function settle(at)
 end
 
 for at = outcomes_offset, #outcomes - stride, stride do
-  results[#results + 1] = settle(at)
+  -- A job with a key of a wrong type must not take the others with it, half-stored.
+  local ran, result = pcall(settle, at)
+  if not ran then
+    result = { err = type(result) == 'table' and result.err or tostring(result) }
+  end
+  results[#results + 1] = result
 end
 
 if #ended > 0 then

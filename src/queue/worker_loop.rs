@@ -78,7 +78,9 @@ impl Looping {
         }
         let batch = if self.careful > 0 { 1 } else { BATCH };
         let (reports, free) = self.core.take_reports(batch, BATCH_BYTES);
-        let may_take = self.limited_until.is_none() && (self.hungry || !reports.is_empty());
+        // An outcome that is tried alone takes nothing, so that what is refused is the outcome.
+        let alone = self.careful > 0 && !reports.is_empty();
+        let may_take = !alone && self.limited_until.is_none() && (self.hungry || !reports.is_empty());
         let wanted = if may_take { free.min(BATCH) } else { 0 };
         if reports.is_empty() && wanted == 0 {
             self.idle(free > 0).await;
@@ -218,17 +220,17 @@ impl Looping {
 
     async fn failed(&mut self, reports: Vec<Report>, error: Error) {
         let refused = !is_passing(&error);
-        if refused && reports.len() == 1 {
-            self.careful = self.careful.saturating_sub(1);
+        if refused && self.careful > 0 && !reports.is_empty() {
+            self.careful -= 1;
             for report in reports {
                 self.core.forget(report, Err(error.clone()));
             }
-        } else {
-            if refused {
-                self.careful = reports.len();
-            }
-            self.core.put_back(reports);
+            return;
         }
+        if refused {
+            self.careful = reports.len();
+        }
+        self.core.put_back(reports);
         self.failures += 1;
         self.hungry = true;
         if self.failures == 1 {
