@@ -37,6 +37,9 @@ export interface QueueEventsMap {
 /** The call that starts to read; the number of `src/node/queue_events.rs`. */
 const RUN = 100;
 
+/** How long an event may take from the server to here, on a bad day. */
+const EVENT_DELAY_MS = 500;
+
 /** How a finished job ended. */
 export type FinishedJob = { value: unknown } | { failedReason: string };
 
@@ -163,7 +166,15 @@ export class QueueEvents extends ServiceEmitter<QueueEventsMap> {
       this.#waiters.set(jobId, waiters.add(waiter));
       if (ttl !== undefined) timer = setTimeout(() => waiter.fail(waitTimedOut(`job ${jobId} to finish`, ttl)), ttl);
       // Only after the waiter is in place, so that an end between the look and the event is not missed.
-      look().then((outcome) => outcome && waiter.settle(outcome), waiter.fail);
+      look().then(
+        (outcome) => outcome && waiter.settle(outcome),
+        (error: { code?: string }) => {
+          if (error.code !== 'ERR_JOB_NOT_FOUND') return waiter.fail(error);
+          // A job may be removed as it ends; then the event of its end is under way.
+          clearTimeout(timer);
+          timer = setTimeout(() => waiter.fail(error), Math.min(EVENT_DELAY_MS, ttl ?? EVENT_DELAY_MS));
+        },
+      );
     });
     if ('failedReason' in finished) throw new Error(finished.failedReason);
     return finished.value;
@@ -204,7 +215,7 @@ export class QueueEvents extends ServiceEmitter<QueueEventsMap> {
     else this.fire(name, ...([fields, id] as unknown as QueueEventsMap[typeof name]));
     const waiters = this.#waiters.get(fields['jobId'] as string);
     if (!waiters) return;
-    if (name === 'completed') for (const { settle } of [...waiters]) settle({ value: fields['returnvalue'] });
-    if (name === 'failed') for (const { settle } of [...waiters]) settle({ failedReason: fields['failedReason'] });
+    if (name === 'completed') for (const waiter of [...waiters]) waiter.settle({ value: fields['returnvalue'] });
+    if (name === 'failed') for (const waiter of [...waiters]) waiter.settle({ failedReason: fields['failedReason'] });
   }
 }

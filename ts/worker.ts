@@ -194,9 +194,9 @@ export class Worker<Data = any, Result = any, Name extends string = string> exte
 
   /** Takes no further jobs; resolves when the running ones have ended, or at once with `doNotWaitActive`. */
   async pause(doNotWaitActive = false): Promise<void> {
-    this.#paused = true;
     await this.#started;
     await this.#call(CALL.pause, [doNotWaitActive]);
+    this.#paused = true;
   }
 
   async resume(): Promise<void> {
@@ -274,10 +274,10 @@ export class Worker<Data = any, Result = any, Name extends string = string> exte
     try {
       // A start that failed has been reported by `run`.
       await this.#started?.then(undefined, () => undefined);
-      if (this.#started) await this.#call(CALL.close, [force ? 0 : this.opts.closeTimeout]);
+      if (this.#isStarted) await this.#call(CALL.close, [force ? 0 : this.opts.closeTimeout]);
     } finally {
       for (const attempt of this.#attempts.values()) attempt.abort(new Error('the worker was closed'));
-      if (this.#started) door.release(this.#native.id);
+      if (this.#isStarted) door.release(this.#native.id);
       this.#native.close();
       this.#connection.close();
       this.#ended?.();
