@@ -1,6 +1,6 @@
 //! [`Link`] over sockets to one server, shared by everybody in the process who wants the same.
 
-use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
 use tokio_rustls::rustls::ClientConfig;
 
@@ -16,7 +16,9 @@ use super::{
 use crate::error::Result;
 
 /// The links of this process that are in use.
-static LINKS: Mutex<Vec<(Arc<ConnectionOptions>, Weak<RedisLink>)>> = Mutex::new(Vec::new());
+static LINKS: Mutex<Links> = Mutex::new(Vec::new());
+
+type Links = Vec<(Arc<ConnectionOptions>, Weak<RedisLink>)>;
 
 /// A link to the server that `options` name: the one that is open already, when its options are the same. `keyPrefix`
 /// and `databases` do not matter for that, they are applied in front of a link. Connects in the background; the sockets
@@ -26,23 +28,31 @@ static LINKS: Mutex<Vec<(Arc<ConnectionOptions>, Weak<RedisLink>)>> = Mutex::new
 /// `InvalidOption` for TLS certificates and keys that cannot be read. Never for a server that is away.
 pub fn open(options: ConnectionOptions) -> Result<Arc<dyn Link>> {
     let tls = options.tls.as_ref().map(tls::config).transpose()?;
-    let mut links = LINKS.lock().unwrap_or_else(PoisonError::into_inner);
-    links.retain(|(_, link)| link.strong_count() > 0);
-    let found = links.iter().filter(|(other, _)| other.same_link(&options)).find_map(|(_, link)| link.upgrade());
+    let mut links = registry();
+    let same: Vec<_> =
+        links.iter().filter(|(other, _)| other.same_link(&options)).filter_map(|(_, link)| link.upgrade()).collect();
     // A link that gave up stays with those who have it.
-    if let Some(link) = found.filter(|link| !link.commands.is_over()) {
-        return Ok(link);
-    }
-    let options = Arc::new(options);
-    let link = Arc::new(RedisLink {
-        description: options.describe(),
-        commands: CommandLink::open(Arc::clone(&options), Purpose::Shared),
-        subscriber: OnceLock::new(),
-        options: Arc::clone(&options),
-        _tls: tls,
-    });
-    links.push((options, Arc::downgrade(&link)));
+    let link = if let Some(link) = same.iter().find(|link| !link.commands.is_over()) {
+        Arc::clone(link)
+    } else {
+        let options = Arc::new(options);
+        let link = Arc::new(RedisLink {
+            description: options.describe(),
+            commands: CommandLink::open(Arc::clone(&options), Purpose::Shared),
+            subscriber: OnceLock::new(),
+            options: Arc::clone(&options),
+            _tls: tls,
+        });
+        links.push((options, Arc::downgrade(&link)));
+        link
+    };
+    // Before `same`, which may hold the last clone of a link: dropping that takes the lock.
+    drop(links);
     Ok(link)
+}
+
+fn registry() -> MutexGuard<'static, Links> {
+    LINKS.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 struct RedisLink {
@@ -78,5 +88,16 @@ impl Link for RedisLink {
 
     fn describe(&self) -> &str {
         &self.description
+    }
+}
+
+impl Drop for RedisLink {
+    /// Lets go of the options, too: a strategy among them may belong to somebody who waits for that.
+    fn drop(&mut self) {
+        let mut links = registry();
+        let (kept, gone): (Links, Links) = links.drain(..).partition(|(_, link)| link.strong_count() > 0);
+        *links = kept;
+        drop(links);
+        drop(gone);
     }
 }

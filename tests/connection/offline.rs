@@ -155,3 +155,15 @@ async fn states_are_told_in_order() {
     assert_eq!(states.errors(), [ErrorCode::ConnectionFailed, ErrorCode::ConnectionLost]);
     drop(guard);
 }
+
+#[tokio::test]
+async fn a_link_that_is_dropped_lets_go_of_its_options() {
+    let server = dead_server();
+    let strategy = Arc::new(ThreeTimes::default());
+    let mut options = server.options();
+    options.retry_strategy = Some(Arc::clone(&strategy) as _);
+    let link = connection::open(options).unwrap();
+    assert!(Arc::strong_count(&strategy) > 1);
+    drop(link);
+    eventually("nobody has the strategy", || Arc::strong_count(&strategy) == 1).await;
+}
