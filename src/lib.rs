@@ -14,6 +14,7 @@ pub mod cache;
 pub mod clock;
 pub mod codec;
 pub mod connection;
+#[allow(dead_code, reason = "no URL leads to the engine in this process yet")]
 mod embedded;
 pub mod error;
 #[cfg(feature = "node")]

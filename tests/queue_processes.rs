@@ -7,6 +7,7 @@ mod support;
 use std::{
     collections::HashMap,
     process::{Child, Command as Process, Stdio},
+    sync::Arc,
     time::Duration,
 };
 
@@ -26,7 +27,7 @@ const JOBS: u64 = 10_000;
 async fn worker_process() {
     let (Ok(port), Ok(name)) = (std::env::var(PORT), std::env::var(NAME)) else { return };
     let link = connection::open(ConnectionOptions::tcp("127.0.0.1", port.parse().unwrap())).unwrap();
-    let queue = Queue::open(link.clone(), "shared", QueueOptions::default()).unwrap();
+    let queue = Queue::open(Arc::clone(&link), "shared", QueueOptions::default()).unwrap();
     let options = WorkerOptions {
         concurrency: 20,
         lock_duration: Duration::from_secs(1),
@@ -76,7 +77,7 @@ impl Drop for WorkerProcess {
 async fn a_killed_process_loses_no_job() {
     let server = RedisServer::start();
     let link = open(&server);
-    let queue = Queue::open(link.clone(), "shared", QueueOptions::default()).unwrap();
+    let queue = Queue::open(Arc::clone(&link), "shared", QueueOptions::default()).unwrap();
     let results = queue.add((0..JOBS).map(|_| job("n", "{}")).collect()).await;
     assert!(results.iter().all(Result::is_ok));
     let mut workers: Vec<_> = ["a", "b", "c"].iter().map(|name| WorkerProcess::start(&server, name)).collect();

@@ -61,7 +61,7 @@ describe('the package, installed from its tarballs', () => {
     expect(Object.keys(manifest.optionalDependencies)).toEqual(installed.filter((name) => name !== 'oxcart'));
   });
 
-  it('runs the program that the README starts with', async () => {
+  it('runs the program that the README starts with', { timeout: 120_000 }, async () => {
     const readme = await readFile(join(root, 'README.md'), 'utf8');
     const [, program, output] = /^```ts\n([\s\S]*?)^```\n+```text\n([\s\S]*?)^```/m.exec(readme) ?? [];
     const folder = join(project, 'readme');

@@ -1,7 +1,7 @@
 // What it costs the JavaScript thread to hand something to the native core and to get it back. Prints JSON.
 import { createRequire } from 'node:module';
-import { measure } from '../harness/cpu.mjs';
 import { clients } from '../commands/clients.mjs';
+import { measure } from '../harness/cpu.mjs';
 
 const require = createRequire(import.meta.url);
 const { contender, port, measurement, operations, text, length } = JSON.parse(process.argv[2]);

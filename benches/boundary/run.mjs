@@ -31,7 +31,12 @@ try {
     rounds,
     job: { measurement: 'native call', operations: 1_000_000 },
   });
-  console.log(`\nA native call that does nothing: ${withRange(floor.get('oxcart').map((result) => result.mainNanos), 0)} ns\n`);
+  console.log(
+    `\nA native call that does nothing: ${withRange(
+      floor.get('oxcart').map((result) => result.mainNanos),
+      0,
+    )} ns\n`,
+  );
 
   const rows = [];
   for (const measurement of ['get', 'set']) {
@@ -49,7 +54,9 @@ try {
         const ratio = median(column('ioredis', 'mainNanos')) / median(column('oxcart', 'mainNanos'));
         rows.push([
           `${measurement} ${alphabet}, ${format(length, 0)} characters`,
-          ...contenders.map((contender) => (able.includes(contender) ? withRange(column(contender, 'mainNanos')) : '–')),
+          ...contenders.map((contender) =>
+            able.includes(contender) ? withRange(column(contender, 'mainNanos')) : '–',
+          ),
           `${format(ratio, 1)}x`,
           withRange(column('oxcart', 'totalNanos')),
         ]);

@@ -52,7 +52,10 @@ async function bentocache(redisPort, serialize) {
     ? memory.useL2Layer(redisDriver({ connection: { host: '127.0.0.1', port: redisPort } }))
     : memory;
   const bento = new BentoCache({ default: 'store', stores: { store } });
-  return { getOrSet: (key, factory) => bento.getOrSet({ key, factory, ttl: '1h' }), close: () => bento.disconnectAll() };
+  return {
+    getOrSet: (key, factory) => bento.getOrSet({ key, factory, ttl: '1h' }),
+    close: () => bento.disconnectAll(),
+  };
 }
 
 const cache = await caches[contender]();

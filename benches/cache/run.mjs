@@ -8,7 +8,13 @@ import { alternate } from '../harness/rounds.mjs';
 import { format, median, table, withRange } from '../harness/statistics.mjs';
 
 const { values: options } = parseArgs({ options: { rounds: { type: 'string', default: '5' } } });
-const contenders = ['oxcart', 'lru-cache', 'lru-cache fetch()', 'bentocache', 'bentocache, memory only, not serialized'];
+const contenders = [
+  'oxcart',
+  'lru-cache',
+  'lru-cache fetch()',
+  'bentocache',
+  'bentocache, memory only, not serialized',
+];
 const HITS = 400_000;
 
 const server = await startRedis();

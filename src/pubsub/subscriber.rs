@@ -64,7 +64,7 @@ impl Subscriber {
             flows: Mutex::default(),
             listener,
         });
-        let sink: Arc<dyn MessageSink> = inbox.clone() as Arc<dyn MessageSink>;
+        let sink: Arc<dyn MessageSink> = Arc::<Inbox>::clone(&inbox);
         Self { link: link.subscriptions(), inbox, sink }
     }
 
@@ -287,9 +287,9 @@ mod tests {
             max_messages,
             max_bytes,
             flows: Mutex::default(),
-            listener: heard.clone() as Arc<dyn Listener>,
+            listener: Arc::<Heard>::clone(&heard),
         });
-        let sink = inbox.clone() as Arc<dyn MessageSink>;
+        let sink: Arc<dyn MessageSink> = Arc::<Inbox>::clone(&inbox);
         (Subscriber { link: Arc::new(NoServer), inbox, sink }, heard)
     }
 
