@@ -1,12 +1,25 @@
-//! Lua scripts, as `EVAL` runs them.
+//! Lua scripts, as `EVAL` runs them: Lua 5.1 in Redis's scripting environment.
 
-use crate::codec::resp::Value;
+mod allocator;
+mod bit;
+mod cjson;
+mod cmsgpack;
+mod convert;
+mod environment;
+mod general_number;
+mod host;
+mod interpreter;
+mod library;
+mod random;
+mod raw;
+mod readonly;
+mod redis_api;
+mod runtime;
+mod shebang;
+mod structs;
+#[cfg(test)]
+mod tests;
 
-/// What a script can reach of the engine that runs it.
-pub(super) trait ScriptHost {
-    /// Runs one command, with its name as the first argument. An error reply is [`Value::Error`].
-    fn call(&mut self, args: &[&[u8]]) -> Value;
-
-    /// Which protocol the replies of [`call`](Self::call) are shaped by: 2, until the script asks for 3.
-    fn set_protocol(&mut self, version: u8);
-}
+pub(super) use host::ScriptHost;
+pub(super) use runtime::{Limits, LuaRuntime, ScriptHash};
+pub(super) use shebang::ScriptFlags;
