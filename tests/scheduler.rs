@@ -201,3 +201,13 @@ async fn what_a_scheduler_sets_itself_is_refused() {
         stage.scheduler.upsert("", repeat(r#"{"every":1000}"#), "n", "", JobOptions::default()).await.unwrap_err();
     assert_eq!(error.code(), ErrorCode::InvalidArgument);
 }
+
+#[tokio::test]
+async fn a_repeatable_job_of_an_older_version_is_left_alone() {
+    let stage = stage(Clock::manual(NOON));
+    ask(&stage.link, &stage.queue, "ZADD @repeat 900 s").await;
+    let options = JobOptions::default();
+    let error = stage.scheduler.upsert("s", repeat(r#"{"every":1000}"#), "n", "", options).await.unwrap_err();
+    assert_eq!(error.code(), ErrorCode::IncompatibleData);
+    assert_eq!(ask_text(&stage.link, &stage.queue, "ZSCORE @repeat s").await, "900");
+}

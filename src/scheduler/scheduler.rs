@@ -99,7 +99,7 @@ impl JobScheduler {
     /// An interval that stays the same keeps its slot.
     ///
     /// # Errors
-    /// `InvalidOption`; `SchedulerSlotTaken` when the jobs of the next 32 runs exist already.
+    /// `InvalidOption`; `IncompatibleData` for an id that an older version uses; `SchedulerSlotTaken` when the jobs of the next 32 runs exist already.
     pub async fn upsert(
         &self,
         id: &str,
@@ -128,6 +128,7 @@ impl JobScheduler {
         let template = options.to_stored_json();
         let data = if data.is_empty() { "{}" } else { data };
         let mut after: Option<i64> = None;
+        let mut strangers = 0;
         for _ in 0..SLOTS {
             let now = self.queue.now();
             let current = read(&self.queue, id).await?;
@@ -149,15 +150,23 @@ impl JobScheduler {
             let iteration = Iteration { scheduler: id, run: next, name, data, opts: &opts, priority, front };
             let mut fields = repeat.fields();
             fields.extend([("name", name.to_owned()), ("data", data.to_owned()), ("opts", template.clone())]);
+            let is_new = current.is_none();
             let expected = current.and_then(|current| current.next).map(|next| next.to_string()).unwrap_or_default();
             match scripts::upsert_scheduler(&self.queue, &expected, &iteration, &fields).await {
                 Ok(true) => return Ok(Some(keys::job_id(id, next))),
-                Ok(false) => {}
+                // Somebody may have made it just now; but not twice.
+                Ok(false) if is_new && strangers > 0 => return Err(self.repeatable_of_old(id)),
+                Ok(false) => strangers += usize::from(is_new),
                 Err(error) if error.code() == ErrorCode::SchedulerSlotTaken => after = Some(next),
                 Err(error) => return Err(error),
             }
         }
         Err(no_slot(&self.queue, id))
+    }
+
+    fn repeatable_of_old(&self, id: &str) -> Error {
+        let message = format!("`{id}` is a repeatable job of a version before 6; remove it there first");
+        Error::new(ErrorCode::IncompatibleData, message).with("queue", self.queue.name())
     }
 
     /// Removes a scheduler and its pending job. False when there was none.
