@@ -299,6 +299,40 @@ fn a_fill_that_was_overtaken_by_an_invalidation_is_dropped() {
 }
 
 #[test]
+fn a_read_that_overtook_a_write_on_its_way_leaves_no_copy() {
+    let cases: [(&str, Invalidation); 7] = [
+        ("delete", |cache| Box::pin(async move { cache.delete("k").await.map(|_| ()) })),
+        ("set", |cache| Box::pin(async move { cache.set(write("k", "\"new\"")).await.map(|_| ()) })),
+        ("tagged set", |cache| Box::pin(async move { cache.set(tagged("k", "5", &["t"])).await.map(|_| ()) })),
+        ("mset", |cache| Box::pin(async move { cache.set_many(vec![("k".into(), "5".into(), None)]).await })),
+        ("tag", |cache| Box::pin(async move { cache.invalidate_tags(&texts(&["t"])).await.map(|_| ()) })),
+        ("pattern", |cache| Box::pin(async move { cache.delete_pattern("k*").await.map(|_| ()) })),
+        ("expire", |cache| Box::pin(async move { cache.expire("k", 0.001).await.map(|_| ()) })),
+    ];
+    let server = shared_server();
+    let port = server.port();
+    for (name, invalidate) in cases {
+        run(async move {
+            let proxy = Proxy::start(port);
+            let (slow, direct) = (open(proxy.port()), open(port));
+            let options = format!(r#"{{"prefix":"{}"}}"#, unique_prefix("overtook"));
+            let (writer, reader) = (cache_with(&slow, &options), cache_with(&direct, &options));
+            reader.set(tagged("k", "1", &["t"])).await.unwrap();
+            writer.ping().await.unwrap();
+            proxy.hold_requests();
+            let writing = service::spawn(invalidate(writer));
+            tokio::time::sleep(Duration::from_millis(30)).await;
+            // The write has begun and Redis does not know of it yet.
+            assert_eq!(read(&reader, "k").await.unwrap(), "1");
+            assert!(reader.peek("k").is_some(), "{name}: the copy is as new as Redis is");
+            proxy.go_on();
+            writing.await.unwrap().unwrap();
+            assert!(reader.peek("k").is_none(), "{name}");
+        });
+    }
+}
+
+#[test]
 fn a_fill_from_redis_that_was_overtaken_leaves_no_copy() {
     let server = shared_server();
     let port = server.port();
