@@ -283,6 +283,8 @@ async fn jobs_that_were_taken_when_the_link_broke_are_delivered_after_all() {
     add(&stage.queue, "first", "{}").await;
     stage.hands.complete_next().await;
     stage.hands.worker.pause(true).await;
+    // No look at the empty queue is under way any more.
+    assert!(stage.hands.no_job_for(200).await);
     add(&stage.queue, "n", "{}").await;
     stage.proxy.hold_replies();
     stage.hands.worker.resume();
