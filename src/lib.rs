@@ -4,7 +4,7 @@
 //!
 //! - [`connection`]: links to Redis, and [`connection::Link`], the one trait that every engine is written against
 //! - [`script`]: Lua scripts, assembled by `build.rs` from `lua/`
-//! - `embedded`: the engine in this process
+//! - [`embedded`]: the engine in this process, which stands in for a server
 //! - [`codec`]: bytes to values and back
 //! - [`cache`], [`queue`], [`scheduler`], [`pubsub`]: the engines
 //! - [`error`], [`clock`], [`service`]: what all of them stand on
@@ -14,8 +14,7 @@ pub mod cache;
 pub mod clock;
 pub mod codec;
 pub mod connection;
-#[allow(dead_code, reason = "no URL leads to the engine in this process yet")]
-mod embedded;
+pub mod embedded;
 pub mod error;
 #[cfg(feature = "node")]
 mod node;

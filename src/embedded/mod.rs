@@ -1,6 +1,51 @@
 //! The engine in this process: what answers commands behind `memory://` instead of a server.
+//!
+//! One engine is a [`State`](state::State) behind a lock: sixteen databases ([`keyspace`]) of values ([`data`]), clients
+//! ([`session`]), those who wait ([`blocking`]) and who subscribes to what ([`pubsub`]). A command is a row of a table
+//! ([`table`]) and a function in [`commands`]. [`engine`] takes work in and hands replies out; [`link`] is what the
+//! services see.
 
-#[allow(dead_code, unused_imports, reason = "the commands that call it come next")]
+mod args;
+mod blocking;
+mod commands;
+mod context;
+mod data;
+mod engine;
+mod failure;
+mod glob;
+mod keyspace;
+mod link;
 mod lua;
-#[allow(dead_code, reason = "the commands that call it come next")]
 mod number;
+mod pubsub;
+mod scripting;
+mod session;
+mod state;
+mod table;
+
+use std::sync::Arc;
+
+use crate::{clock::Clock, connection::Link};
+
+/// An engine in this process: a keyspace that lives as long as somebody has it or a link to it.
+#[derive(Clone)]
+pub struct Embedded {
+    engine: Arc<engine::Engine>,
+}
+
+impl Embedded {
+    /// The engine of this name, shared by all threads of the process.
+    pub fn named(name: &str) -> Self {
+        Self { engine: engine::Engine::named(name) }
+    }
+
+    /// An engine that nobody else can reach, whose time is `clock`'s.
+    pub fn private(clock: Clock) -> Self {
+        Self { engine: engine::Engine::new("", clock) }
+    }
+
+    /// A new client of database `db`, from 0 to 15.
+    pub fn link(&self, db: usize) -> Arc<dyn Link> {
+        Arc::new(link::EmbeddedLink::new(Arc::clone(&self.engine), db.min(state::DATABASES - 1)))
+    }
+}

@@ -37,7 +37,11 @@ pub(super) fn parse_float(text: &[u8]) -> Option<f64> {
 }
 
 /// A score: the shortest digits that read back as the same double, as Redis 7.2 writes them.
-#[expect(clippy::cast_possible_truncation, clippy::cast_precision_loss, reason = "the cast back shows that it is exact")]
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_precision_loss,
+    reason = "the cast back shows that it is exact"
+)]
 pub(super) fn float_text(number: f64) -> String {
     if number.is_nan() {
         return "nan".to_owned();
@@ -111,19 +115,25 @@ pub(super) enum FloatSum {
 
 const FIXED_DECIMALS: usize = 17;
 
-/// A plain decimal as a multiple of 10^-17.
+/// A decimal as a multiple of 10^-17, where it is one and is not too large.
 fn fixed(text: &[u8]) -> Option<i128> {
     let text = std::str::from_utf8(text).ok()?;
     let (digits, negative) = match text.strip_prefix('-') {
         Some(digits) => (digits, true),
         None => (text.strip_prefix('+').unwrap_or(text), false),
     };
+    let (digits, exponent) = match digits.split_once(['e', 'E']) {
+        Some((digits, exponent)) => (digits, exponent.parse::<i32>().ok()?),
+        None => (digits, 0),
+    };
     let (whole, decimals) = digits.split_once('.').unwrap_or((digits, ""));
     let plain = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
-    if whole.len() > 18 || decimals.len() > FIXED_DECIMALS || !plain(whole) || !plain(decimals) {
+    let scale = i32::try_from(FIXED_DECIMALS).ok()? + exponent.clamp(-100, 100) - i32::try_from(decimals.len()).ok()?;
+    if !plain(whole) || !plain(decimals) || scale < 0 {
         return None;
     }
-    let number: i128 = format!("{whole}{decimals:0<FIXED_DECIMALS$}").parse().ok()?;
+    let number: i128 = format!("0{whole}{decimals}").parse().ok()?;
+    let number = number.checked_mul(10_i128.checked_pow(u32::try_from(scale).ok()?)?)?;
     Some(if negative { -number } else { number })
 }
 

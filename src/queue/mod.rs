@@ -1,5 +1,4 @@
-//! Queues, jobs and workers. What is stored is BullMQ 6's layout, so stock producers and workers share a queue with
-//! ours.
+//! Queues, jobs and workers. What is stored is BullMQ 6's layout, so stock producers and workers share a queue with ours.
 
 mod backoff;
 mod job;

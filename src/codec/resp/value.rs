@@ -93,6 +93,27 @@ impl Value {
         }
     }
 
+    /// A view that owns nothing. An error inside an aggregate keeps its text.
+    pub fn as_reply(&self) -> Reply<'_> {
+        fn view(items: &[Value]) -> Vec<Reply<'_>> {
+            items.iter().map(Value::as_reply).collect()
+        }
+        match self {
+            Self::Nil => Reply::Nil,
+            Self::Bool(flag) => Reply::Bool(*flag),
+            Self::Int(number) => Reply::Int(*number),
+            Self::Double(digits) => Reply::Double(digits.as_bytes()),
+            Self::BigNumber(digits) => Reply::BigNumber(digits.as_bytes()),
+            Self::Simple(line) => Reply::Simple(line.as_bytes()),
+            Self::Bulk(bytes) => Reply::Bulk(bytes),
+            Self::Error(error) => Reply::Error(error.message().as_bytes()),
+            Self::Array(items) => Reply::Array(view(items)),
+            Self::Map(pairs) => Reply::Map(pairs.iter().map(|(k, v)| (k.as_reply(), v.as_reply())).collect()),
+            Self::Set(items) => Reply::Set(view(items)),
+            Self::Push(items) => Reply::Push(view(items)),
+        }
+    }
+
     pub fn is_nil(&self) -> bool {
         matches!(self, Self::Nil)
     }

@@ -21,5 +21,5 @@ mod structs;
 mod tests;
 
 pub(super) use host::ScriptHost;
+pub(super) use redis_api::REDIS_VERSION;
 pub(super) use runtime::{Limits, LuaRuntime, ScriptHash};
-pub(super) use shebang::ScriptFlags;

@@ -1,0 +1,58 @@
+//! The commands, each beside its row of the table.
+
+mod bits;
+mod blocking_lists;
+mod connection;
+mod expiry;
+mod hashes;
+mod hyperloglogs;
+mod keys;
+mod list_moves;
+mod lists;
+mod pubsub;
+mod scan;
+mod scripting;
+mod server;
+mod set_algebra;
+mod sets;
+mod sorted_set_algebra;
+mod sorted_set_pops;
+mod sorted_set_ranges;
+mod sorted_sets;
+mod stream_ids;
+mod streams;
+mod strings;
+mod transactions;
+
+use super::{args::Args, context::Context, failure::Answer, table::Row};
+
+/// The rows of every file.
+pub(super) const ALL_ROWS: &[&[Row]] = &[
+    bits::ROWS,
+    blocking_lists::ROWS,
+    connection::ROWS,
+    expiry::ROWS,
+    hashes::ROWS,
+    hyperloglogs::ROWS,
+    keys::ROWS,
+    list_moves::ROWS,
+    lists::ROWS,
+    pubsub::ROWS,
+    scan::ROWS,
+    scripting::ROWS,
+    server::ROWS,
+    set_algebra::ROWS,
+    sets::ROWS,
+    sorted_set_algebra::ROWS,
+    sorted_set_pops::ROWS,
+    sorted_set_ranges::ROWS,
+    sorted_sets::ROWS,
+    streams::ROWS,
+    strings::ROWS,
+    transactions::ROWS,
+];
+
+/// What stands in the row of a container without one of its words, which the table refuses before.
+pub(super) fn unreachable_container(_: &mut Context<'_>, args: Args<'_>) -> Answer {
+    Err(super::failure::Failure::wrong_arity(&super::args::text(args[0])))
+}

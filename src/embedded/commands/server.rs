@@ -1,0 +1,223 @@
+//! What concerns the whole engine.
+
+use std::fmt::Write as _;
+
+use super::super::{
+    args::{Args, int, text},
+    context::{Context, bulk, bulks, count},
+    failure::{Answer, Failure},
+    glob::glob_matches,
+    table::{self, ADMIN, BLOCKING, FAST, Flags, Keys, NO_SCRIPT, PUBSUB, READ, Row, WRITE},
+};
+use crate::codec::resp::Value;
+
+/// The Redis whose behaviour this is.
+pub(super) const VERSION: &str = super::super::lua::REDIS_VERSION;
+
+pub(super) const ROWS: &[Row] = &[
+    Row::new("info", -1, 0, Keys::None, info),
+    Row::new("time", 1, FAST, Keys::None, time),
+    Row::new("wait", 3, BLOCKING | NO_SCRIPT, Keys::None, wait),
+    Row::new("lastsave", 1, FAST, Keys::None, lastsave),
+    Row::container(
+        "config",
+        &[
+            Row::new("config|get", -3, ADMIN | NO_SCRIPT, Keys::None, config_get),
+            Row::new("config|set", -4, ADMIN | NO_SCRIPT, Keys::None, config_set),
+        ],
+    ),
+    Row::container("memory", &[Row::new("memory|usage", -3, READ, Keys::At(2, 2, 1), memory_usage)]),
+    Row { within: COMMAND_ROWS, ..Row::new("command", -1, 0, Keys::None, command_all) },
+];
+
+const COMMAND_ROWS: &[Row] = &[
+    Row::new("command|count", 2, 0, Keys::None, command_count),
+    Row::new("command|list", 2, 0, Keys::None, command_list),
+    Row::new("command|info", -2, 0, Keys::None, command_info),
+    Row::new("command|docs", -2, 0, Keys::None, command_docs),
+    Row::new("command|getkeys", -3, 0, Keys::None, command_getkeys),
+];
+
+fn info(context: &mut Context<'_>, args: Args<'_>) -> Answer {
+    let wanted: Vec<String> = args[1..].iter().map(|section| text(section).to_ascii_lowercase()).collect();
+    let everything = wanted.is_empty() || wanted.iter().any(|name| ["all", "default", "everything"].contains(&&**name));
+    let state = &*context.state;
+    let uptime = (context.now - state.started_ms) / 1000;
+    let sections = [
+        (
+            "Server",
+            format!(
+                "redis_version:{VERSION}\r\nredis_mode:standalone\r\nos:{}\r\narch_bits:64\r\nprocess_id:{}\r\n\
+                 tcp_port:0\r\nuptime_in_seconds:{uptime}\r\nuptime_in_days:{}\r\nengine:embedded\r\n",
+                std::env::consts::OS,
+                std::process::id(),
+                uptime / 86_400
+            ),
+        ),
+        (
+            "Clients",
+            format!("connected_clients:{}\r\nblocked_clients:{}\r\n", state.sessions.len() + 1, state.blocked.len()),
+        ),
+        (
+            "Memory",
+            format!("used_memory_vm_eval:{}\r\nmaxmemory:0\r\nmaxmemory_policy:noeviction\r\n", state.scripts.memory()),
+        ),
+        ("Persistence", "loading:0\r\naof_enabled:0\r\n".to_owned()),
+        (
+            "Stats",
+            format!(
+                "total_connections_received:{}\r\ntotal_commands_processed:{}\r\nexpired_keys:{}\r\n\
+                 pubsub_channels:{}\r\npubsub_patterns:{}\r\n",
+                state.counters.sessions,
+                state.counters.commands,
+                state.counters.expired,
+                state.board.channels.len(),
+                state.board.patterns.len()
+            ),
+        ),
+        ("Replication", "role:master\r\nconnected_slaves:0\r\n".to_owned()),
+        ("Cluster", "cluster_enabled:0\r\n".to_owned()),
+        ("Keyspace", keyspace(context)),
+    ];
+    let mut report = String::new();
+    for (name, lines) in sections {
+        if everything || wanted.contains(&name.to_ascii_lowercase()) {
+            let _ = write!(report, "{}# {name}\r\n{lines}", if report.is_empty() { "" } else { "\r\n" });
+        }
+    }
+    Ok(bulk(report))
+}
+
+fn keyspace(context: &Context<'_>) -> String {
+    let mut lines = String::new();
+    for (index, db) in context.state.dbs.iter().enumerate().filter(|(_, db)| db.len() > 0) {
+        let _ = write!(lines, "db{index}:keys={},expires={},avg_ttl=0\r\n", db.len(), db.volatile_len());
+    }
+    lines
+}
+
+fn time(context: &mut Context<'_>, _: Args<'_>) -> Answer {
+    let mut digits = itoa::Buffer::new();
+    let seconds = bulk(digits.format(context.now.div_euclid(1000)));
+    Ok(Value::Array(vec![seconds, bulk(digits.format(context.now.rem_euclid(1000) * 1000))]))
+}
+
+/// No replica ever acknowledges; there is none to wait for.
+fn wait(_: &mut Context<'_>, args: Args<'_>) -> Answer {
+    int(args[1])?;
+    let timeout = super::super::number::parse_int(args[2])
+        .ok_or(Failure::fixed("ERR timeout is not an integer or out of range"))?;
+    if timeout < 0 { Err(Failure::fixed("ERR timeout is negative")) } else { Ok(Value::Int(0)) }
+}
+
+fn lastsave(context: &mut Context<'_>, _: Args<'_>) -> Answer {
+    Ok(Value::Int(context.state.started_ms / 1000))
+}
+
+/// Settings that clients ask for, as they are here. None can be changed.
+const SETTINGS: &[(&str, &str)] = &[
+    ("appendonly", "no"),
+    ("databases", "16"),
+    ("maxmemory", "0"),
+    ("maxmemory-policy", "noeviction"),
+    ("notify-keyspace-events", ""),
+    ("proto-max-bulk-len", "536870912"),
+    ("save", ""),
+    ("timeout", "0"),
+];
+
+fn config_get(context: &mut Context<'_>, args: Args<'_>) -> Answer {
+    let fits = |name: &str| args[2..].iter().any(|pattern| glob_matches(pattern, name.as_bytes(), true));
+    let pairs = SETTINGS.iter().filter(|(name, _)| fits(name)).map(|(name, value)| (bulk(name), bulk(value)));
+    Ok(context.map(pairs.collect()))
+}
+
+fn config_set(_: &mut Context<'_>, args: Args<'_>) -> Answer {
+    let name = text(args[2]).to_ascii_lowercase();
+    Err(Failure::new(if SETTINGS.iter().any(|(known, _)| *known == name) {
+        format!("ERR CONFIG SET failed (possibly related to argument '{name}') - can't set immutable config")
+    } else {
+        format!("ERR Unknown option or number of arguments for CONFIG SET - '{name}'")
+    }))
+}
+
+fn memory_usage(context: &mut Context<'_>, args: Args<'_>) -> Answer {
+    let now = context.now;
+    let Some(entry) = context.db().entry(args[2], now) else { return Ok(Value::Nil) };
+    Ok(count(args[2].len() + entry.data.weight() + 64))
+}
+
+fn flag_names(context: &Context<'_>, flags: Flags) -> Value {
+    let names = [
+        (WRITE, "write"),
+        (READ, "readonly"),
+        (FAST, "fast"),
+        (BLOCKING, "blocking"),
+        (NO_SCRIPT, "noscript"),
+        (ADMIN, "admin"),
+        (PUBSUB, "pubsub"),
+    ];
+    let set = names.iter().filter(|(flag, _)| flags & flag != 0);
+    context.set_of(set.map(|(_, name)| Value::Simple((*name).to_owned())).collect())
+}
+
+/// A command as `COMMAND INFO` describes it.
+fn describe(context: &Context<'_>, row: &Row) -> Value {
+    let (first, last, step) = match row.keys {
+        Keys::At(first, last, step) => (first, last, step),
+        Keys::OneAndCounted(one, _) => (one.cast_signed(), one.cast_signed(), 1),
+        Keys::None | Keys::Counted(_) => (0, 0, 0),
+    };
+    let number = |number: i8| Value::Int(i64::from(number));
+    Value::Array(vec![
+        bulk(row.name),
+        number(row.arity),
+        flag_names(context, row.flags),
+        number(first),
+        number(last),
+        number(step),
+        context.set_of(Vec::new()),
+        context.set_of(Vec::new()),
+        context.set_of(Vec::new()),
+        Value::Array(row.within.iter().map(|row| describe(context, row)).collect()),
+    ])
+}
+
+fn command_all(context: &mut Context<'_>, _: Args<'_>) -> Answer {
+    Ok(Value::Array(table::all().map(|row| describe(context, row)).collect()))
+}
+
+fn command_count(_: &mut Context<'_>, _: Args<'_>) -> Answer {
+    Ok(count(table::all().count()))
+}
+
+fn command_list(_: &mut Context<'_>, _: Args<'_>) -> Answer {
+    Ok(bulks(table::all().map(|row| row.name.as_bytes())))
+}
+
+fn command_info(context: &mut Context<'_>, args: Args<'_>) -> Answer {
+    if args.len() == 2 {
+        return command_all(context, args);
+    }
+    Ok(Value::Array(
+        args[2..].iter().map(|name| table::find(name).map_or(Value::Nil, |row| describe(context, row))).collect(),
+    ))
+}
+
+/// Texts that only an interactive client shows.
+fn command_docs(context: &mut Context<'_>, _: Args<'_>) -> Answer {
+    Ok(context.map(Vec::new()))
+}
+
+fn command_getkeys(_: &mut Context<'_>, args: Args<'_>) -> Answer {
+    let row = table::find(args[2]).ok_or(Failure::fixed("ERR Invalid command specified"))?;
+    let args = &args[2..];
+    if !row.takes(args.len()) {
+        return Err(Failure::fixed("ERR Invalid number of arguments specified for command"));
+    }
+    let keys = row.keys_of(args);
+    if keys.is_empty() {
+        return Err(Failure::fixed("ERR The command has no key arguments"));
+    }
+    Ok(bulks(keys.into_iter()))
+}

@@ -1,0 +1,215 @@
+//! A hash: one run of bytes while it is small, a table once it is not.
+//!
+//! Most hashes are jobs: some fifteen fields that are written together and read together. In one allocation, with each
+//! length in front of its bytes, such a hash weighs little more than its text, and a field is found by walking over
+//! lengths faster than a table would be built.
+
+use super::{Blob, Indexed};
+
+/// Most fields of a packed hash; Redis' own limit.
+const PACKED_FIELDS: usize = 128;
+/// Most bytes of a packed hash: a change moves what stands behind it.
+const PACKED_BYTES: usize = 8 * 1024;
+/// Longest field or value that Redis keeps in a listpack.
+const LISTPACK_VALUE: usize = 64;
+
+/// Fields and values.
+#[derive(Clone, Debug)]
+pub(in crate::embedded) struct Hash {
+    store: Store,
+    /// What `OBJECT ENCODING` says, which never goes back.
+    listpack: bool,
+}
+
+#[derive(Clone, Debug)]
+enum Store {
+    Packed { bytes: Vec<u8>, fields: usize },
+    Table(Box<Indexed<Blob>>),
+}
+
+/// Where a field of a packed hash stands.
+struct Place {
+    start: usize,
+    /// Start of the value's length.
+    value_start: usize,
+    end: usize,
+}
+
+/// Reads a length (seven bits a byte, lowest first) and returns it with the position behind it.
+fn read_length(bytes: &[u8], mut at: usize) -> (usize, usize) {
+    let (mut length, mut shift) = (0, 0);
+    loop {
+        let byte = bytes[at];
+        at += 1;
+        length |= usize::from(byte & 0x7f) << shift;
+        if byte < 0x80 {
+            return (length, at);
+        }
+        shift += 7;
+    }
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "seven bits at a time are taken on purpose")]
+pub(super) fn push_packed(into: &mut Vec<u8>, item: &[u8]) {
+    let mut length = item.len();
+    while length >= 0x80 {
+        into.push(length as u8 | 0x80);
+        length >>= 7;
+    }
+    into.push(length as u8);
+    into.extend_from_slice(item);
+}
+
+/// Reads one item and returns it with the position behind it.
+pub(super) fn read_packed(bytes: &[u8], at: usize) -> (&[u8], usize) {
+    let (length, start) = read_length(bytes, at);
+    (&bytes[start..start + length], start + length)
+}
+
+impl Default for Hash {
+    fn default() -> Self {
+        Self { store: Store::Packed { bytes: Vec::new(), fields: 0 }, listpack: true }
+    }
+}
+
+impl Hash {
+    pub(in crate::embedded) fn len(&self) -> usize {
+        match &self.store {
+            Store::Packed { fields, .. } => *fields,
+            Store::Table(table) => table.len(),
+        }
+    }
+
+    pub(in crate::embedded) fn get(&self, field: &[u8]) -> Option<&[u8]> {
+        match &self.store {
+            Store::Packed { bytes, .. } => find(bytes, field).map(|place| read_packed(bytes, place.value_start).0),
+            Store::Table(table) => table.get(field).map(|value| &**value),
+        }
+    }
+
+    pub(in crate::embedded) fn contains(&self, field: &[u8]) -> bool {
+        self.get(field).is_some()
+    }
+
+    /// Sets a field and says whether it is new.
+    pub(in crate::embedded) fn set(&mut self, field: &[u8], value: &[u8]) -> bool {
+        self.listpack &= field.len() <= LISTPACK_VALUE && value.len() <= LISTPACK_VALUE;
+        let added = match &mut self.store {
+            Store::Packed { bytes, fields } => {
+                if let Some(place) = find(bytes, field) {
+                    let (old, start) = read_length(bytes, place.value_start);
+                    if old == value.len() {
+                        bytes[start..start + old].copy_from_slice(value);
+                    } else {
+                        let mut packed = Vec::with_capacity(value.len() + 4);
+                        push_packed(&mut packed, value);
+                        bytes.splice(place.value_start..place.end, packed);
+                    }
+                    false
+                } else {
+                    bytes.reserve_exact(field.len() + value.len() + 4);
+                    push_packed(bytes, field);
+                    push_packed(bytes, value);
+                    *fields += 1;
+                    true
+                }
+            }
+            Store::Table(table) => {
+                if let Some(old) = table.get_mut(field) {
+                    *old = value.into();
+                    false
+                } else {
+                    table.insert(field.into(), value.into());
+                    true
+                }
+            }
+        };
+        if let Store::Packed { bytes, fields } = &self.store
+            && (*fields > PACKED_FIELDS || bytes.len() > PACKED_BYTES)
+        {
+            self.listpack &= *fields <= PACKED_FIELDS;
+            let table = self.iter().map(|(field, value)| (field.into(), value.into())).collect();
+            self.store = Store::Table(Box::new(table));
+        }
+        self.listpack &= self.len() <= PACKED_FIELDS;
+        added
+    }
+
+    /// Removes a field and says whether it was there.
+    pub(in crate::embedded) fn remove(&mut self, field: &[u8]) -> bool {
+        match &mut self.store {
+            Store::Packed { bytes, fields } => {
+                let Some(place) = find(bytes, field) else { return false };
+                bytes.drain(place.start..place.end);
+                *fields -= 1;
+                true
+            }
+            Store::Table(table) => table.swap_remove(field).is_some(),
+        }
+    }
+
+    pub(in crate::embedded) fn iter(&self) -> Iter<'_> {
+        match &self.store {
+            Store::Packed { bytes, .. } => Iter::Packed { bytes, at: 0 },
+            Store::Table(table) => Iter::Table(table.iter()),
+        }
+    }
+
+    /// The field at a position below [`len`](Self::len).
+    pub(in crate::embedded) fn at(&self, index: usize) -> (&[u8], &[u8]) {
+        match &self.store {
+            Store::Packed { .. } => self.iter().nth(index).unwrap_or_default(),
+            Store::Table(table) => {
+                table.get_index(index).map(|(field, value)| (&**field, &**value)).unwrap_or_default()
+            }
+        }
+    }
+
+    pub(super) fn encoding(&self) -> &'static str {
+        if self.listpack { "listpack" } else { "hashtable" }
+    }
+
+    /// Whether it is small: its fields then have no lasting positions.
+    pub(in crate::embedded) fn is_packed(&self) -> bool {
+        matches!(self.store, Store::Packed { .. })
+    }
+}
+
+fn find(bytes: &[u8], field: &[u8]) -> Option<Place> {
+    let mut start = 0;
+    while start < bytes.len() {
+        let (name, value_start) = read_packed(bytes, start);
+        let (length, value) = read_length(bytes, value_start);
+        let end = value + length;
+        if name == field {
+            return Some(Place { start, value_start, end });
+        }
+        start = end;
+    }
+    None
+}
+
+/// Fields with their values.
+pub(in crate::embedded) enum Iter<'a> {
+    Packed { bytes: &'a [u8], at: usize },
+    Table(indexmap::map::Iter<'a, Blob, Blob>),
+}
+
+impl<'a> Iterator for Iter<'a> {
+    type Item = (&'a [u8], &'a [u8]);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        match self {
+            Self::Packed { bytes, at } => {
+                if *at == bytes.len() {
+                    return None;
+                }
+                let (field, value_start) = read_packed(bytes, *at);
+                let (value, end) = read_packed(bytes, value_start);
+                *at = end;
+                Some((field, value))
+            }
+            Self::Table(iter) => iter.next().map(|(field, value)| (&**field, &**value)),
+        }
+    }
+}

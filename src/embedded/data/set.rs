@@ -1,0 +1,92 @@
+//! A set of byte strings.
+
+use super::{Blob, IndexedSet};
+use crate::embedded::number::parse_int;
+
+const MOST_INTS: usize = 512;
+const LISTPACK_MEMBERS: usize = 128;
+const LISTPACK_VALUE: usize = 64;
+
+/// How Redis 7.2 would store a set. It only ever moves down this list.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(in crate::embedded) enum SetEncoding {
+    #[default]
+    Ints,
+    Listpack,
+    Table,
+}
+
+impl SetEncoding {
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Ints => "intset",
+            Self::Listpack => "listpack",
+            Self::Table => "hashtable",
+        }
+    }
+}
+
+/// Members, each of which has a position.
+#[derive(Clone, Debug, Default)]
+pub(in crate::embedded) struct Set {
+    members: IndexedSet,
+    encoding: SetEncoding,
+}
+
+impl Set {
+    pub(in crate::embedded) fn len(&self) -> usize {
+        self.members.len()
+    }
+
+    pub(in crate::embedded) fn contains(&self, member: &[u8]) -> bool {
+        self.members.contains(member)
+    }
+
+    /// Adds a member and says whether it is new.
+    pub(in crate::embedded) fn add(&mut self, member: &[u8]) -> bool {
+        if self.members.contains(member) {
+            return false;
+        }
+        self.members.insert(member.into());
+        let (count, is_int) = (self.members.len(), self.encoding == SetEncoding::Ints && parse_int(member).is_some());
+        let small = count <= LISTPACK_MEMBERS && member.len() <= LISTPACK_VALUE;
+        self.encoding = match self.encoding {
+            SetEncoding::Ints if is_int && count <= MOST_INTS => SetEncoding::Ints,
+            SetEncoding::Ints | SetEncoding::Listpack if small => SetEncoding::Listpack,
+            _ => SetEncoding::Table,
+        };
+        true
+    }
+
+    pub(in crate::embedded) fn remove(&mut self, member: &[u8]) -> bool {
+        self.members.swap_remove(member)
+    }
+
+    /// Takes the member at a position out.
+    pub(in crate::embedded) fn take(&mut self, index: usize) -> Option<Blob> {
+        self.members.swap_remove_index(index)
+    }
+
+    /// The member at a position below [`len`](Self::len).
+    pub(in crate::embedded) fn at(&self, index: usize) -> &[u8] {
+        &self.members[index]
+    }
+
+    pub(in crate::embedded) fn iter(&self) -> impl Iterator<Item = &[u8]> {
+        self.members.iter().map(|member| &**member)
+    }
+
+    pub(in crate::embedded) fn encoding(&self) -> SetEncoding {
+        self.encoding
+    }
+}
+
+impl<'a> FromIterator<&'a [u8]> for Set {
+    fn from_iter<T: IntoIterator<Item = &'a [u8]>>(members: T) -> Self {
+        let mut set = Self::default();
+        members.into_iter().for_each(|member| {
+            set.add(member);
+        });
+        set
+    }
+}

@@ -1,0 +1,122 @@
+//! A stream: entries in order of their ids.
+
+use std::collections::BTreeMap;
+
+use super::{
+    Blob,
+    hash::{push_packed, read_packed},
+};
+
+/// Milliseconds and a number within them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(in crate::embedded) struct StreamId {
+    pub ms: u64,
+    pub seq: u64,
+}
+
+impl StreamId {
+    pub(in crate::embedded) const MIN: Self = Self { ms: 0, seq: 0 };
+    pub(in crate::embedded) const MAX: Self = Self { ms: u64::MAX, seq: u64::MAX };
+
+    /// The id that follows.
+    pub(in crate::embedded) fn next(self) -> Option<Self> {
+        match self.seq.checked_add(1) {
+            Some(seq) => Some(Self { seq, ..self }),
+            None => Some(Self { ms: self.ms.checked_add(1)?, seq: 0 }),
+        }
+    }
+
+    /// The id before.
+    pub(in crate::embedded) fn previous(self) -> Option<Self> {
+        match self.seq.checked_sub(1) {
+            Some(seq) => Some(Self { seq, ..self }),
+            None => Some(Self { ms: self.ms.checked_sub(1)?, seq: u64::MAX }),
+        }
+    }
+}
+
+impl std::fmt::Display for StreamId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}-{}", self.ms, self.seq)
+    }
+}
+
+/// Entries.
+#[derive(Clone, Debug, Default)]
+pub(in crate::embedded) struct Stream {
+    /// Fields and values, each with its length in front.
+    entries: BTreeMap<StreamId, Blob>,
+    pub last_id: StreamId,
+    pub max_deleted: StreamId,
+    /// Entries ever added.
+    pub added: u64,
+}
+
+impl Stream {
+    pub(in crate::embedded) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Adds an entry whose id is above [`last_id`](Self::last_id).
+    pub(in crate::embedded) fn add(&mut self, id: StreamId, fields: &[&[u8]]) {
+        let mut packed = Vec::with_capacity(fields.iter().map(|field| field.len() + 2).sum());
+        fields.iter().for_each(|field| push_packed(&mut packed, field));
+        self.entries.insert(id, packed.into());
+        self.last_id = id;
+        self.added += 1;
+    }
+
+    pub(in crate::embedded) fn last(&self) -> Option<(StreamId, Fields<'_>)> {
+        self.entries.last_key_value().map(|(&id, packed)| (id, Fields { packed, at: 0 }))
+    }
+
+    /// Entries between two ids, both included.
+    pub(in crate::embedded) fn range(
+        &self,
+        from: StreamId,
+        to: StreamId,
+    ) -> impl DoubleEndedIterator<Item = (StreamId, Fields<'_>)> {
+        // An empty range the wrong way round would panic.
+        let to = if from <= to { Some(to) } else { None };
+        to.into_iter()
+            .flat_map(move |to| self.entries.range(from..=to))
+            .map(|(&id, packed)| (id, Fields { packed, at: 0 }))
+    }
+
+    pub(in crate::embedded) fn remove(&mut self, id: StreamId) -> bool {
+        let removed = self.entries.remove(&id).is_some();
+        if removed {
+            self.max_deleted = self.max_deleted.max(id);
+        }
+        removed
+    }
+
+    /// Removes the oldest entry, when `doomed` says so of the stream's length and the entry's id. What is trimmed does not
+    /// count as deleted.
+    pub(in crate::embedded) fn trim_one(&mut self, doomed: impl Fn(usize, StreamId) -> bool) -> bool {
+        match self.entries.first_key_value() {
+            Some((&id, _)) if doomed(self.entries.len(), id) => self.entries.pop_first().is_some(),
+            _ => false,
+        }
+    }
+}
+
+/// Fields and values of an entry, one after the other.
+#[derive(Clone, Debug)]
+pub(in crate::embedded) struct Fields<'a> {
+    packed: &'a [u8],
+    at: usize,
+}
+
+impl<'a> Iterator for Fields<'a> {
+    type Item = &'a [u8];
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.at == self.packed.len() {
+            return None;
+        }
+        let (item, next) = read_packed(self.packed, self.at);
+        self.at = next;
+        Some(item)
+    }
+}

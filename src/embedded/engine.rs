@@ -1,0 +1,394 @@
+//! The engine: its state behind one lock, and the way in.
+//!
+//! Work arrives from any thread and is done on the I/O thread, in order of arrival: a thread of JavaScript never runs a
+//! command, it only leaves a batch. While commands run, the lock is held and nothing of anybody else's is called; replies,
+//! messages and the replies of those who waited are handed out after it is released, in the order in which they arose.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError, Weak,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use tokio::{sync::Notify, time::Instant};
+
+use super::{
+    args::Args,
+    blocking::{Completion, Wish},
+    failure::Failure,
+    session::{PushSink, Session},
+    state::{Pending, State, Step},
+};
+use crate::{
+    clock::Clock,
+    codec::resp::Value,
+    connection::{Batch, ReplySink},
+    error::{Error, ErrorCode},
+    service::{self, Duty},
+};
+
+/// How long the I/O thread may be kept before its other tasks have a turn.
+const TURN: Duration = Duration::from_millis(2);
+/// Pause between two looks for expired keys.
+const EXPIRY_PAUSE: Duration = Duration::from_millis(100);
+
+/// Something to be done on the I/O thread.
+pub(super) enum Work {
+    Batch {
+        session: u64,
+        batch: Batch,
+    },
+    /// One command of a client that waits for it, unless it has given up.
+    Blocking {
+        session: u64,
+        command: Vec<u8>,
+        given_up: Arc<AtomicBool>,
+        done: Completion,
+    },
+    /// Ends the waits of a client as if their time were over.
+    Unblock {
+        session: u64,
+    },
+}
+
+#[derive(Default)]
+struct Inbox {
+    work: VecDeque<Work>,
+    /// A task is there to do it.
+    scheduled: bool,
+}
+
+/// One keyspace and everything around it.
+pub(super) struct Engine {
+    state: Mutex<State>,
+    /// Somebody is handing out what is pending.
+    delivering: AtomicBool,
+    inbox: Mutex<Inbox>,
+    volatile: Arc<Notify>,
+    expiry: Mutex<Option<Duty>>,
+    name: String,
+}
+
+/// Engines that have a name and are in use.
+static NAMED: Mutex<Option<HashMap<String, Weak<Engine>>>> = Mutex::new(None);
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Engine {
+    /// An engine of its own.
+    pub(super) fn new(name: &str, clock: Clock) -> Arc<Self> {
+        let engine = Arc::new(Self {
+            state: Mutex::new(State::new(clock)),
+            delivering: AtomicBool::new(false),
+            inbox: Mutex::default(),
+            volatile: Arc::default(),
+            expiry: Mutex::default(),
+            name: name.to_owned(),
+        });
+        let duty = Duty::start(expire(Arc::downgrade(&engine), Arc::clone(&engine.volatile)));
+        *lock(&engine.expiry) = Some(duty);
+        engine
+    }
+
+    /// The engine of this name in this process. It lives as long as somebody has it.
+    pub(super) fn named(name: &str) -> Arc<Self> {
+        let mut named = lock(&NAMED);
+        let named = named.get_or_insert_default();
+        if let Some(engine) = named.get(name).and_then(Weak::upgrade) {
+            return engine;
+        }
+        named.retain(|_, engine| engine.strong_count() > 0);
+        let engine = Self::new(name, Clock::system());
+        named.insert(name.to_owned(), Arc::downgrade(&engine));
+        engine
+    }
+
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Works on the state, and then hands out what that left to be told.
+    pub(super) fn with<R>(&self, work: impl FnOnce(&mut State) -> R) -> R {
+        let result = work(&mut lock(&self.state));
+        self.deliver();
+        result
+    }
+
+    pub(super) fn open_session(&self, db: usize, resp3: bool, push: Option<Arc<dyn PushSink>>) -> u64 {
+        self.with(|state| state.open_session(db, resp3, push))
+    }
+
+    pub(super) fn close_session(&self, id: u64) {
+        self.with(|state| state.close_session(id));
+    }
+
+    /// Leaves work for the I/O thread.
+    pub(super) fn post(self: &Arc<Self>, work: Work) {
+        let mut inbox = lock(&self.inbox);
+        inbox.work.push_back(work);
+        if !std::mem::replace(&mut inbox.scheduled, true) {
+            drop(inbox);
+            drop(service::spawn(Arc::clone(self).drain()));
+        }
+    }
+
+    async fn drain(self: Arc<Self>) {
+        let mut turn = Instant::now();
+        loop {
+            let work = {
+                let mut inbox = lock(&self.inbox);
+                let work = inbox.work.pop_front();
+                inbox.scheduled = work.is_some();
+                work
+            };
+            let Some(work) = work else { return };
+            self.work_on(work);
+            if turn.elapsed() > TURN {
+                tokio::task::yield_now().await;
+                turn = Instant::now();
+            }
+        }
+    }
+
+    fn work_on(self: &Arc<Self>, work: Work) {
+        match work {
+            Work::Batch { session, batch } => self.run_batch(session, &batch),
+            Work::Blocking { session, command, given_up, done } => {
+                if !given_up.load(Ordering::Acquire) {
+                    self.run_one(session, &command, done);
+                }
+            }
+            Work::Unblock { session } => self.with(|state| {
+                for ticket in state.blocked.of_session(session) {
+                    state.end_wait(ticket, Value::Nil);
+                }
+            }),
+        }
+        if lock(&self.state).dbs.iter().any(|db| db.volatile_len() > 0) {
+            self.volatile.notify_one();
+        }
+    }
+
+    fn run_batch(self: &Arc<Self>, session: u64, batch: &Batch) {
+        let mut replies = Vec::with_capacity(batch.entries.len());
+        self.with_session(session, |this, state, session| {
+            let mut start = 0;
+            let mut args = Vec::new();
+            for entry in &batch.entries {
+                let reply = if split(&batch.bytes[start..entry.end], &mut args) {
+                    let (sink, token) = (&batch.sink, entry.token);
+                    this.run(state, session, &args, || {
+                        let sink = Arc::clone(sink);
+                        Box::new(move |reply| {
+                            settle(&*sink, token, &reply);
+                            sink.flush();
+                        })
+                    })
+                } else {
+                    Some(malformed())
+                };
+                replies.extend(reply.map(|reply| (entry.token, reply)));
+                start = entry.end;
+            }
+        })
+        .unwrap_or_else(|| {
+            replies = batch.entries.iter().map(|entry| (entry.token, closed())).collect();
+        });
+        for (token, reply) in &replies {
+            settle(&*batch.sink, *token, reply);
+        }
+        batch.sink.flush();
+        self.deliver();
+    }
+
+    fn run_one(self: &Arc<Self>, session: u64, command: &[u8], done: Completion) {
+        let mut done = Some(done);
+        let reply = self.with_session(session, |this, state, session| {
+            let mut args = Vec::new();
+            if !split(command, &mut args) {
+                return Some(malformed());
+            }
+            this.run(state, session, &args, || done.take().unwrap_or_else(|| Box::new(drop)))
+        });
+        if let (Some(reply), Some(done)) = (reply.unwrap_or_else(|| Some(closed())), done) {
+            done(reply);
+        }
+        self.deliver();
+    }
+
+    /// Runs one command of a client at once, on this thread, and hands nothing out: it must be one that neither waits nor
+    /// writes.
+    pub(super) fn call(self: &Arc<Self>, session: u64, args: Args<'_>) -> Value {
+        let reply =
+            self.with_session(session, |this, state, session| this.run(state, session, args, || Box::new(drop)));
+        reply.flatten().unwrap_or_else(closed)
+    }
+
+    /// Works with a client's session, under the lock; `None` when it was closed.
+    fn with_session<R>(
+        self: &Arc<Self>,
+        id: u64,
+        work: impl FnOnce(&Arc<Self>, &mut State, &mut Session) -> R,
+    ) -> Option<R> {
+        let mut state = lock(&self.state);
+        let mut session = state.sessions.remove(&id)?;
+        let result = work(self, &mut state, &mut session);
+        state.sessions.insert(id, session);
+        Some(result)
+    }
+
+    /// Runs a command under the lock. `None` when it waits; `completion` then gets the reply.
+    fn run(
+        self: &Arc<Self>,
+        state: &mut State,
+        session: &mut Session,
+        args: Args<'_>,
+        completion: impl FnOnce() -> Completion,
+    ) -> Option<Value> {
+        // A fault of ours must not take the engine with it, nor leave callers without a reply.
+        let step = catch_unwind(AssertUnwindSafe(|| state.command(session, args)));
+        let reply = match step {
+            Ok(Step::Reply(reply)) => Some(reply),
+            Ok(Step::Wait(wish)) => {
+                self.wait(state, session, args, wish, completion());
+                None
+            }
+            Err(_) => Some(Value::Error(Error::new(ErrorCode::Internal, "a command ended in a panic"))),
+        };
+        if state.blocked.is_any_ready() {
+            // The client itself may be among those who wait.
+            let own = std::mem::replace(session, Session::new(0, 0, false, None, 0));
+            let id = own.id;
+            state.sessions.insert(id, own);
+            state.serve_waiting();
+            if let Some(own) = state.sessions.remove(&id) {
+                *session = own;
+            }
+        }
+        reply
+    }
+
+    fn wait(self: &Arc<Self>, state: &mut State, session: &Session, args: Args<'_>, wish: Wish, done: Completion) {
+        let timeout_ms = wish.timeout_ms;
+        let ticket = state.wait(session, args, wish, done);
+        if timeout_ms > 0 {
+            let engine = Arc::downgrade(self);
+            state.blocked.set_timer(
+                ticket,
+                Duty::start(async move {
+                    tokio::time::sleep(Duration::from_millis(timeout_ms)).await;
+                    if let Some(engine) = engine.upgrade() {
+                        engine.with(|state| state.end_wait(ticket, Value::Nil));
+                    }
+                }),
+            );
+        }
+    }
+
+    /// Hands out what is pending, in order, whichever thread it arose on: one thread at a time, and again as long as
+    /// there is more.
+    fn deliver(&self) {
+        loop {
+            let pending = {
+                let mut state = lock(&self.state);
+                if state.pending.is_empty() || self.delivering.swap(true, Ordering::AcqRel) {
+                    return;
+                }
+                std::mem::take(&mut state.pending)
+            };
+            let handing_out = HandingOut(self);
+            for one in pending {
+                match one {
+                    Pending::Message(message) => {
+                        message.sink.message(message.pattern.as_deref(), &message.channel, &message.payload);
+                    }
+                    Pending::Reply(done, reply) => done(reply),
+                }
+            }
+            drop(handing_out);
+        }
+    }
+
+    /// Removes some expired keys and says whether any key can still expire.
+    fn expire(&self) -> bool {
+        self.with(|state| {
+            let now = state.clock.now_ms();
+            let deadline = Instant::now() + TURN;
+            for db in &mut state.dbs {
+                while db.expire_some(now) && Instant::now() < deadline {}
+            }
+            state.collect_lapsed();
+            state.dbs.iter().any(|db| db.volatile_len() > 0)
+        })
+    }
+}
+
+/// Ends the turn of a thread that hands out, also when a receiver panics.
+struct HandingOut<'a>(&'a Engine);
+
+impl Drop for HandingOut<'_> {
+    fn drop(&mut self) {
+        // Under the lock, so that no thread adds something in between and finds this one still busy.
+        let _state = lock(&self.0.state);
+        self.0.delivering.store(false, Ordering::Release);
+    }
+}
+
+/// Looks for expired keys as long as there are any that can expire, and rests otherwise.
+async fn expire(engine: Weak<Engine>, volatile: Arc<Notify>) {
+    loop {
+        volatile.notified().await;
+        loop {
+            tokio::time::sleep(EXPIRY_PAUSE).await;
+            match engine.upgrade() {
+                None => return,
+                Some(engine) if engine.expire() => {}
+                Some(_) => break,
+            }
+        }
+    }
+}
+
+fn settle(sink: &dyn ReplySink, token: u64, reply: &Value) {
+    match reply {
+        Value::Error(error) => sink.settle(token, Err(error.clone())),
+        reply => sink.settle(token, Ok(reply.as_reply())),
+    }
+}
+
+fn closed() -> Value {
+    Value::Error(Error::closed("connection"))
+}
+
+fn malformed() -> Value {
+    Failure::fixed("ERR Protocol error: a command is an array of bulk strings").into_value()
+}
+
+/// Reads the arguments of one encoded command in place.
+fn split<'a>(bytes: &'a [u8], args: &mut Vec<&'a [u8]>) -> bool {
+    args.clear();
+    let Some((count, mut rest)) = header(bytes, b'*') else { return false };
+    for _ in 0..count {
+        let Some((length, body)) = header(rest, b'$') else { return false };
+        let Some((arg, after)) = body.split_at_checked(length) else { return false };
+        let Some(after) = after.strip_prefix(b"\r\n") else { return false };
+        args.push(arg);
+        rest = after;
+    }
+    rest.is_empty() && count > 0
+}
+
+fn header(bytes: &[u8], kind: u8) -> Option<(usize, &[u8])> {
+    let rest = bytes.strip_prefix(&[kind])?;
+    let end = rest.iter().position(|&byte| byte == b'\r')?;
+    let number = rest[..end].iter().try_fold(0_usize, |number, byte| {
+        byte.is_ascii_digit().then(|| number.checked_mul(10)?.checked_add(usize::from(byte - b'0')))?
+    })?;
+    Some((number, rest[end..].strip_prefix(b"\r\n")?))
+}

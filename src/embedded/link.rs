@@ -1,0 +1,238 @@
+//! [`Link`] to an engine in this process.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, Mutex, OnceLock, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use tokio::sync::oneshot;
+
+use super::{
+    engine::{Engine, Work},
+    session::PushSink,
+};
+use crate::{
+    codec::resp::Value,
+    connection::{
+        Batch, BlockingLink, BoxFuture, Command, Link, LinkState, Message, MessageSink, StateSink, SubscriptionKind,
+        Subscriptions,
+    },
+    error::{Error, Result},
+};
+
+/// A client of the engine and, as long as it lives, of its data.
+pub(super) struct EmbeddedLink {
+    engine: Arc<Engine>,
+    session: u64,
+    db: usize,
+    subscriptions: OnceLock<Arc<EmbeddedSubscriptions>>,
+    description: String,
+}
+
+impl EmbeddedLink {
+    pub(super) fn new(engine: Arc<Engine>, db: usize) -> Self {
+        Self {
+            session: engine.open_session(db, true, None),
+            description: format!("memory://{}/{db}", engine.name()),
+            db,
+            engine,
+            subscriptions: OnceLock::new(),
+        }
+    }
+}
+
+impl Drop for EmbeddedLink {
+    fn drop(&mut self) {
+        self.engine.close_session(self.session);
+    }
+}
+
+impl Link for EmbeddedLink {
+    fn submit(&self, batch: Batch) {
+        self.engine.post(Work::Batch { session: self.session, batch });
+    }
+
+    fn open_blocking(&self) -> Arc<dyn BlockingLink> {
+        let engine = Arc::clone(&self.engine);
+        Arc::new(EmbeddedBlockingLink { session: engine.open_session(self.db, true, None), engine })
+    }
+
+    fn subscriptions(&self) -> Arc<dyn Subscriptions> {
+        let subscriptions =
+            self.subscriptions.get_or_init(|| Arc::new(EmbeddedSubscriptions::new(Arc::clone(&self.engine), self.db)));
+        Arc::clone(subscriptions) as Arc<dyn Subscriptions>
+    }
+
+    fn state(&self) -> LinkState {
+        LinkState::Ready
+    }
+
+    fn watch_state(&self, _: Arc<dyn StateSink>) -> Box<dyn Send + Sync> {
+        // It is ready from the first moment to the last.
+        Box::new(())
+    }
+
+    fn describe(&self) -> &str {
+        &self.description
+    }
+}
+
+/// A client of its own, so that `CLIENT UNBLOCK` and `unblock` find its wait.
+struct EmbeddedBlockingLink {
+    engine: Arc<Engine>,
+    session: u64,
+}
+
+impl Drop for EmbeddedBlockingLink {
+    fn drop(&mut self) {
+        self.engine.close_session(self.session);
+    }
+}
+
+/// Ends the wait of a caller that went away: what would be taken for it stays where it is.
+struct GiveUp<'a> {
+    link: &'a EmbeddedBlockingLink,
+    given_up: Arc<AtomicBool>,
+}
+
+impl Drop for GiveUp<'_> {
+    fn drop(&mut self) {
+        self.given_up.store(true, Ordering::Release);
+        self.link.engine.with(|state| {
+            for ticket in state.blocked.of_session(self.link.session) {
+                state.blocked.remove(ticket);
+            }
+        });
+    }
+}
+
+impl BlockingLink for EmbeddedBlockingLink {
+    fn block(&self, command: Command, _wait: Duration) -> BoxFuture<'_, Result<Value>> {
+        Box::pin(async move {
+            let (sender, receiver) = oneshot::channel();
+            let given_up = Arc::new(AtomicBool::new(false));
+            let mut bytes = Vec::new();
+            command.encode(&mut bytes);
+            let guard = GiveUp { link: self, given_up: Arc::clone(&given_up) };
+            // The command carries its own timeout, which nothing can delay here.
+            let done = Box::new(move |reply| {
+                let _ = sender.send(reply);
+            });
+            self.engine.post(Work::Blocking { session: self.session, command: bytes, given_up, done });
+            let reply = receiver.await.unwrap_or_else(|_| Value::Error(Error::closed("connection")));
+            // There is no wait left to give up.
+            std::mem::forget(guard);
+            match reply {
+                Value::Error(error) => Err(error),
+                reply => Ok(reply),
+            }
+        })
+    }
+
+    fn unblock(&self) -> BoxFuture<'_, ()> {
+        Box::pin(async move { self.engine.post(Work::Unblock { session: self.session }) })
+    }
+}
+
+type Sinks = HashMap<(SubscriptionKind, String), Vec<Arc<dyn MessageSink>>>;
+
+/// The sinks of one subscribing client.
+#[derive(Default)]
+struct Table {
+    sinks: Mutex<Sinks>,
+}
+
+/// All subscriptions of a link, as one client of the engine.
+struct EmbeddedSubscriptions {
+    engine: Arc<Engine>,
+    session: u64,
+    table: Arc<Table>,
+}
+
+impl EmbeddedSubscriptions {
+    fn new(engine: Arc<Engine>, db: usize) -> Self {
+        let table = Arc::<Table>::default();
+        let session = engine.open_session(db, true, Some(Arc::clone(&table) as Arc<dyn PushSink>));
+        Self { engine, session, table }
+    }
+}
+
+impl Drop for EmbeddedSubscriptions {
+    fn drop(&mut self) {
+        self.engine.close_session(self.session);
+    }
+}
+
+impl PushSink for Table {
+    fn message(&self, pattern: Option<&[u8]>, channel: &[u8], payload: &[u8]) {
+        let kind = if pattern.is_some() { SubscriptionKind::Pattern } else { SubscriptionKind::Channel };
+        let channel = String::from_utf8_lossy(channel);
+        let subscription = pattern.map_or(channel.clone(), String::from_utf8_lossy);
+        // Called without the lock: a sink may unsubscribe.
+        let sinks = {
+            let sinks = self.sinks.lock().unwrap_or_else(PoisonError::into_inner);
+            sinks.get(&(kind, subscription.clone().into_owned())).cloned().unwrap_or_default()
+        };
+        let message = Message { kind, subscription: &subscription, channel: &channel, payload };
+        for sink in sinks {
+            sink.message(&message);
+        }
+    }
+}
+
+impl Subscriptions for EmbeddedSubscriptions {
+    fn subscribe<'a>(
+        &'a self,
+        kind: SubscriptionKind,
+        name: &'a str,
+        sink: Arc<dyn MessageSink>,
+    ) -> BoxFuture<'a, Result<()>> {
+        Box::pin(async move {
+            let mut table = self.table.sinks.lock().unwrap_or_else(PoisonError::into_inner);
+            let sinks = table.entry((kind, name.to_owned())).or_default();
+            sinks.push(sink);
+            if sinks.len() == 1 {
+                let command = if kind == SubscriptionKind::Pattern { "PSUBSCRIBE" } else { "SUBSCRIBE" };
+                self.tell(command, name)?;
+            }
+            Ok(())
+        })
+    }
+
+    fn unsubscribe<'a>(
+        &'a self,
+        kind: SubscriptionKind,
+        name: &'a str,
+        sink: &'a Arc<dyn MessageSink>,
+    ) -> BoxFuture<'a, Result<()>> {
+        Box::pin(async move {
+            let mut table = self.table.sinks.lock().unwrap_or_else(PoisonError::into_inner);
+            let place = (kind, name.to_owned());
+            let Some(sinks) = table.get_mut(&place) else { return Ok(()) };
+            let same = |other: &Arc<dyn MessageSink>| std::ptr::addr_eq(Arc::as_ptr(other), Arc::as_ptr(sink));
+            if let Some(index) = sinks.iter().position(same) {
+                sinks.remove(index);
+            }
+            if sinks.is_empty() {
+                table.remove(&place);
+                let command = if kind == SubscriptionKind::Pattern { "PUNSUBSCRIBE" } else { "UNSUBSCRIBE" };
+                self.tell(command, name)?;
+            }
+            Ok(())
+        })
+    }
+}
+
+impl EmbeddedSubscriptions {
+    /// Runs a command of the subscribing client, while the table is locked: nothing is delivered meanwhile.
+    fn tell(&self, command: &str, name: &str) -> Result<()> {
+        match self.engine.call(self.session, &[command.as_bytes(), name.as_bytes()]) {
+            Value::Error(error) => Err(error),
+            _ => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,270 @@
+//! All that an engine holds, behind its one lock, and how a command passes through it.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
+
+use hashbrown::DefaultHashBuilder;
+
+use super::{
+    args::{Args, text},
+    blocking::{Blocked, Completion, Waiter, Wish},
+    context::{Context, Origin},
+    data::Blob,
+    failure::{Answer, Failure},
+    keyspace::Db,
+    pubsub::{Board, Delivery},
+    session::{PushSink, Session, Watch},
+    table::{self, BLOCKING, IN_MULTI, Row, SUBSCRIBED},
+};
+use crate::{clock::Clock, codec::resp::Value};
+
+/// As many as a server has that was not told otherwise.
+pub(super) const DATABASES: usize = 16;
+
+/// What is to be done once the lock is released: none of it may run under it.
+pub(super) enum Pending {
+    Message(Delivery),
+    Reply(Completion, Value),
+}
+
+/// What became of a command.
+pub(super) enum Step {
+    Reply(Value),
+    Wait(Wish),
+}
+
+/// Counters of `INFO`.
+#[derive(Debug, Default)]
+pub(super) struct Counters {
+    pub commands: u64,
+    pub expired: u64,
+    pub sessions: u64,
+}
+
+/// Everything.
+pub(super) struct State {
+    pub dbs: Vec<Db>,
+    pub board: Board,
+    pub blocked: Blocked,
+    pub watchers: HashMap<(usize, Blob), Vec<Arc<Watch>>, DefaultHashBuilder>,
+    pub sessions: BTreeMap<u64, Session>,
+    pub pending: Vec<Pending>,
+    pub clock: Clock,
+    pub started_ms: i64,
+    pub counters: Counters,
+    pub scripts: super::scripting::Scripts,
+}
+
+impl State {
+    pub(super) fn new(clock: Clock) -> Self {
+        Self {
+            dbs: (0..DATABASES).map(|_| Db::default()).collect(),
+            board: Board::default(),
+            blocked: Blocked::default(),
+            watchers: HashMap::default(),
+            sessions: BTreeMap::new(),
+            pending: Vec::new(),
+            started_ms: clock.now_ms(),
+            clock,
+            counters: Counters::default(),
+            scripts: super::scripting::Scripts::default(),
+        }
+    }
+
+    /// Tells those who watch a key that it changed.
+    pub(super) fn touch(&mut self, db: usize, key: &[u8]) {
+        if self.watchers.is_empty() {
+            return;
+        }
+        if let Some(watchers) = self.watchers.get(&(db, Blob::from(key))) {
+            watchers.iter().for_each(|watch| watch.touch());
+        }
+    }
+
+    pub(super) fn unwatch(&mut self, session: &mut Session) {
+        for (db, key, _) in std::mem::take(&mut session.watched) {
+            let place = (db, key);
+            if let Some(watchers) = self.watchers.get_mut(&place) {
+                watchers.retain(|watch| !Arc::ptr_eq(watch, &session.watch));
+                if watchers.is_empty() {
+                    self.watchers.remove(&place);
+                }
+            }
+        }
+        session.watch = Arc::default();
+    }
+
+    pub(super) fn open_session(&mut self, db: usize, resp3: bool, push: Option<Arc<dyn PushSink>>) -> u64 {
+        self.counters.sessions += 1;
+        let id = self.counters.sessions;
+        let session = Session::new(id, db, resp3, push, self.clock.now_ms());
+        self.sessions.insert(id, session);
+        id
+    }
+
+    pub(super) fn close_session(&mut self, id: u64) {
+        let Some(mut session) = self.sessions.remove(&id) else { return };
+        self.unwatch(&mut session);
+        for (pattern, names) in [(false, &session.channels), (true, &session.patterns)] {
+            for name in names {
+                self.board.remove(pattern, name, id);
+            }
+        }
+        for ticket in self.blocked.of_session(id) {
+            self.blocked.remove(ticket);
+        }
+    }
+
+    /// Runs a client's command, and serves those who waited for what it left.
+    pub(super) fn command(&mut self, session: &mut Session, args: Args<'_>) -> Step {
+        let now = self.clock.now_ms();
+        self.counters.commands += 1;
+        let mut context = Context { state: self, session, now, origin: Origin::Client, wish: None };
+        let answer = dispatch(&mut context, args);
+        if let Some(wish) = context.wish.take() {
+            return Step::Wait(wish);
+        }
+        self.collect_lapsed();
+        Step::Reply(answer.unwrap_or_else(Failure::into_value))
+    }
+
+    /// Puts a command at the end of the lines of the keys it waits for, and gives its ticket.
+    pub(super) fn wait(&mut self, session: &Session, args: Args<'_>, wish: Wish, done: Completion) -> u64 {
+        self.blocked.add(Waiter {
+            session: session.id,
+            db: session.db,
+            args: wish.instead.unwrap_or_else(|| Context::owned(args)),
+            keys: wish.keys,
+            done,
+            timer: None,
+        })
+    }
+
+    /// Ends a wait; `reply` is what the client gets.
+    pub(super) fn end_wait(&mut self, ticket: u64, reply: Value) -> bool {
+        match self.blocked.remove(ticket) {
+            Some(waiter) => {
+                self.pending.push(Pending::Reply(waiter.done, reply));
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// Gives what is there to those who wait for it, first come, first served. To be called after each command, with
+    /// every session in its place.
+    pub(super) fn serve_waiting(&mut self) {
+        while let Some(place) = self.blocked.next_ready() {
+            let mut last = 0;
+            while let Some(ticket) = self.blocked.first_after(&place, last) {
+                last = ticket;
+                if !self.dbs[place.0].contains(&place.1, self.clock.now_ms()) {
+                    break;
+                }
+                let Some(waiter) = self.blocked.get(ticket) else { continue };
+                let args = waiter.args.clone();
+                let Some(mut session) = self.sessions.remove(&waiter.session) else { continue };
+                let args: Vec<&[u8]> = args.iter().map(|arg| &**arg).collect();
+                let now = self.clock.now_ms();
+                let mut context =
+                    Context { state: self, session: &mut session, now, origin: Origin::Retry, wish: None };
+                let answer = match resolve(&args) {
+                    Ok(row) => (row.run)(&mut context, &args),
+                    Err(failure) => Err(failure),
+                };
+                self.sessions.insert(session.id, session);
+                match answer {
+                    // Nothing for this one; it goes on waiting, also where the key turned into another type.
+                    Ok(Value::Nil) => {}
+                    Err(failure) if failure == super::failure::WRONG_TYPE => {}
+                    answer => {
+                        self.end_wait(ticket, answer.unwrap_or_else(Failure::into_value));
+                    }
+                }
+            }
+        }
+    }
+
+    /// Tells those who watch keys that have expired meanwhile.
+    pub(super) fn collect_lapsed(&mut self) {
+        for db in 0..self.dbs.len() {
+            if self.dbs[db].has_lapsed() {
+                for _ in self.dbs[db].take_lapsed() {
+                    self.counters.expired += 1;
+                }
+            }
+        }
+    }
+}
+
+/// The row of a command and, in a container, of the command within.
+pub(super) fn resolve(args: Args<'_>) -> Result<&'static Row, Failure> {
+    let name = args.first().copied().unwrap_or_default();
+    let Some(row) = table::find(name) else { return Err(unknown_command(args)) };
+    if !row.within.is_empty() && args.len() > 1 {
+        return match row.within.iter().find(|within| super::args::is(args[1], within.last_word())) {
+            Some(within) if within.takes(args.len()) => Ok(within),
+            Some(within) => Err(Failure::wrong_arity(within.name)),
+            None => Err(Failure::new(format!(
+                "ERR unknown subcommand '{}'. Try {} HELP.",
+                text(&args[1][..args[1].len().min(128)]),
+                row.name.to_ascii_uppercase()
+            ))),
+        };
+    }
+    if row.takes(args.len()) { Ok(row) } else { Err(Failure::wrong_arity(row.name)) }
+}
+
+fn unknown_command(args: Args<'_>) -> Failure {
+    let mut shown = String::new();
+    for arg in &args[1.min(args.len())..] {
+        if shown.len() >= 128 {
+            break;
+        }
+        let most = 128 - shown.len();
+        shown.push_str(&format!("'{}' ", text(&arg[..arg.len().min(most)])));
+    }
+    let name = args.first().copied().unwrap_or_default();
+    Failure::new(format!(
+        "ERR unknown command '{}', with args beginning with: {shown}",
+        text(&name[..name.len().min(128)])
+    ))
+}
+
+fn dispatch(context: &mut Context<'_>, args: Args<'_>) -> Answer {
+    let row = match resolve(args) {
+        Ok(row) => row,
+        Err(failure) => {
+            if args.first().is_some_and(|name| super::args::is(name, "EXEC")) {
+                context.session.transaction = None;
+                context.state.unwatch(context.session);
+                let why = failure.text().strip_prefix("ERR ").unwrap_or_default();
+                return Err(Failure::new(format!("EXECABORT Transaction discarded because of: {why}")));
+            }
+            if let Some(transaction) = &mut context.session.transaction {
+                transaction.broken = true;
+            }
+            return Err(failure);
+        }
+    };
+    context.session.last_command = row.name;
+    if !context.session.resp3 && context.session.subscriptions() > 0 && !row.has(SUBSCRIBED) {
+        return Err(Failure::new(format!(
+            "ERR Can't execute '{}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this \
+             context",
+            row.name
+        )));
+    }
+    if let Some(transaction) = &mut context.session.transaction
+        && !row.has(IN_MULTI)
+    {
+        transaction.commands.push(Context::owned(args));
+        return Ok(Value::Simple("QUEUED".to_owned()));
+    }
+    debug_assert!(context.wish.is_none(), "one command, one wish");
+    let answer = (row.run)(context, args);
+    debug_assert!(context.wish.is_none() || row.has(BLOCKING), "{} waits and is not marked so", row.name);
+    answer
+}

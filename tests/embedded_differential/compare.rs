@@ -1,0 +1,172 @@
+//! Whether two replies are the same, as far as commands promise.
+
+use oxcart::{Error, codec::resp::Value};
+
+use crate::grammar::{Call, is_word};
+
+pub type Reply = Result<Value, Error>;
+
+/// Which commands an `EXEC` answers for.
+#[derive(Default)]
+pub struct Transaction {
+    queued: Option<Vec<Call>>,
+}
+
+impl Transaction {
+    /// The commands that the reply of `call` belongs to: itself, or those of the transaction that it ends.
+    pub fn calls_of(&mut self, call: &Call, reply: &Reply) -> Vec<Call> {
+        let name = call.first().map(Vec::as_slice).unwrap_or_default();
+        if is_word(name, &["EXEC"]) && matches!(reply, Ok(Value::Array(_))) {
+            return self.queued.take().unwrap_or_default();
+        }
+        if is_word(name, &["MULTI"]) && reply.is_ok() {
+            self.queued = Some(Vec::new());
+        } else if let Some(queued) = &mut self.queued
+            && *reply == Ok(Value::Simple("QUEUED".into()))
+        {
+            queued.push(call.clone());
+        } else if is_word(name, &["EXEC", "DISCARD"]) {
+            self.queued = None;
+        }
+        vec![call.clone()]
+    }
+}
+
+/// Why two replies differ; `None` when they are the same.
+pub fn difference(calls: &[Call], ours: &Reply, theirs: &Reply) -> Option<String> {
+    if calls.iter().any(is_another_matter) {
+        return None;
+    }
+    let same = match (ours, theirs) {
+        (Ok(Value::Array(ours)), Ok(Value::Array(theirs))) if calls.len() > 1 => {
+            ours.len() == theirs.len()
+                && calls.iter().zip(ours.iter().zip(theirs)).all(|(call, (ours, theirs))| same(call, ours, theirs))
+        }
+        (Ok(ours), Ok(theirs)) => {
+            calls.first().is_some_and(|call| match (ours, theirs) {
+                // A transaction of one command.
+                (Value::Array(a), Value::Array(b)) if a.len() == 1 && b.len() == 1 => {
+                    same(call, ours, theirs) || same(call, &a[0], &b[0])
+                }
+                _ => same(call, ours, theirs),
+            }) || (calls.is_empty() && ours == theirs)
+        }
+        (Err(ours), Err(theirs)) => ours.message() == theirs.message(),
+        _ => false,
+    };
+    (!same).then(|| format!("embedded: {ours:?}\n  redis:    {theirs:?}"))
+}
+
+/// What a server older than 7.2 does not know; and the list of commands, which is as long as an engine knows commands.
+fn is_another_matter(call: &Call) -> bool {
+    if is_word(name_of(call), &["COMMAND"]) {
+        return true;
+    }
+    is_word(name_of(call), &["ZRANK", "ZREVRANK"]) && call.len() > if is_word(&call[0], &["EVAL"]) { 6 } else { 3 }
+}
+
+/// What a command is, also where a script runs it.
+fn name_of(call: &Call) -> &[u8] {
+    let name = call.first().map(Vec::as_slice).unwrap_or_default();
+    if is_word(name, &["EVAL"]) { call.get(3).map(Vec::as_slice).unwrap_or_default() } else { name }
+}
+
+fn same(call: &Call, ours: &Value, theirs: &Value) -> bool {
+    let name = name_of(call);
+    if is_word(name, &["HRANDFIELD", "SRANDMEMBER", "ZRANDMEMBER", "TIME"]) {
+        return length(ours) == length(theirs);
+    }
+    // A part of the keys, which each engine draws in its own order.
+    if is_word(name, &["SCAN", "HSCAN", "SSCAN", "ZSCAN"]) && (is_partial(ours) || is_partial(theirs)) {
+        return true;
+    }
+    // The clocks of two processes.
+    if is_word(name, &["TTL", "PTTL", "EXPIRETIME", "PEXPIRETIME"])
+        && let (Value::Int(ours), Value::Int(theirs)) = (ours, theirs)
+    {
+        return ours.signum() == theirs.signum() && (ours.abs_diff(*theirs) <= 3000);
+    }
+    let unordered = [
+        "KEYS", "HKEYS", "HVALS", "SCAN", "HSCAN", "SSCAN", "ZSCAN", "SMEMBERS", "SINTER", "SUNION", "SDIFF", "SPOP",
+        "HGETALL",
+    ];
+    equal(ours, theirs, is_word(name, &unordered))
+}
+
+/// Whether a scan goes on after this reply.
+fn is_partial(scanned: &Value) -> bool {
+    matches!(scanned, Value::Array(parts) if parts.first() != Some(&Value::Bulk(b"0".to_vec())))
+}
+
+fn length(value: &Value) -> Option<usize> {
+    match value {
+        Value::Array(items) | Value::Set(items) => Some(items.len()),
+        Value::Nil => None,
+        _ => Some(usize::MAX),
+    }
+}
+
+fn equal(ours: &Value, theirs: &Value, unordered: bool) -> bool {
+    match (ours, theirs) {
+        (Value::Double(a), Value::Double(b)) => same_number(a, b),
+        (Value::Bulk(a), Value::Bulk(b)) => {
+            a == b
+                || matches!((std::str::from_utf8(a), std::str::from_utf8(b)), (Ok(a), Ok(b)) if a.contains('.') && same_number(a, b))
+        }
+        (Value::Array(a), Value::Array(b)) if unordered => sorted(a) == sorted(b),
+        (Value::Set(a), Value::Set(b)) => sorted(a) == sorted(b),
+        (Value::Map(a), Value::Map(b)) => {
+            let flat = |pairs: &[(Value, Value)]| {
+                let pairs: Vec<Value> = pairs.iter().map(|(k, v)| Value::Array(vec![k.clone(), v.clone()])).collect();
+                sorted(&pairs)
+            };
+            flat(a) == flat(b)
+        }
+        (Value::Array(a), Value::Array(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| equal(a, b, false)),
+        (Value::Error(a), Value::Error(b)) => a.message() == b.message(),
+        (a, b) => a == b,
+    }
+}
+
+fn same_number(a: &str, b: &str) -> bool {
+    matches!((a.parse::<f64>(), b.parse::<f64>()), (Ok(a), Ok(b)) if a == b)
+}
+
+/// Items by their text, at every level: hashes and sets have no order.
+fn sorted(items: &[Value]) -> Vec<String> {
+    let mut texts: Vec<String> = items
+        .iter()
+        .map(|item| match item {
+            Value::Array(items) | Value::Set(items) => format!("{:?}", sorted(items)),
+            Value::Double(digits) => format!("{:?}", digits.parse::<f64>()),
+            Value::Bulk(text) => {
+                match std::str::from_utf8(text).ok().filter(|text| text.contains('.')).map(str::parse::<f64>) {
+                    Some(Ok(number)) => format!("{number:?}"),
+                    _ => format!("{text:?}"),
+                }
+            }
+            other => format!("{other:?}"),
+        })
+        .collect();
+    texts.sort();
+    texts
+}
+
+/// What shows all that is stored under these keys.
+pub fn dump_calls(keys: &Reply) -> Vec<Call> {
+    let Ok(Value::Array(keys)) = keys else { return Vec::new() };
+    let mut calls = Vec::new();
+    for key in keys {
+        let Value::Bulk(key) = key else { continue };
+        let with = |words: &str| -> Call {
+            words.split(' ').map(|word| if word == "@" { key.clone() } else { word.as_bytes().to_vec() }).collect()
+        };
+        calls.push(with("TYPE @"));
+        calls.push(with("PTTL @"));
+        // Those of another type answer WRONGTYPE, the same way.
+        calls.push(if key.starts_with(b"q") { with("PFCOUNT @") } else { with("GET @") });
+        calls
+            .extend(["LRANGE @ 0 -1", "HGETALL @", "SMEMBERS @", "ZRANGE @ 0 -1 WITHSCORES", "XRANGE @ - +"].map(with));
+    }
+    calls
+}

@@ -1,0 +1,349 @@
+//! Random commands from templates.
+//!
+//! A template is words: `$x` draws a value, `a|b` one of several, `?word` comes half of the time, `word+` one to three
+//! times, and `_` joins what belongs together (`?EX_$e`). A command behind `!` would wait, and stands in a transaction;
+//! one behind `=` is never made wrong, which might make it wait, or draw by chance.
+
+use fastrand::Rng;
+
+/// A command as arguments.
+pub type Call = Vec<Vec<u8>>;
+
+const TEMPLATES: &[&str] = &[
+    // Strings
+    "GET $s",
+    "SET $s $v",
+    "SET $s $v ?NX|XX ?GET",
+    "SET $s $v ?GET EX_$e|PX_$E|KEEPTTL",
+    "SETNX $s $v",
+    "SETEX $s $e $v",
+    "PSETEX $s $E $v",
+    "GETSET $s $v",
+    "GETDEL $s",
+    "GETEX $s ?EX_$e|PERSIST|PX_$E",
+    "APPEND $s $v",
+    "STRLEN $s",
+    "GETRANGE $s $i $i",
+    "SUBSTR $s $i $i",
+    "SETRANGE $s $p $v",
+    "MGET $s $k $s",
+    "MSET $s_$v+",
+    "MSETNX $s_$v+",
+    "INCR $s",
+    "DECR $s",
+    "INCRBY $s $n",
+    "DECRBY $s $n",
+    "INCRBYFLOAT $u $d",
+    "GET $u",
+    "SETBIT $s $p 0|1",
+    "GETBIT $s $p",
+    "BITCOUNT $s",
+    "BITCOUNT $s $i $i ?BYTE|BIT",
+    // Keys
+    "DEL $k+",
+    "UNLINK $k+",
+    "EXISTS $k+",
+    "TOUCH $k+",
+    "TYPE $k",
+    "RENAME $k $k",
+    "RENAMENX $k $k",
+    "COPY $k $k ?REPLACE",
+    "COPY $k $k DB_1 ?REPLACE",
+    "MOVE $k 1",
+    "KEYS *",
+    "KEYS $g",
+    "DBSIZE",
+    "SCAN 0 COUNT_1000 ?MATCH_$g ?TYPE_$y",
+    "EXPIRE $k $e ?NX|XX|GT|LT",
+    "PEXPIRE $k $E ?NX|XX|GT|LT",
+    "EXPIREAT $k $a ?NX|XX",
+    "PEXPIREAT $k $A",
+    "EXPIRE $k -1",
+    "PERSIST $k",
+    "TTL $k",
+    "PTTL $k",
+    "EXPIRETIME $k",
+    "PEXPIRETIME $k",
+    "OBJECT IDLETIME nokey",
+    "FLUSHDB",
+    "SWAPDB 0|1 0|1|2",
+    "OBJECT FOO $k",
+    "SELECT 0|0|1",
+    // Lists
+    "LPUSH $l $v+",
+    "RPUSH $l $v+",
+    "RPUSH $l $v+",
+    "LPUSHX $l $v",
+    "RPUSHX $l $v",
+    "LPOP $l ?$i",
+    "RPOP $l ?$i",
+    "LLEN $l",
+    "LINDEX $l $i",
+    "LSET $l $i $v",
+    "LRANGE $l $i $i",
+    "LRANGE $l 0 -1",
+    "LTRIM $l $i $i",
+    "LREM $l $i $v",
+    "LINSERT $l BEFORE|AFTER $v $v",
+    "LPOS $l $v ?RANK_$i ?COUNT_$i ?MAXLEN_$i",
+    "LMOVE $l $l LEFT|RIGHT LEFT|RIGHT",
+    "RPOPLPUSH $l $l",
+    "LMPOP 1|2 $l $l LEFT|RIGHT ?COUNT_$i",
+    "LMPOP 1 $l LEFT|RIGHT",
+    "!BLPOP $l $l 0",
+    "!BRPOP $l 0.1",
+    "!BLMOVE $l $l LEFT RIGHT 0",
+    "!BRPOPLPUSH $l $l 0",
+    "!BLMPOP 0 1 $l LEFT",
+    "=BLPOP $l -1|abc",
+    // Hashes
+    "HSET $h $f_$v+",
+    "HSET $h $f_$v+",
+    "HMSET $h $f_$v+",
+    "HSETNX $h $f $v",
+    "HGET $h $f",
+    "HMGET $h $f+",
+    "HGETALL $h",
+    "HDEL $h $f+",
+    "HLEN $h",
+    "HEXISTS $h $f",
+    "HKEYS $h",
+    "HVALS $h",
+    "HSTRLEN $h $f",
+    "HINCRBY $h $f $n",
+    "HINCRBYFLOAT $h u1|u2 $d",
+    "HSCAN $h 0 COUNT_1000 ?MATCH_$g",
+    "HRANDFIELD $h ?-3|3|1000",
+    // Sets
+    "SADD $t $v+",
+    "SADD $t $v+",
+    "SREM $t $v+",
+    "SISMEMBER $t $v",
+    "SMISMEMBER $t $v+",
+    "SMEMBERS $t",
+    "SCARD $t",
+    "=SPOP $t 1000",
+    "SRANDMEMBER $t ?-3|3|1000",
+    "SMOVE $t $t $v",
+    "SINTER $t+",
+    "SUNION $t+",
+    "SDIFF $t+",
+    "SINTERSTORE $t $t+",
+    "SUNIONSTORE $t $t+",
+    "SDIFFSTORE $t $t+",
+    "SINTERCARD 1|2 $t $t ?LIMIT_$i",
+    "SSCAN $t 0 COUNT_1000 ?MATCH_$g",
+    // Sorted sets
+    "ZADD $z $d_$m+",
+    "ZADD $z $d_$m+",
+    "ZADD $z ?NX|XX ?GT|LT ?CH $d_$m+",
+    "ZADD $z INCR $d $m",
+    "ZINCRBY $z $d $m",
+    "ZREM $z $m+",
+    "ZSCORE $z $m",
+    "ZMSCORE $z $m+",
+    "ZCARD $z",
+    "ZRANK $z $m",
+    "ZREVRANK $z $m",
+    "ZCOUNT $z $b $b",
+    "ZLEXCOUNT $w $B $B",
+    "ZRANGE $z $i $i ?REV ?WITHSCORES",
+    "ZRANGE $z $b $b BYSCORE ?REV ?LIMIT_$i_$i ?WITHSCORES",
+    "ZRANGE $w $B $B BYLEX ?REV ?LIMIT_$i_$i",
+    "ZREVRANGE $z $i $i ?WITHSCORES",
+    "ZRANGEBYSCORE $z $b $b ?WITHSCORES ?LIMIT_$i_$i",
+    "ZREVRANGEBYSCORE $z $b $b ?WITHSCORES ?LIMIT_$i_$i",
+    "ZADD $w 0_$m+",
+    "ZADD $w 0_$m+",
+    "ZRANGEBYLEX $w $B $B ?LIMIT_$i_$i",
+    "ZREVRANGEBYLEX $w $B $B ?LIMIT_$i_$i",
+    "ZRANGESTORE $z $z $i $i ?REV",
+    "ZRANGESTORE $z $z $b $b BYSCORE",
+    "ZREMRANGEBYRANK $z $i $i",
+    "ZREMRANGEBYSCORE $z $b $b",
+    "ZREMRANGEBYLEX $w $B $B",
+    "ZPOPMIN $z ?$i",
+    "ZPOPMAX $z ?$i",
+    "!BZPOPMIN $z $z 0",
+    "!BZMPOP 0 1 $z MIN",
+    "=BZPOPMAX $z -1|x",
+    "ZMPOP 1|2 $z $z MIN|MAX ?COUNT_$i",
+    "ZUNION 2 $z $z|$t ?WEIGHTS_$d_$d ?AGGREGATE_SUM|AGGREGATE_MIN|AGGREGATE_MAX ?WITHSCORES",
+    "ZINTER 2 $z $z|$t ?WEIGHTS_$d_$d ?AGGREGATE_MIN ?WITHSCORES",
+    "ZDIFF 2 $z $z ?WITHSCORES",
+    "ZUNIONSTORE $z 2 $z $z ?WEIGHTS_$d_$d",
+    "ZINTERSTORE $z 2 $z $z ?AGGREGATE_MAX",
+    "ZDIFFSTORE $z 2 $z $z",
+    "ZINTERCARD 2 $z $z ?LIMIT_$i",
+    "ZSCAN $z 0 COUNT_1000",
+    "ZRANDMEMBER $z ?3|-3|1000",
+    // Streams
+    "XADD $x $D $f_$v+",
+    "XADD $x $D $f_$v+",
+    "XADD $x ?NOMKSTREAM ?MAXLEN_$i|MINID_$D $D $f_$v+",
+    "XLEN $x",
+    "XRANGE $x - + ?COUNT_$i",
+    "XRANGE $x $R $R ?COUNT_$i",
+    "XREVRANGE $x + - ?COUNT_$i",
+    "XREVRANGE $x $R $R",
+    "XDEL $x $D+",
+    "XTRIM $x MAXLEN|MINID ?= $p",
+    "XREAD ?COUNT_$i STREAMS $x $x $D $D",
+    "=XREAD BLOCK -1|x STREAMS $x $D",
+    "!XREAD ?BLOCK_0 STREAMS $x $|$D",
+    "XSETID $x $D ?ENTRIESADDED_$p",
+    // HyperLogLog
+    "PFADD $q $v+",
+    "PFADD $q $v+",
+    "PFADD $q",
+    "PFCOUNT $q+",
+    "PFMERGE $q $q+",
+    // Transactions and others
+    "MULTI",
+    "EXEC",
+    "EXEC",
+    "DISCARD",
+    "WATCH $k",
+    "UNWATCH",
+    "PING",
+    "PING $v",
+    "ECHO $v",
+    "PUBLISH c $v",
+    "TIME",
+    "TIME x",
+    "WAIT 0 0",
+    "CONFIG GET maxmemory-policy",
+    "CLIENT GETNAME",
+    "CLIENT NOSUCH",
+    "NOSUCH $v $v",
+    "COMMAND NOSUCH",
+    "SCRIPT EXISTS 0000000000000000000000000000000000000000",
+    "EVALSHA 0000000000000000000000000000000000000000 0",
+];
+
+/// A random command; now and then a wrong one, or one that a script makes. One that would wait stands in a transaction,
+/// and must not be taken out of it.
+pub fn step(random: &mut Rng) -> Vec<Call> {
+    let template = TEMPLATES[random.usize(..TEMPLATES.len())];
+    match template.strip_prefix('!') {
+        Some(waiting) => vec![vec![b"MULTI".to_vec()], well_formed(random, waiting), vec![b"EXEC".to_vec()]],
+        None => vec![call(random, template)],
+    }
+}
+
+fn call(random: &mut Rng, template: &str) -> Call {
+    let exact = template.strip_prefix('=');
+    let mut call = well_formed(random, exact.unwrap_or(template));
+    if exact.is_none() && random.u8(..10) == 0 {
+        spoil(random, &mut call);
+    }
+    if random.u8(..12) == 0 && !call.is_empty() && !is_word(&call[0], &["MULTI", "EXEC", "DISCARD", "TIME"]) {
+        let script = if random.bool() { "return redis.call(unpack(ARGV))" } else { "return redis.pcall(unpack(ARGV))" };
+        let mut wrapped: Call = vec![b"EVAL".to_vec(), script.into(), b"0".to_vec()];
+        wrapped.append(&mut call);
+        return wrapped;
+    }
+    call
+}
+
+pub fn is_word(arg: &[u8], words: &[&str]) -> bool {
+    words.iter().any(|word| arg.eq_ignore_ascii_case(word.as_bytes()))
+}
+
+fn well_formed(random: &mut Rng, template: &str) -> Call {
+    let mut call = Call::new();
+    for word in template.split(' ') {
+        expand(random, word, &mut call);
+    }
+    call
+}
+
+fn expand(random: &mut Rng, word: &str, into: &mut Call) {
+    if let Some(word) = word.strip_prefix('?') {
+        if random.bool() {
+            expand(random, word, into);
+        }
+        return;
+    }
+    let word = if word == "|" { word } else { *pick(random, &word.split('|').collect::<Vec<_>>()) };
+    let (word, times) = match word.strip_suffix('+') {
+        Some(word) if !word.is_empty() => (word, random.usize(1..=3)),
+        _ => (word, 1),
+    };
+    for _ in 0..times {
+        for part in word.split('_') {
+            into.push(match part.strip_prefix('$') {
+                Some(kind) if !kind.is_empty() => draw(random, kind),
+                _ => part.as_bytes().to_vec(),
+            });
+        }
+    }
+}
+
+fn pick<'a, T>(random: &mut Rng, items: &'a [T]) -> &'a T {
+    &items[random.usize(..items.len())]
+}
+
+fn words(random: &mut Rng, words: &str) -> Vec<u8> {
+    pick(random, &words.split(' ').collect::<Vec<_>>()).as_bytes().to_vec()
+}
+
+fn draw(random: &mut Rng, kind: &str) -> Vec<u8> {
+    match kind {
+        "k" => words(random, "s1 s2 s3 l1 l2 h1 h2 t1 t2 t3 z1 z2 z3 x1 x2"),
+        // Members of one score: only these have an order that can be asked for. And counters, whose bytes differ.
+        // Floats have 64 bits of precision in Redis.
+        "w" | "q" | "u" => {
+            if random.u8(..25) == 0 {
+                b"l1".to_vec()
+            } else {
+                format!("{kind}{}", random.u8(1..=3)).into_bytes()
+            }
+        }
+        // A key that mostly holds its own type.
+        "s" | "l" | "h" | "t" | "z" | "x" => {
+            if random.u8(..25) == 0 {
+                draw(random, "k")
+            } else {
+                format!("{kind}{}", random.u8(1..=3)).into_bytes()
+            }
+        }
+        "v" => match random.u8(..12) {
+            0 => vec![b'v'; random.usize(60..80)],
+            1 => b"\x00\xff\r\n binary".to_vec(),
+            2 => Vec::new(),
+            _ => words(random, "0 1 2 3 7 -5 10 a b c d hello 3.5 9223372036854775807 foo bar"),
+        },
+        "f" => words(random, "f1 f2 f3 f4 f5 n1 n2"),
+        "m" => words(random, "a b c d e f g aa ab member-with-a-name 1 2 3"),
+        "n" => words(random, "0 1 -1 5 100 -7 9223372036854775807 -9223372036854775808 abc"),
+        "d" => words(random, "0 1 2 3 -1 2.5 0.25 -3.75 10 100 inf -inf 1e3"),
+        "i" => words(random, "0 1 2 3 5 -1 -2 -3 -5 100 -100"),
+        "p" => words(random, "0 1 2 3 7 10 50 -1"),
+        "e" => words(random, "1000 5000 100000"),
+        "E" => words(random, "1000000 5000000 100000000"),
+        "a" => words(random, "4000000000 5000000000 1"),
+        "A" => words(random, "4000000000000 5000000000000 1"),
+        "b" => words(random, "0 1 2 (1 (2 -inf +inf (-inf inf 3 -1 2.5"),
+        "B" => words(random, "- + [a (a [c (c [f (aa [z"),
+        "g" => words(random, "* s* ?1 [sl]1 a* f[0-9] \\a"),
+        "y" => words(random, "string list hash set zset stream none"),
+        "D" => words(random, "1-1 2-1 2-2 3 5-* 7-3 8-0 9-9 0-0 0-1 10-1 11-2 12-1 20-* 30 1700000000000-0"),
+        "R" => words(random, "- + 1 2-1 (2-1 5 (5 9-9 8 (1"),
+        other => panic!("no such value: {other}"),
+    }
+}
+
+/// Makes a command wrong, or at least odd.
+fn spoil(random: &mut Rng, call: &mut Call) {
+    let junk = ["", "abc", "9223372036854775808", "-1", "nan", "1.5", "COUNT", "  1", "(", "[", "inf", "\u{e4}"];
+    let at = random.usize(1..=call.len());
+    match random.u8(..4) {
+        0 if at < call.len() => {
+            call.remove(at);
+        }
+        1 => call.insert(at, pick(random, &junk).as_bytes().to_vec()),
+        2 if at < call.len() => call[at] = pick(random, &junk).as_bytes().to_vec(),
+        _ => call.truncate(at),
+    }
+}

@@ -1,0 +1,117 @@
+//! Random commands to the embedded engine and to a real Redis: equal replies, equal errors, equal data afterwards.
+//!
+//! `OXCART_DIFFERENTIAL_COMMANDS` says how many commands a run tries, `OXCART_DIFFERENTIAL_SEED` repeats a run. A sequence
+//! that ends in a difference is cut down to what the difference needs before it is shown.
+
+mod compare;
+mod grammar;
+
+use std::sync::Arc;
+
+use compare::{Reply, difference, dump_calls};
+use fastrand::Rng;
+use grammar::{Call, step};
+use oxcart::{
+    clock::Clock,
+    connection::{self, Command, Link},
+    embedded::Embedded,
+    testing::RedisServer,
+};
+
+const SEQUENCE: usize = 200;
+const MOST_SHOWN: usize = 12;
+
+struct Pair {
+    redis: Arc<dyn Link>,
+    embedded: Arc<dyn Link>,
+}
+
+impl Pair {
+    async fn run(&self, calls: &[Call]) -> (Vec<Reply>, Vec<Reply>) {
+        let commands: Vec<Command> = calls.iter().map(|call| Command::default().args(call)).collect();
+        let (embedded, redis) = (self.embedded.call_many(&commands), self.redis.call_many(&commands));
+        (embedded.await, redis.await)
+    }
+
+    /// Runs a sequence on empty databases and describes the first difference.
+    async fn compare(&self, calls: &[Call]) -> Option<String> {
+        let words = |line: &str| line.split(' ').map(|word| word.as_bytes().to_vec()).collect::<Call>();
+        self.run(&[words("DISCARD"), words("UNWATCH"), words("SELECT 0"), words("FLUSHALL")]).await;
+        let (embedded, redis) = self.run(calls).await;
+        let mut transaction = compare::Transaction::default();
+        for ((call, ours), theirs) in calls.iter().zip(embedded).zip(redis) {
+            let calls = transaction.calls_of(call, &theirs);
+            if let Some(why) = difference(&calls, &ours, &theirs) {
+                return Some(format!("{}\n  {why}", show(call)));
+            }
+        }
+        self.run(&[words("DISCARD"), words("UNWATCH")]).await;
+        for db in ["0", "1"] {
+            let (_, keys) = self.run(&[words(&format!("SELECT {db}")), words("KEYS *")]).await;
+            for dump in dump_calls(&keys[1]) {
+                let (ours, theirs) = self.run(std::slice::from_ref(&dump)).await;
+                if let Some(why) = difference(std::slice::from_ref(&dump), &ours[0], &theirs[0]) {
+                    return Some(format!("afterwards: {}\n  {why}", show(&dump)));
+                }
+            }
+            let (ours, theirs) = self.run(&[words("KEYS *")]).await;
+            if let Some(why) = difference(&[words("KEYS *")], &ours[0], &theirs[0]) {
+                return Some(format!("afterwards: KEYS\n  {why}"));
+            }
+        }
+        None
+    }
+
+    /// Leaves out whatever the difference does not need.
+    async fn shrink(&self, mut calls: Vec<Vec<Call>>) -> (Vec<Call>, String) {
+        let mut why = self.compare(&calls.concat()).await.unwrap_or_else(|| "it does not happen again".to_owned());
+        let mut step = calls.len() / 2;
+        while step > 0 {
+            let mut at = 0;
+            while at < calls.len() {
+                let mut fewer = calls.clone();
+                fewer.drain(at..(at + step).min(calls.len()));
+                match self.compare(&fewer.concat()).await {
+                    Some(same) => (calls, why) = (fewer, same),
+                    None => at += step,
+                }
+            }
+            step /= 2;
+        }
+        (calls.concat(), why)
+    }
+}
+
+fn show(call: &Call) -> String {
+    call.iter().map(|arg| format!("{:?} ", String::from_utf8_lossy(arg))).collect()
+}
+
+fn setting(name: &str) -> Option<u64> {
+    std::env::var(name).ok().and_then(|value| value.parse().ok())
+}
+
+#[tokio::test]
+async fn random_commands_do_the_same_in_both_engines() {
+    let total =
+        setting("OXCART_DIFFERENTIAL_COMMANDS").unwrap_or(if cfg!(debug_assertions) { 40_000 } else { 1_000_000 });
+    let seed = setting("OXCART_DIFFERENTIAL_SEED").unwrap_or_else(|| fastrand::u64(..1 << 32));
+    println!("OXCART_DIFFERENTIAL_SEED={seed}");
+    let server = RedisServer::start();
+    let pair = Pair {
+        redis: connection::open(server.options()).unwrap(),
+        embedded: Embedded::private(Clock::system()).link(0),
+    };
+    let mut random = Rng::with_seed(seed);
+    let (mut done, mut differences) = (0, Vec::new());
+    // One run shows several faults, each by one sequence.
+    while done < total && differences.len() < MOST_SHOWN {
+        let steps: Vec<Vec<Call>> = (0..SEQUENCE).map(|_| step(&mut random)).collect();
+        if pair.compare(&steps.concat()).await.is_some() {
+            let (calls, why) = pair.shrink(steps).await;
+            let lines: Vec<String> = calls.iter().map(show).collect();
+            differences.push(format!("{why}\nafter:\n{}", lines.join("\n")));
+        }
+        done += SEQUENCE as u64;
+    }
+    assert!(differences.is_empty(), "seed {seed}:\n{}", differences.join("\n\n"));
+}
