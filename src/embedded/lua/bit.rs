@@ -1,5 +1,7 @@
 //! The module `bit`: operations on 32-bit integers, with results in the signed range.
 
+#![allow(clippy::unnecessary_wraps, reason = "what scripts call has one signature, whether or not it can fail")]
+
 use std::ffi::c_int;
 
 use mlua_sys as ffi;

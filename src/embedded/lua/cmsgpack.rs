@@ -117,7 +117,7 @@ fn write_number(into: &mut Vec<u8>, number: f64) {
     // 2^63 casts to the largest integer here and to the smallest in C: no integer.
     if whole as f64 == number && number < 9_223_372_036_854_775_808.0 {
         match whole {
-            0..=0x7F => into.push(whole as u8),
+            -32..=0x7F => into.push(whole as u8),
             0x80..=0xFF => into.extend_from_slice(&[0xCC, whole as u8]),
             0x100..=0xFFFF => {
                 into.push(0xCD);
@@ -131,7 +131,6 @@ fn write_number(into: &mut Vec<u8>, number: f64) {
                 into.push(0xCF);
                 into.extend_from_slice(&whole.to_be_bytes());
             }
-            -32..=-1 => into.push(whole as u8),
             -128..=-33 => into.extend_from_slice(&[0xD0, whole as u8]),
             -32_768..=-129 => {
                 into.push(0xD1);

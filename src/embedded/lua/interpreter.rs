@@ -1,5 +1,7 @@
 //! What one Lua state needs beyond its own memory: everything that bodies must own, and the limits of a run.
 
+#![allow(clippy::unnecessary_wraps, reason = "what scripts call has one signature, whether or not it can fail")]
+
 use std::{
     any::Any,
     ffi::{CStr, c_int},
@@ -89,7 +91,7 @@ pub(super) struct Interpreter {
     pub(super) names: Names,
     /// Text of the error that is being raised.
     pub(super) message: Vec<u8>,
-    /// Whatever a body builds: JSON, MessagePack, packed structures.
+    /// Whatever a body builds: JSON, `MessagePack`, packed structures.
     pub(super) buffer: Vec<u8>,
     /// Arguments of the command being called; the slices point into Lua strings and `buffer` and are dead afterwards.
     pub(super) arguments: Vec<&'static [u8]>,

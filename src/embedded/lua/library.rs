@@ -1,6 +1,8 @@
 //! The functions of Lua's own library that must behave otherwise in a script: `pcall` as Redis shapes its errors, `load`
 //! without bytecode, `collectgarbage` without switches.
 
+#![allow(clippy::unnecessary_wraps, reason = "what scripts call has one signature, whether or not it can fail")]
+
 use std::ffi::{CStr, c_int};
 
 use mlua_sys as ffi;

@@ -1,6 +1,8 @@
 //! The pseudo-random numbers of scripts: the 48-bit generator of `lrand48`. As on Redis, every engine begins with the same
 //! number, and goes on from script to script.
 
+#![allow(clippy::unnecessary_wraps, reason = "what scripts call has one signature, whether or not it can fail")]
+
 use std::ffi::c_int;
 
 use mlua_sys as ffi;

@@ -8,6 +8,8 @@
 //! In a face's metatable, besides `__index` and `__newindex`: 1 = a mark that scripts cannot forge, 2 = the real table,
 //! 3 = what `getmetatable` shows (a face, or nil).
 
+#![allow(clippy::unnecessary_wraps, reason = "what scripts call has one signature, whether or not it can fail")]
+
 use std::ffi::c_int;
 
 use mlua_sys as ffi;

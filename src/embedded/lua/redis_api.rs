@@ -1,5 +1,7 @@
 //! The table `redis`: commands, replies, and the switches that scripts of all Redis versions expect.
 
+#![allow(clippy::unnecessary_wraps, reason = "what scripts call has one signature, whether or not it can fail")]
+
 use std::{
     ffi::c_int,
     panic::{AssertUnwindSafe, catch_unwind},

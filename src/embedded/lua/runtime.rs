@@ -258,6 +258,7 @@ impl Machine {
     }
 
     /// Runs a script; also gives a panic of the host, to be resumed.
+    #[allow(clippy::transmute_ptr_to_ptr, reason = "a cast cannot lengthen the lifetime of a trait object")]
     fn run(
         &mut self,
         run: &Run<'_>,

@@ -74,7 +74,7 @@ unsafe fn array_length(state: State, vm: &mut Interpreter, config: &Config) -> R
         ffi::lua_pushnil(state);
         while ffi::lua_next(state, -2) != 0 {
             let index = if ffi::lua_type(state, -2) == ffi::LUA_TNUMBER { ffi::lua_tonumber(state, -2) } else { 0.0 };
-            if index < 1.0 || index.floor() != index {
+            if index < 1.0 || index.fract() != 0.0 {
                 ffi::lua_settop(state, -3);
                 return Ok(None);
             }
