@@ -1,5 +1,7 @@
 //! The environment, the conversions and the error texts.
 
+#![allow(clippy::too_many_lines, reason = "a table of cases")]
+
 use super::Pair;
 use crate::codec::resp::Value;
 

@@ -36,7 +36,7 @@ impl Client {
 
     fn ask(&mut self, args: &[&[u8]]) -> Value {
         let mut request = Vec::new();
-        args.iter().fold(Command::default(), |command, arg| command.arg(arg)).encode(&mut request);
+        args.iter().fold(Command::default(), Command::arg).encode(&mut request);
         self.socket.write_all(&request).unwrap();
         let (mut frame, mut scanner, mut piece) = (Vec::new(), FrameScanner::default(), [0; 16_384]);
         loop {

@@ -1,5 +1,7 @@
 //! `cjson`, `cmsgpack`, `bit` and `struct`, every shape.
 
+#![allow(clippy::too_many_lines, reason = "a table of cases")]
+
 use super::Pair;
 
 #[test]
