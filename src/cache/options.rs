@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use crate::error::{Error, Result};
+use crate::{
+    codec::option_text::read_options,
+    error::{Error, Result},
+};
 
 /// Longest life of an entry: a hundred years.
 const MAX_TTL_SECONDS: f64 = 100.0 * 365.0 * 86_400.0;
@@ -104,19 +107,7 @@ impl CacheOptions {
     /// # Errors
     /// `InvalidOption` with the path of the option.
     pub fn from_json(json: &str) -> Result<Self> {
-        let mut reader = serde_json::Deserializer::from_str(json);
-        let options: Self = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
-            let path = error.path().to_string();
-            let path = if path == "." { "options".to_owned() } else { path };
-            let complaint = error.inner().to_string();
-            // serde_json ends with where in the text it stood, which tells a user nothing.
-            let complaint = complaint.split(" at line ").next().unwrap_or_default();
-            match (complaint.strip_prefix("unknown field "), complaint.split_once(", expected ")) {
-                (Some(_), Some((_, allowed))) => Error::invalid_option(&path, "unknown", allowed),
-                (None, Some((value, allowed))) => Error::invalid_option(&path, value, allowed),
-                _ => Error::invalid_option(&path, complaint, "a value of the documented type"),
-            }
-        })?;
+        let options: Self = read_options(json)?;
         options.check()?;
         Ok(options)
     }
@@ -217,7 +208,7 @@ mod tests {
         for (text, message) in [
             (r#"{"level1":{"size":1}}"#, "option `level1.size` is unknown; allowed: one of `enabled`"),
             (r#"{"level1":{"strategy":"FIFO"}}"#, "option `level1.strategy` is unknown variant `FIFO`; allowed: `LRU`"),
-            (r#"{"defaultTtl":"5"}"#, "option `defaultTtl` is invalid type: string \"5\"; allowed: f64"),
+            (r#"{"defaultTtl":"5"}"#, "option `defaultTtl` is invalid type: string \"5\"; allowed: a number"),
         ] {
             let error = CacheOptions::from_json(text).unwrap_err();
             assert!(error.message().starts_with(message), "{error}");

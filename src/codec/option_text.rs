@@ -6,6 +6,11 @@ use crate::error::{Error, Result};
 
 /// Reads options; unknown ones and wrong types are `InvalidOption`.
 pub(crate) fn read_options<T: DeserializeOwned>(text: &str) -> Result<T> {
+    read_options_with_secrets(text, &[])
+}
+
+/// The same where no complaint may repeat what stands at the paths in `secrets`.
+pub(crate) fn read_options_with_secrets<T: DeserializeOwned>(text: &str, secrets: &[&str]) -> Result<T> {
     let mut reader = serde_json::Deserializer::from_str(text);
     serde_path_to_error::deserialize(&mut reader).map_err(|error| {
         let path = error.path().to_string();
@@ -18,9 +23,11 @@ pub(crate) fn read_options<T: DeserializeOwned>(text: &str) -> Result<T> {
             return Error::invalid_option(path, "unknown", allowed);
         }
         let (got, allowed) = complaint.split_once(", expected ").unwrap_or(("of a wrong type", complaint));
+        let got = if secrets.contains(&path) { "of a wrong type" } else { got };
         // The names of Rust's types mean nothing to whoever wrote JSON.
         let allowed = match allowed {
             "f64" => "a number",
+            "u64" => "a whole number, not negative",
             "a boolean" => "true or false",
             other => other,
         };

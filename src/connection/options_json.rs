@@ -12,12 +12,18 @@ use super::{
     retry_strategies,
     server_url::ServerUrl,
 };
-use crate::error::{Error, Result};
+use crate::{
+    codec::option_text::read_options_with_secrets,
+    error::{Error, Result},
+};
 
 /// Databases of a server as `redis.conf` has them by default.
 const MAX_DB: u64 = 15;
 /// Longest duration: what a timer of JavaScript can hold.
 const MAX_MS: u64 = i32::MAX as u64;
+
+/// Options whose value no message may repeat.
+const SECRETS: &[&str] = &["password", "url", "username", "tls.key"];
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -91,9 +97,7 @@ impl ConnectionOptions {
     }
 
     fn from_json_and_environment(json: &str, environment: Option<String>) -> Result<Self> {
-        let mut reader = serde_json::Deserializer::from_str(json);
-        let config: RedisConfig = serde_path_to_error::deserialize(&mut reader).map_err(|error| wrong_shape(&error))?;
-        reader.end().map_err(|_| Error::invalid_option("config", "followed by other text", "one JSON object"))?;
+        let config: RedisConfig = read_options_with_secrets(json, SECRETS)?;
         config.into_options(environment)
     }
 }
@@ -269,23 +273,6 @@ fn number(option: &str, value: Option<u64>, least: u64, most: u64) -> Result<Opt
         }
         other => Ok(other),
     }
-}
-
-/// serde's complaint as ours. Its words say what came and what was expected, and are kept apart from secrets.
-fn wrong_shape(error: &serde_path_to_error::Error<serde_json::Error>) -> Error {
-    let path = error.path().to_string();
-    let path = if path == "." { "config".to_owned() } else { path };
-    let complaint = error.inner().to_string();
-    // serde_json ends with where in the text it stood, which tells a user nothing.
-    let complaint = complaint.split(" at line ").next().unwrap_or_default();
-    if let Some(expected) = complaint.strip_prefix("unknown field ") {
-        let allowed = expected.split_once(", expected ").map_or("", |(_, allowed)| allowed);
-        return Error::invalid_option(&path, "unknown", allowed);
-    }
-    let (value, allowed) = complaint.split_once(", expected ").unwrap_or((complaint, "a value of the documented type"));
-    let secret = ["password", "url", "username", "tls.key"].contains(&path.as_str());
-    let value = if secret { "of a wrong type" } else { value };
-    Error::invalid_option(&path, value, allowed)
 }
 
 #[cfg(test)]

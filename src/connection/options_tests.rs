@@ -132,8 +132,8 @@ fn a_wrong_option_is_named_by_its_path() {
         (r#"{"url":"unix:///s?bd=1"}"#, "url"),
         (r#"{"url":"unix:///s","host":"h"}"#, "host"),
         (r#"{"url":"unix:///s","tls":{}}"#, "tls"),
-        ("[]", "config"),
-        ("", "config"),
+        ("[]", "options"),
+        ("", "options"),
     ] {
         assert_eq!(refused(json).0, path, "{json}");
     }
