@@ -230,6 +230,30 @@ impl Engine {
         reply.flatten().unwrap_or_else(closed)
     }
 
+    /// Runs one command of a client behind a socket. `write` gets the reply under the lock, so that nothing that other
+    /// threads tell this client comes before it. False when the command waits: `done` then gets the reply.
+    pub(super) fn serve(
+        self: &Arc<Self>,
+        session: u64,
+        args: Args<'_>,
+        done: Completion,
+        write: impl FnOnce(&mut Session, Value),
+    ) -> bool {
+        let answered = self.with_session(session, |this, state, session| {
+            let reply = this.run(state, session, args, || done);
+            if state.dbs.iter().any(|db| db.volatile_len() > 0) {
+                this.volatile.notify_one();
+            }
+            let answered = reply.is_some();
+            if let Some(reply) = reply {
+                write(session, reply);
+            }
+            answered
+        });
+        self.deliver();
+        answered.unwrap_or(true)
+    }
+
     /// Works with a client's session, under the lock; `None` when it was closed.
     fn with_session<R>(
         self: &Arc<Self>,
@@ -371,7 +395,7 @@ fn malformed() -> Value {
 }
 
 /// Reads the arguments of one encoded command in place.
-fn split<'a>(bytes: &'a [u8], args: &mut Vec<&'a [u8]>) -> bool {
+pub(super) fn split<'a>(bytes: &'a [u8], args: &mut Vec<&'a [u8]>) -> bool {
     args.clear();
     let Some((count, mut rest)) = header(bytes, b'*') else { return false };
     for _ in 0..count {

@@ -15,6 +15,7 @@ mod failure;
 mod glob;
 mod keyspace;
 mod link;
+mod listener;
 mod lua;
 mod number;
 mod pubsub;
@@ -24,6 +25,8 @@ mod state;
 mod table;
 
 use std::sync::Arc;
+
+pub use listener::Listener;
 
 use crate::{clock::Clock, connection::Link};
 

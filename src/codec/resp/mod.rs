@@ -1,5 +1,6 @@
 //! RESP2 and RESP3: what Redis, Valkey and the embedded engine speak.
 
+mod encoder;
 mod frame_scanner;
 mod parser;
 mod read_buffer;
@@ -7,6 +8,7 @@ mod read_buffer;
 mod tests;
 mod value;
 
+pub use encoder::Dialect;
 pub use frame_scanner::FrameScanner;
 pub use parser::parse;
 pub use read_buffer::ReadBuffer;

@@ -1,5 +1,7 @@
 //! Lua scripts, as `EVAL` runs them: Lua 5.1 in Redis's scripting environment.
 
+#![allow(clippy::unnecessary_wraps, reason = "functions that Lua calls have one shape, whether they can fail or not")]
+
 mod allocator;
 mod bit;
 mod cjson;

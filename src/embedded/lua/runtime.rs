@@ -274,10 +274,9 @@ impl Machine {
             {
                 let vm = raw::interpreter(state);
                 let host: *mut (dyn ScriptHost + '_) = host;
-                vm.host = NonNull::new(std::mem::transmute::<
-                    *mut (dyn ScriptHost + '_),
-                    *mut (dyn ScriptHost + 'static),
-                >(host));
+                #[expect(clippy::transmute_ptr_to_ptr, reason = "a cast cannot change a lifetime")]
+                let host = std::mem::transmute::<*mut (dyn ScriptHost + '_), *mut (dyn ScriptHost + 'static)>(host);
+                vm.host = NonNull::new(host);
                 vm.protocol = 2;
                 vm.overdue = false;
                 vm.effort = 0;
