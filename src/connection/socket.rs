@@ -14,7 +14,7 @@ use socket2::{SockRef, TcpKeepalive};
 #[cfg(unix)]
 use tokio::net::UnixStream;
 use tokio::{
-    io::{AsyncReadExt, AsyncWrite},
+    io::{AsyncReadExt, AsyncWrite, Interest},
     net::TcpStream,
     time::{Instant, timeout},
 };
@@ -110,12 +110,20 @@ impl Socket {
             let read = match self {
                 Self::Tcp(stream) => {
                     ready!(stream.poll_read_ready(cx))?;
-                    stream.try_read_buf(into)
+                    let read = stream.try_read_buf(into);
+                    if is_drained(&read, into) {
+                        let _ = stream.try_io(Interest::READABLE, no_more);
+                    }
+                    read
                 }
                 #[cfg(unix)]
                 Self::Unix(stream) => {
                     ready!(stream.poll_read_ready(cx))?;
-                    stream.try_read_buf(into)
+                    let read = stream.try_read_buf(into);
+                    if is_drained(&read, into) {
+                        let _ = stream.try_io(Interest::READABLE, no_more);
+                    }
+                    read
                 }
                 Self::Tls { stream, .. } => return pin!(stream.read_buf(into)).poll(cx),
             };
@@ -148,6 +156,17 @@ impl Socket {
             }
         }
     }
+}
+
+/// Whether a read took all there was: on systems whose events are edges (epoll, kqueue) the next bytes bring an event of
+/// their own, so the read that would only say so can be spared.
+fn is_drained(read: &io::Result<usize>, into: &Vec<u8>) -> bool {
+    cfg!(not(windows)) && matches!(read, Ok(1..)) && into.len() < into.capacity()
+}
+
+/// Tells tokio what a read that finds nothing would.
+fn no_more() -> io::Result<()> {
+    Err(io::ErrorKind::WouldBlock.into())
 }
 
 fn poll_write_tls(
