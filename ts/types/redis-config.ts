@@ -52,13 +52,13 @@ export interface RedisConfig {
   password?: string;
   /** Database number, 0 to 15. Default 0. */
   db?: number;
-  /** Reconnection attempts after which a waiting command fails; `null`, the default, waits for its deadline. */
+  /** Failed attempts to connect after which a waiting command fails. Default 20; with `null` only its deadline counts. */
   maxRetriesPerRequest?: number | null;
   /** Wait until the server has loaded its data before sending. Default true. */
   enableReadyCheck?: boolean;
   /** Hold commands while not connected. Default true; false fails them at once. */
   enableOfflineQueue?: boolean;
-  /** Bytes of commands held while not connected. */
+  /** Bytes of commands held while not connected. Default 64 MiB; past it calls fail with `ERR_OFFLINE_QUEUE_FULL`. */
   maxOfflineQueueBytes?: number;
   /** Milliseconds to make a connection. Default 10000. */
   connectTimeout?: number;
