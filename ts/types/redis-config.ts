@@ -46,8 +46,6 @@ export interface RedisConfig {
   host?: string;
   /** Default 6379. */
   port?: number;
-  /** Path of a unix socket, in place of `host` and `port`. */
-  path?: string;
   username?: string;
   password?: string;
   /** Database number, 0 to 15. Default 0. */
