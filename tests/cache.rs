@@ -35,9 +35,19 @@ fn run<T: Send + 'static>(test: impl Future<Output = T> + Send + 'static) -> T {
 /// The server of this file, for as long as a test holds it: a static would outlive the process.
 fn shared_server() -> Arc<RedisServer> {
     static SERVER: Mutex<Weak<RedisServer>> = Mutex::new(Weak::new());
-    let mut shared = SERVER.lock().unwrap();
+    share(&SERVER, RedisServer::start)
+}
+
+/// One with a socket, for a proxy in front of it.
+fn shared_process() -> Arc<RedisServer> {
+    static SERVER: Mutex<Weak<RedisServer>> = Mutex::new(Weak::new());
+    share(&SERVER, || RedisServer::builder().process().start())
+}
+
+fn share(server: &Mutex<Weak<RedisServer>>, start: fn() -> RedisServer) -> Arc<RedisServer> {
+    let mut shared = server.lock().unwrap();
     shared.upgrade().unwrap_or_else(|| {
-        let server = Arc::new(RedisServer::start());
+        let server = Arc::new(start());
         *shared = Arc::downgrade(&server);
         server
     })
@@ -60,7 +70,7 @@ fn cache_with(link: &Arc<dyn Link>, options: &str) -> Cache {
 /// A cache under a prefix of its own, the link under it, the prefix, and the server to hold.
 fn fresh(name: &str) -> (Cache, Arc<dyn Link>, String, Arc<RedisServer>) {
     let server = shared_server();
-    let link = open(server.port());
+    let link = connection::open(server.options()).unwrap();
     let prefix = unique_prefix(name);
     (cache_with(&link, &format!(r#"{{"prefix":"{prefix}"}}"#)), link, prefix, server)
 }
@@ -309,7 +319,7 @@ fn a_read_that_overtook_a_write_on_its_way_leaves_no_copy() {
         ("pattern", |cache| Box::pin(async move { cache.delete_pattern("k*").await.map(|_| ()) })),
         ("expire", |cache| Box::pin(async move { cache.expire("k", 0.001).await.map(|_| ()) })),
     ];
-    let server = shared_server();
+    let server = shared_process();
     let port = server.port();
     for (name, invalidate) in cases {
         run(async move {
@@ -334,7 +344,7 @@ fn a_read_that_overtook_a_write_on_its_way_leaves_no_copy() {
 
 #[test]
 fn a_fill_from_redis_that_was_overtaken_leaves_no_copy() {
-    let server = shared_server();
+    let server = shared_process();
     let port = server.port();
     run(async move {
         let proxy = Proxy::start(port);
@@ -383,7 +393,7 @@ fn copies_of_one_cache_are_shared_and_of_others_are_not() {
 #[test]
 fn patterns_remove_what_they_match_below_the_prefix_and_nothing_else() {
     let server = shared_server();
-    let link = open(server.port());
+    let link = connection::open(server.options()).unwrap();
     run(async move {
         // A prefix full of characters that mean something in a glob, and a neighbour that the unescaped one would match.
         let (prefix, neighbour) = ("p*[a]?\\:", "pX[a]Y\\:");
@@ -442,7 +452,7 @@ fn many_thousand_keys_are_swept_in_slices_and_counted_right() {
 #[test]
 fn an_empty_prefix_has_no_flush() {
     let server = shared_server();
-    let link = open(server.port());
+    let link = connection::open(server.options()).unwrap();
     run(async move {
         let cache = cache_with(&link, r#"{"prefix":""}"#);
         cache.set(write("bare-key", "1")).await.unwrap();
@@ -454,7 +464,7 @@ fn an_empty_prefix_has_no_flush() {
 
 #[test]
 fn bulk_calls_take_one_round_trip() {
-    let server = shared_server();
+    let server = shared_process();
     let port = server.port();
     run(async move {
         let proxy = Proxy::start(port);
@@ -481,7 +491,7 @@ fn bulk_calls_take_one_round_trip() {
 #[test]
 fn limits_have_errors_of_their_own() {
     let server = shared_server();
-    let link = open(server.port());
+    let link = connection::open(server.options()).unwrap();
     run(async move {
         let limits = r#"{"prefix":"limits:","limits":{"maxKeyLength":4,"maxValueSize":5,"maxBulkKeys":2}}"#;
         let cache = cache_with(&link, limits);
@@ -509,7 +519,7 @@ fn limits_have_errors_of_their_own() {
 
 #[test]
 fn a_server_that_is_gone_fails_reads_at_once_and_keeps_what_factories_make() {
-    let mut server = RedisServer::start();
+    let mut server = RedisServer::builder().process().start();
     let port = server.port();
     let (cache, link) = run(async move {
         let link = open(port);
@@ -545,7 +555,7 @@ fn a_server_that_is_gone_fails_reads_at_once_and_keeps_what_factories_make() {
 
 #[test]
 fn a_server_that_hangs_is_left_alone_for_a_second() {
-    let server = shared_server();
+    let server = shared_process();
     let port = server.port();
     run(async move {
         let proxy = Proxy::start(port);

@@ -57,6 +57,7 @@ export function openConnection(config: RedisConfig, listener: ConnectionListener
   if (retryStrategy !== undefined && typeof retryStrategy !== 'function') {
     throw invalidOption('retryStrategy', `a ${typeof retryStrategy}`, 'a function');
   }
+  noteIfNothingIsConfigured(plain);
   const strategy = retryStrategy && share(retryStrategy, listener);
   let listened: number | undefined;
   return {
@@ -77,6 +78,26 @@ export function openConnection(config: RedisConfig, listener: ConnectionListener
       if (retryStrategy) leave(retryStrategy, listener);
     },
   };
+}
+
+let isNoted = false;
+
+/** Says once that there is no server, when nobody asked for that. */
+function noteIfNothingIsConfigured(config: Omit<RedisConfig, 'retryStrategy'>): void {
+  if (isNoted || config.url !== undefined || config.host !== undefined || process.env['REDIS_URL']) return;
+  isNoted = true;
+  if (process.env['NODE_ENV'] === 'production') {
+    process.emitWarning(
+      'NO REDIS IS CONFIGURED IN PRODUCTION: jobs, cache and messages live in the memory of this process, no other ' +
+        'process sees them, and they are LOST when it ends. Set REDIS_URL, or say that this is meant with url: "memory://".',
+      { type: 'OxcartWarning', code: 'OXCART_MEMORY_IN_PRODUCTION' },
+    );
+  } else {
+    process.emitWarning('no Redis is configured, so everything stays in this process (memory://); set REDIS_URL to use one', {
+      type: 'OxcartWarning',
+      code: 'OXCART_MEMORY',
+    });
+  }
 }
 
 function share(strategy: Strategy, listener: ConnectionListener): SharedStrategy {

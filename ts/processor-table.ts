@@ -46,19 +46,27 @@ export class ProcessorTable {
     );
   }
 
-  /** One function for a worker. It asks for a signal when one of the processors does. */
-  processor(): ProcessorFunction {
+  /**
+   * One function for a worker. It asks for a signal when one of the processors does. `current` is the table that is in
+   * force: a worker that was replaced may still be handed a job whose processor came after it.
+   */
+  processor(current: () => ProcessorTable | undefined): ProcessorFunction {
     const entries = [...this.#entries.values()];
     const [only] = entries;
     if (entries.length === 1 && only && this.#entries.has(undefined)) return only.run;
     return entries.some(({ run }) => run.length >= 3)
-      ? (job, token, signal) => this.#run(job, token, signal)
-      : (job, token) => this.#run(job, token);
+      ? (job, token, signal) => this.#run(current, job, token, signal)
+      : (job, token) => this.#run(current, job, token);
   }
 
-  #run(job: Job, token?: string, signal?: AbortSignal): unknown {
-    const entry = this.#entries.get(job.name) ?? this.#entries.get(undefined);
+  #find(name: string): Entry | undefined {
+    return this.#entries.get(name) ?? this.#entries.get(undefined);
+  }
+
+  #run(current: () => ProcessorTable | undefined, job: Job, token?: string, signal?: AbortSignal): unknown {
+    const entry = this.#find(job.name) ?? current()?.#find(job.name);
     if (!entry) throw new UnrecoverableError(`queue ${this.queue} has no processor for jobs named ${job.name}`);
-    return entry.run(job, token, signal);
+    // A worker that was replaced may not have been asked for a signal.
+    return entry.run(job, token, signal ?? (entry.run.length >= 3 ? new AbortController().signal : undefined));
   }
 }

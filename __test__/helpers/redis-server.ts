@@ -35,11 +35,20 @@ export async function freePort(): Promise<number> {
 }
 
 /**
+ * Whether suites that need no socket run without a server: `OXCART_TEST_ENGINE=memory`. What breaks a server or looks at
+ * it with another client needs one all the same, and skips itself then.
+ */
+export const inMemory = process.env['OXCART_TEST_ENGINE'] === 'memory';
+
+let engines = 0;
+
+/**
  * A `redis-server` of a test's own on a free loopback port. `OXCART_TEST_REDIS_SERVER` names another binary
  * (Valkey, another Redis version).
  */
 export class RedisServer implements AsyncDisposable {
   readonly host = '127.0.0.1';
+  readonly #engine = ++engines;
   #child: ChildProcess | undefined;
   #output = '';
 
@@ -50,6 +59,7 @@ export class RedisServer implements AsyncDisposable {
   ) {}
 
   static async start(options: RedisServerOptions = {}): Promise<RedisServer> {
+    if (inMemory) return new RedisServer(0, '', options);
     const directory = await mkdtemp(join(tmpdir(), 'oxcart-redis-'));
     // Another process may take the port between finding it and listening on it.
     for (let attempt = 1; ; attempt++) {
@@ -68,6 +78,7 @@ export class RedisServer implements AsyncDisposable {
   }
 
   get url(): string {
+    if (inMemory) return `memory://test-${this.#engine}`;
     const password = this.options.requirepass;
     return `redis://${password ? `:${encodeURIComponent(password)}@` : ''}${this.host}:${this.port}`;
   }
@@ -87,6 +98,7 @@ export class RedisServer implements AsyncDisposable {
 
   /** Starts the server again on the same port, after `kill` or beside a running one (which is ended first). */
   async restart(): Promise<void> {
+    if (inMemory) throw new Error('there is no server to start: this suite needs `skipIf(inMemory)`');
     await this.kill();
     const { appendonly = false, unixSocket = false, requirepass, args = [] } = this.options;
     const child = spawn(
@@ -139,6 +151,7 @@ export class RedisServer implements AsyncDisposable {
 
   /** Ends the server and removes its directory. Safe to call twice. */
   async stop(): Promise<void> {
+    if (inMemory) return;
     await this.kill();
     await rm(this.directory, { recursive: true, force: true });
   }

@@ -24,8 +24,17 @@ impl fmt::Debug for Secret {
 /// Where the server listens.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Address {
-    Tcp { host: String, port: u16 },
-    Unix { path: PathBuf },
+    Tcp {
+        host: String,
+        port: u16,
+    },
+    Unix {
+        path: PathBuf,
+    },
+    /// Nowhere: the engine of this name in this process.
+    Memory {
+        name: String,
+    },
 }
 
 /// How TLS is spoken. All texts are PEM.
@@ -140,6 +149,11 @@ impl ConnectionOptions {
         Self::at(Address::Unix { path: path.into() })
     }
 
+    /// Defaults for the engine of this name in this process, which all who name it share.
+    pub fn memory(name: impl Into<String>) -> Self {
+        Self::at(Address::Memory { name: name.into() })
+    }
+
     /// These options with the database of `role`: the number given in `databases`, else the number given as `db` or in
     /// the URL, else the role's default number.
     #[must_use]
@@ -155,6 +169,7 @@ impl ConnectionOptions {
             Address::Tcp { host, port } if host.contains(':') => format!("[{host}]:{port}/{db}"),
             Address::Tcp { host, port } => format!("{host}:{port}/{db}"),
             Address::Unix { path } => format!("{}/{db}", path.display()),
+            Address::Memory { name } => format!("memory://{name}/{db}"),
         }
     }
 

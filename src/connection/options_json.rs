@@ -1,7 +1,7 @@
 //! [`ConnectionOptions`] from the JSON text of a user's `RedisConfig`.
 //!
 //! Beside a `url`, `host`, `port`, `username`, `password`, `db` and `tls` override what the URL says of them. Without
-//! `url` and `host` the environment's `REDIS_URL` is the URL.
+//! `url` and `host` the environment's `REDIS_URL` is the URL; without that, the engine in this process is meant.
 
 use std::time::Duration;
 
@@ -181,21 +181,35 @@ impl RedisConfig {
         }
     }
 
+    /// An option that only a server has.
+    fn is_of_a_server(&self) -> Option<&'static str> {
+        let set = [
+            ("host", self.host.is_some()),
+            ("port", self.port.is_some()),
+            ("username", self.username.is_some()),
+            ("password", self.password.is_some()),
+            ("tls", self.tls.is_some()),
+        ];
+        set.iter().find(|(_, is_set)| *is_set).map(|(option, _)| *option)
+    }
+
     /// Default options for the server that `url`, `host` or the environment names, and whether the URL asks for TLS.
     fn locate(&self, environment: Option<String>) -> Result<(ConnectionOptions, bool)> {
         let url = match (&self.url, &self.host) {
             (Some(url), _) => Some(ServerUrl::parse("url", url)?),
             (None, Some(_)) => None,
-            (None, None) => Some(ServerUrl::parse(
-                "REDIS_URL",
-                &environment.ok_or_else(|| {
-                    Error::invalid_option(
+            (None, None) => match environment {
+                Some(url) => Some(ServerUrl::parse("REDIS_URL", &url)?),
+                // Nothing says that there is a server; something that only a server has does.
+                None if self.is_of_a_server().is_some() => {
+                    return Err(Error::invalid_option(
                         "url",
                         "missing, and so are `host` and the environment variable REDIS_URL",
                         "a URL such as redis://127.0.0.1:6379/0",
-                    )
-                })?,
-            )?),
+                    ));
+                }
+                None => Some(ServerUrl::parse("url", "memory://")?),
+            },
         };
         let port = number("port", self.port, 1, u64::from(u16::MAX))?.and_then(|port| u16::try_from(port).ok());
         if self.host.as_ref().is_some_and(String::is_empty) {
@@ -216,6 +230,12 @@ impl RedisConfig {
                     return Err(Error::invalid_option(option, "set beside a Unix socket", "either of them"));
                 }
                 ConnectionOptions::unix(path)
+            }
+            Address::Memory { name } => {
+                if let Some(option) = self.is_of_a_server() {
+                    return Err(Error::invalid_option(option, "set beside a memory: URL", "either of them"));
+                }
+                ConnectionOptions::memory(name)
             }
         };
         options.username = url.username;

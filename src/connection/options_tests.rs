@@ -63,9 +63,12 @@ fn the_environment_names_the_server_when_the_options_do_not() {
     assert_eq!(from(r#"{"db":2}"#, "redis://e:1/0").unwrap().describe(), "e:1/2");
     assert_eq!(from(r#"{"host":"h"}"#, "redis://e:1").unwrap().describe(), "h:6379/0");
     assert!(from("{}", "http://e").unwrap_err().message().contains("REDIS_URL"));
-    let (path, error) = refused("{}");
-    assert_eq!(path, "url");
-    assert!(error.message().contains("REDIS_URL"));
+    assert_eq!(options("{}").address, Address::Memory { name: String::new() });
+    for json in [r#"{"port":6380}"#, r#"{"password":"p"}"#, r#"{"tls":{}}"#] {
+        let (path, error) = refused(json);
+        assert_eq!(path, "url");
+        assert!(error.message().contains("REDIS_URL"));
+    }
 }
 
 #[test]
@@ -120,7 +123,13 @@ fn a_wrong_option_is_named_by_its_path() {
         (r#"{"host":"h","databases":{"kache":1}}"#, "databases.kache"),
         (r#"{"sentinels":[]}"#, "sentinels"),
         (r#"{"cluster":{"nodes":[]}}"#, "cluster"),
-        (r#"{"url":"memory://"}"#, "url"),
+        (r#"{"url":"memory:"}"#, "url"),
+        (r#"{"url":"memory://a/16"}"#, "url"),
+        (r#"{"url":"memory://a/b/c"}"#, "url"),
+        (r#"{"url":"memory://a?b"}"#, "url"),
+        (r#"{"url":"memory://a","host":"h"}"#, "host"),
+        (r#"{"url":"memory://a","password":"p"}"#, "password"),
+        (r#"{"url":"memory://a","tls":{}}"#, "tls"),
         (r#"{"url":"file:./data/app.aof"}"#, "url"),
         (r#"{"url":"http://h"}"#, "url"),
         (r#"{"url":"localhost"}"#, "url"),
@@ -138,8 +147,22 @@ fn a_wrong_option_is_named_by_its_path() {
         assert_eq!(refused(json).0, path, "{json}");
     }
     assert!(refused(r#"{"sentinels":[]}"#).1.message().contains("not supported yet"));
-    assert!(refused(r#"{"url":"memory://"}"#).1.message().contains("not support"));
+    assert!(refused(r#"{"url":"file:./data/app.aof"}"#).1.message().contains("not support"));
     assert!(refused(r#"{"host":"h","hots":"x"}"#).1.message().contains("`host`"));
+}
+
+#[test]
+fn a_memory_url_names_an_engine_and_a_database() {
+    for (url, name, db) in [
+        ("memory://", "", None),
+        ("memory://jobs", "jobs", None),
+        ("memory://jobs/", "jobs", None),
+        ("memory:///2", "", Some(2)),
+        ("MEMORY://a.b-c_1/15", "a.b-c_1", Some(15)),
+    ] {
+        let options = options(&format!(r#"{{"url":"{url}"}}"#));
+        assert_eq!((options.address, options.db), (Address::Memory { name: name.into() }, db), "{url}");
+    }
 }
 
 #[test]

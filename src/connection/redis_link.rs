@@ -1,4 +1,4 @@
-//! [`Link`] over sockets to one server, shared by everybody in the process who wants the same.
+//! [`open`], and [`Link`] over sockets to one server, shared by everybody in the process who wants the same.
 
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
@@ -9,24 +9,29 @@ use super::{
     command::Batch,
     command_link::{CommandLink, Purpose},
     link::{BlockingLink, Link, LinkState, StateSink, Subscriptions},
-    options::ConnectionOptions,
+    options::{Address, ConnectionOptions},
     subscriber_link::SubscriberLink,
     tls,
 };
-use crate::error::Result;
+use crate::{embedded::Embedded, error::Result};
 
 /// The links of this process that are in use.
 static LINKS: Mutex<Links> = Mutex::new(Vec::new());
 
 type Links = Vec<(Arc<ConnectionOptions>, Weak<RedisLink>)>;
 
-/// A link to the server that `options` name: the one that is open already, when its options are the same. `keyPrefix`
+/// A link to the server that `options` name, or to the engine of this process where they say so. For a server it is
+/// the one that is open already, when its options are the same. `keyPrefix`
 /// and `databases` do not matter for that, they are applied in front of a link. Connects in the background; the sockets
 /// close when the last clone is dropped.
 ///
 /// # Errors
 /// `InvalidOption` for TLS certificates and keys that cannot be read. Never for a server that is away.
 pub fn open(options: ConnectionOptions) -> Result<Arc<dyn Link>> {
+    if let Address::Memory { name } = &options.address {
+        let client_name = options.connection_name.as_deref().unwrap_or_default();
+        return Ok(Embedded::named(name).shared_link(usize::from(options.db.unwrap_or(0)), client_name));
+    }
     let tls = options.tls.as_ref().map(tls::config).transpose()?;
     let mut links = registry();
     let same: Vec<_> =

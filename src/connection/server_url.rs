@@ -8,8 +8,8 @@ use super::{
 };
 use crate::error::{Error, Result};
 
-const ALLOWED: &str =
-    "redis://[user:password@]host[:port][/db], rediss:// for TLS, or unix://[user:password@]/path[?db=n]";
+const ALLOWED: &str = "redis://[user:password@]host[:port][/db], rediss:// for TLS, unix://[user:password@]/path[?db=n], or \
+                       memory://[name][/db] for no server";
 
 /// What a URL says. `db` is `None` when it says nothing of it.
 pub(super) struct ServerUrl {
@@ -32,7 +32,8 @@ impl ServerUrl {
             "redis" | "rediss" => {}
             "unix" if cfg!(unix) => return Self::parse_unix(option, rest),
             "unix" => return Err(Error::invalid_option(option, "a Unix socket", "TCP on this system")),
-            "memory" | "file" => {
+            "memory" => return Self::parse_memory(option, rest),
+            "file" => {
                 let value = format!("a {scheme}: URL, which this version does not support yet");
                 return Err(Error::invalid_option(option, &value, ALLOWED));
             }
@@ -53,6 +54,24 @@ impl ServerUrl {
             username: settings.username().map(str::to_owned),
             password: settings.password().map(|password| Secret(password.to_owned())),
             db: if names_db { checked_db(option, settings.db())? } else { None },
+        })
+    }
+
+    /// `memory://`, `memory://name`, `memory://name/db`. A name is of letters, digits, `-`, `_` and `.`.
+    fn parse_memory(option: &str, rest: &str) -> Result<Self> {
+        let rest = rest.strip_prefix("//").ok_or_else(|| malformed(option))?;
+        let (name, db) =
+            rest.split_once('/').map_or((rest, None), |(name, db)| (name, Some(db).filter(|db| !db.is_empty())));
+        if !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte)) {
+            return Err(malformed(option));
+        }
+        let db = db.map(|db| db.parse::<u64>().map_err(|_| malformed(option))).transpose()?;
+        Ok(Self {
+            address: Address::Memory { name: name.to_owned() },
+            tls: false,
+            username: None,
+            password: None,
+            db: database(option, db)?,
         })
     }
 

@@ -91,6 +91,7 @@ impl Socket {
             },
             #[cfg(not(unix))]
             Address::Unix { .. } => Err(Error::invalid_option("url", "a Unix socket", "TCP on this system")),
+            Address::Memory { .. } => Err(Error::invalid_option("url", "an engine in this process", "a server")),
         }
     }
 

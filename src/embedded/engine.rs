@@ -20,6 +20,7 @@ use super::{
     args::Args,
     blocking::{Completion, Wish},
     failure::Failure,
+    link::EmbeddedLink,
     session::{PushSink, Session},
     state::{Pending, State, Step},
 };
@@ -70,11 +71,13 @@ pub(super) struct Engine {
     inbox: Mutex<Inbox>,
     volatile: Arc<Notify>,
     expiry: Mutex<Option<Duty>>,
+    links: Mutex<HashMap<(usize, String), Weak<EmbeddedLink>>>,
     name: String,
 }
 
-/// Engines that have a name and are in use.
-static NAMED: Mutex<Option<HashMap<String, Weak<Engine>>>> = Mutex::new(None);
+/// Engines that have a name. They stay until the process ends: a service that closes and opens again finds its data, as it
+/// would on a server.
+static NAMED: Mutex<Option<HashMap<String, Arc<Engine>>>> = Mutex::new(None);
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
@@ -89,6 +92,7 @@ impl Engine {
             inbox: Mutex::default(),
             volatile: Arc::default(),
             expiry: Mutex::default(),
+            links: Mutex::default(),
             name: name.to_owned(),
         });
         let duty = Duty::start(expire(Arc::downgrade(&engine), Arc::clone(&engine.volatile)));
@@ -96,17 +100,29 @@ impl Engine {
         engine
     }
 
-    /// The engine of this name in this process. It lives as long as somebody has it.
+    /// The engine of this name in this process.
     pub(super) fn named(name: &str) -> Arc<Self> {
         let mut named = lock(&NAMED);
         let named = named.get_or_insert_default();
-        if let Some(engine) = named.get(name).and_then(Weak::upgrade) {
-            return engine;
+        if let Some(engine) = named.get(name) {
+            return Arc::clone(engine);
         }
-        named.retain(|_, engine| engine.strong_count() > 0);
         let engine = Self::new(name, Clock::system());
-        named.insert(name.to_owned(), Arc::downgrade(&engine));
+        named.insert(name.to_owned(), Arc::clone(&engine));
         engine
+    }
+
+    /// The link that everybody shares who wants this database under this name.
+    pub(super) fn shared_link(self: &Arc<Self>, db: usize, name: &str) -> Arc<EmbeddedLink> {
+        let mut links = lock(&self.links);
+        let wanted = (db, name.to_owned());
+        if let Some(link) = links.get(&wanted).and_then(Weak::upgrade) {
+            return link;
+        }
+        links.retain(|_, link| link.strong_count() > 0);
+        let link = Arc::new(EmbeddedLink::new(Arc::clone(self), db, name));
+        links.insert(wanted, Arc::downgrade(&link));
+        link
     }
 
     pub(super) fn name(&self) -> &str {
@@ -122,6 +138,18 @@ impl Engine {
 
     pub(super) fn open_session(&self, db: usize, resp3: bool, push: Option<Arc<dyn PushSink>>) -> u64 {
         self.with(|state| state.open_session(db, resp3, push))
+    }
+
+    /// A new client of this process, introduced as those of a server are.
+    pub(super) fn open_client(&self, name: &str, db: usize, push: Option<Arc<dyn PushSink>>) -> u64 {
+        let mut state = lock(&self.state);
+        let id = state.open_session(db, true, push);
+        if let Some(session) = state.sessions.get_mut(&id) {
+            session.name = name.as_bytes().into();
+            session.lib_name = b"oxcart".as_slice().into();
+            session.lib_version = env!("CARGO_PKG_VERSION").as_bytes().into();
+        }
+        id
     }
 
     pub(super) fn close_session(&self, id: u64) {

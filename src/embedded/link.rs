@@ -29,14 +29,16 @@ pub(super) struct EmbeddedLink {
     engine: Arc<Engine>,
     session: u64,
     db: usize,
+    name: String,
     subscriptions: OnceLock<Arc<EmbeddedSubscriptions>>,
     description: String,
 }
 
 impl EmbeddedLink {
-    pub(super) fn new(engine: Arc<Engine>, db: usize) -> Self {
+    pub(super) fn new(engine: Arc<Engine>, db: usize, name: &str) -> Self {
         Self {
-            session: engine.open_session(db, true, None),
+            session: engine.open_client(name, db, None),
+            name: name.to_owned(),
             description: format!("memory://{}/{db}", engine.name()),
             db,
             engine,
@@ -58,12 +60,13 @@ impl Link for EmbeddedLink {
 
     fn open_blocking(&self) -> Arc<dyn BlockingLink> {
         let engine = Arc::clone(&self.engine);
-        Arc::new(EmbeddedBlockingLink { session: engine.open_session(self.db, true, None), engine })
+        Arc::new(EmbeddedBlockingLink { session: engine.open_client(&self.name, self.db, None), engine })
     }
 
     fn subscriptions(&self) -> Arc<dyn Subscriptions> {
-        let subscriptions =
-            self.subscriptions.get_or_init(|| Arc::new(EmbeddedSubscriptions::new(Arc::clone(&self.engine), self.db)));
+        let subscriptions = self
+            .subscriptions
+            .get_or_init(|| Arc::new(EmbeddedSubscriptions::new(Arc::clone(&self.engine), &self.name, self.db)));
         Arc::clone(subscriptions) as Arc<dyn Subscriptions>
     }
 
@@ -154,9 +157,9 @@ struct EmbeddedSubscriptions {
 }
 
 impl EmbeddedSubscriptions {
-    fn new(engine: Arc<Engine>, db: usize) -> Self {
+    fn new(engine: Arc<Engine>, name: &str, db: usize) -> Self {
         let table = Arc::<Table>::default();
-        let session = engine.open_session(db, true, Some(Arc::clone(&table) as Arc<dyn PushSink>));
+        let session = engine.open_client(name, db, Some(Arc::clone(&table) as Arc<dyn PushSink>));
         Self { engine, session, table }
     }
 }

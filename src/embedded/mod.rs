@@ -30,7 +30,8 @@ pub use listener::Listener;
 
 use crate::{clock::Clock, connection::Link};
 
-/// An engine in this process: a keyspace that lives as long as somebody has it or a link to it.
+/// An engine in this process. One with a name keeps its data until the process ends, as a server would; a private one until
+/// nobody has it, or a link to it, any more.
 #[derive(Clone)]
 pub struct Embedded {
     engine: Arc<engine::Engine>,
@@ -49,6 +50,17 @@ impl Embedded {
 
     /// A new client of database `db`, from 0 to 15.
     pub fn link(&self, db: usize) -> Arc<dyn Link> {
-        Arc::new(link::EmbeddedLink::new(Arc::clone(&self.engine), db.min(state::DATABASES - 1)))
+        Arc::new(link::EmbeddedLink::new(Arc::clone(&self.engine), db.min(state::DATABASES - 1), ""))
+    }
+
+    /// The client of database `db` that `CLIENT LIST` shows under `name`: the one that is open already, as for a server.
+    pub(crate) fn shared_link(&self, db: usize, name: &str) -> Arc<dyn Link> {
+        self.engine.shared_link(db.min(state::DATABASES - 1), name)
+    }
+}
+
+impl std::fmt::Debug for Embedded {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Embedded").field("name", &self.engine.name()).finish()
     }
 }

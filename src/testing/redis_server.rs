@@ -6,11 +6,15 @@ use std::{
     net::{Ipv4Addr, TcpListener, TcpStream},
     path::PathBuf,
     process::{Child, Command, Stdio},
+    sync::atomic::{AtomicU16, Ordering},
     time::{Duration, Instant},
 };
 
 use super::TemporaryDirectory;
-use crate::connection::{ConnectionOptions, Secret, TlsOptions};
+use crate::{
+    connection::{ConnectionOptions, Secret, TlsOptions},
+    embedded::Embedded,
+};
 
 /// A server that does not answer within this time did not start.
 const START_LIMIT: Duration = Duration::from_secs(20);
@@ -26,11 +30,14 @@ pub struct RedisServer {
     process: Option<Child>,
     setup: RedisServerBuilder,
     directory: TemporaryDirectory,
+    /// What stands in for the process when [`ENGINE_VARIABLE`] says so. Holds the data between two links.
+    memory: Option<Embedded>,
 }
 
 /// How a server is started. Made by [`RedisServer::builder`].
 #[derive(Clone, Debug, Default)]
 pub struct RedisServerBuilder {
+    process: bool,
     arguments: Vec<String>,
     password: Option<String>,
     tls: bool,
@@ -39,6 +46,13 @@ pub struct RedisServerBuilder {
 }
 
 impl RedisServerBuilder {
+    /// A process with a socket, also where suites run on the engine in this process.
+    #[must_use]
+    pub fn process(mut self) -> Self {
+        self.process = true;
+        self
+    }
+
     /// Adds arguments such as `["--maxmemory", "10mb"]`.
     #[must_use]
     pub fn args<T: Into<String>>(mut self, arguments: impl IntoIterator<Item = T>) -> Self {
@@ -83,8 +97,14 @@ impl RedisServerBuilder {
         if self.tls {
             make_certificates(&directory);
         }
-        let mut server = RedisServer { port: 0, process: None, setup: self, directory };
+        let mut server = RedisServer { port: 0, process: None, setup: self, directory, memory: None };
         for _ in 0..START_ATTEMPTS {
+            if !server.setup.process && std::env::var_os(ENGINE_VARIABLE).is_some_and(|engine| engine == "memory") {
+                static NEXT: AtomicU16 = AtomicU16::new(1);
+                server.port = NEXT.fetch_add(1, Ordering::Relaxed);
+                server.memory = Some(Embedded::named(&engine_name(server.port)));
+                return server;
+            }
             server.port = free_port();
             if server.try_start() {
                 return server;
@@ -117,6 +137,9 @@ impl RedisServer {
 
     /// Options that reach the server, with its password and certificate authority.
     pub fn options(&self) -> ConnectionOptions {
+        if self.memory.is_some() {
+            return ConnectionOptions::memory(engine_name(self.port));
+        }
         let mut options = ConnectionOptions::tcp("127.0.0.1", self.port);
         options.password = self.setup.password.clone().map(Secret);
         if self.setup.tls {
@@ -253,6 +276,14 @@ impl Drop for RedisServer {
     fn drop(&mut self) {
         self.kill();
     }
+}
+
+/// `memory` runs the suites on the engine in this process instead of a server. Suites that break a server, or look at its
+/// sockets, need one all the same.
+const ENGINE_VARIABLE: &str = "OXCART_TEST_ENGINE";
+
+fn engine_name(port: u16) -> String {
+    format!("test-{port}")
 }
 
 /// A port that nobody listens on at the moment.

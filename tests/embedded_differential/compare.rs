@@ -4,17 +4,17 @@ use oxcart::{Error, codec::resp::Value};
 
 use crate::grammar::{Call, is_word};
 
-pub type Reply = Result<Value, Error>;
+pub(crate) type Reply = Result<Value, Error>;
 
 /// Which commands an `EXEC` answers for.
 #[derive(Default)]
-pub struct Transaction {
+pub(crate) struct Transaction {
     queued: Option<Vec<Call>>,
 }
 
 impl Transaction {
     /// The commands that the reply of `call` belongs to: itself, or those of the transaction that it ends.
-    pub fn calls_of(&mut self, call: &Call, reply: &Reply) -> Vec<Call> {
+    pub(crate) fn calls_of(&mut self, call: &Call, reply: &Reply) -> Vec<Call> {
         let name = call.first().map(Vec::as_slice).unwrap_or_default();
         if is_word(name, &["EXEC"]) && matches!(reply, Ok(Value::Array(_))) {
             return self.queued.take().unwrap_or_default();
@@ -33,7 +33,7 @@ impl Transaction {
 }
 
 /// Why two replies differ; `None` when they are the same.
-pub fn difference(calls: &[Call], ours: &Reply, theirs: &Reply) -> Option<String> {
+pub(crate) fn difference(calls: &[Call], ours: &Reply, theirs: &Reply) -> Option<String> {
     if calls.iter().any(is_another_matter) {
         return None;
     }
@@ -153,7 +153,7 @@ fn sorted(items: &[Value]) -> Vec<String> {
 }
 
 /// What shows all that is stored under these keys.
-pub fn dump_calls(keys: &Reply) -> Vec<Call> {
+pub(crate) fn dump_calls(keys: &Reply) -> Vec<Call> {
     let Ok(Value::Array(keys)) = keys else { return Vec::new() };
     let mut calls = Vec::new();
     for key in keys {

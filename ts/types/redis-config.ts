@@ -40,7 +40,11 @@ export interface TlsConfig {
  * An unknown or wrong option is refused with `ERR_INVALID_OPTION`, whose `option` is its path.
  */
 export interface RedisConfig {
-  /** `redis://`, `rediss://` or `unix://`. Options beside it win. Default: the environment variable `REDIS_URL`. */
+  /**
+   * `redis://`, `rediss://` or `unix://`; options beside it win. Or `memory://[name]`: no server, everything is kept in
+   * this process, shared by all who give the same name, and gone when it ends. Default: the environment variable
+   * `REDIS_URL`; where neither that nor `host` is set, `memory://`.
+   */
   url?: string;
   /** Default `127.0.0.1`. */
   host?: string;
