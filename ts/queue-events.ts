@@ -170,6 +170,7 @@ export class QueueEvents extends ServiceEmitter<QueueEventsMap> {
         (outcome) => outcome && waiter.settle(outcome),
         (error: { code?: string }) => {
           if (error.code !== 'ERR_JOB_NOT_FOUND') return waiter.fail(error);
+          if (!this.#waiters.get(jobId)?.has(waiter)) return;
           // A job may be removed as it ends; then the event of its end is under way.
           clearTimeout(timer);
           timer = setTimeout(() => waiter.fail(error), Math.min(EVENT_DELAY_MS, ttl ?? EVENT_DELAY_MS));

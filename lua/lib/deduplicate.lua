@@ -10,9 +10,10 @@ local function open_window(key, id, ttl)
   end
 end
 
--- `rules` has the letters e (each hit extends the window), r (replaces a delayed owner), s (reschedules a delayed owner)
--- and k (keeps the last job handed in while the owner is active, to start it afterwards). `job` is what is kept then.
--- Gives the id of the job that stands for the new one, or nil when the new one is to be added; the window is then its.
+-- `rules` has the letters e (each hit extends the window), r (replaces a delayed owner), s (reschedules a delayed
+-- owner) and k (keeps the last job handed in while the owner is active, to start it afterwards). `job` is what is kept
+-- then. Gives the id of the job that stands for the new one, or nil when the new one is to be added; the window is then
+-- its.
 local function deduplicate(q, dedup_id, ttl, rules, job, now)
   local key, kept = q.prefix .. 'de:' .. dedup_id, q.prefix .. 'dn:' .. dedup_id
   local extends, replaces = string.find(rules, 'e', 1, true), string.find(rules, 'r', 1, true)

@@ -19,11 +19,12 @@
 -- @arg worker_name    or ''
 -- @arg limiter_max    jobs a period, or ''
 -- @arg limiter_ms     the period, or ''
--- @ret { ms until the rate limit ends or 0, when the next delayed job is due or 0, id, hash before, id, hash before ... }
+-- @ret { ms until the rate limit ends or 0, when the next delayed job is due or 0, id, hash before, id, hash ... }
 -- @use lib/take
 
 local q = {
   prefix = prefix, wait = wait, active = active, prioritized = prioritized, pc = pc, delayed = delayed, meta = meta,
   marker = marker, limiter = limiter, events = events,
 }
-return take_jobs(q, read_meta(meta), tonumber(now), tonumber(wanted), token, lock_ms, worker_name, limiter_max, limiter_ms)
+now, wanted = tonumber(now), tonumber(wanted)
+return take_jobs(q, read_meta(meta), now, wanted, token, lock_ms, worker_name, limiter_max, limiter_ms)

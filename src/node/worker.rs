@@ -270,11 +270,10 @@ impl ToDoor {
     }
 
     fn reported(&self, id: String, token: String, result: Result<Answer>) {
+        // Nobody reported a job that failed undelivered, so nobody waits.
         let reply = self.reports().waiting.remove(&(id, token));
-        match (reply, result) {
-            (Some(reply), result) => reply.settle(result),
-            // Nobody reported, so nobody waits.
-            (None, _) => {}
+        if let Some(reply) = reply {
+            reply.settle(result);
         }
     }
 

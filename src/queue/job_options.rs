@@ -61,7 +61,8 @@ pub struct KeepPolicy {
     pub limit: Option<i64>,
 }
 
-/// One job stands for all that are added with the same id while its window is open: until it has finished, or for `ttl`.
+/// One job stands for all that are added with the same id while its window is open: until it has finished, or for
+/// `ttl`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[expect(clippy::struct_excessive_bools, reason = "each is an option that users write")]

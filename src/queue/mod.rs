@@ -1,4 +1,5 @@
-//! Queues, jobs and workers. What is stored is BullMQ 6's layout, so stock producers and workers share a queue with ours.
+//! Queues, jobs and workers. What is stored is BullMQ 6's layout, so stock producers and workers share a queue with
+//! ours.
 
 mod backoff;
 mod job;

@@ -158,7 +158,8 @@ impl Worker {
     }
 
     /// Takes no further jobs, waits up to `grace` for the running ones to settle, then lets go of the rest: they come
-    /// back through the stalled check. Zero closes by force and ends the wait of an earlier call. Twice is safe. Gives how many were left.
+    /// back through the stalled check. Zero closes by force and ends the wait of an earlier call. Twice is safe. Gives
+    /// how many were left.
     pub async fn close(&self, grace: Duration) -> usize {
         self.core.set_closing();
         if let Some(checker) = &self.stalled_checker {

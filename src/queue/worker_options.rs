@@ -110,8 +110,8 @@ fn duration(path: &str, value: Option<f64>, least: i64, default: Duration) -> Re
 }
 
 impl WorkerOptions {
-    /// Reads the options that a user wrote: BullMQ's names and units (milliseconds, `drainDelay` in seconds). Fails with
-    /// `InvalidOption` and the path.
+    /// Reads the options that a user wrote: BullMQ's names and units (milliseconds, `drainDelay` in seconds). Fails
+    /// with `InvalidOption` and the path.
     pub fn from_json(text: &str) -> Result<Self> {
         let user: UserOptions = read_options(text)?;
         let default = Self::default();

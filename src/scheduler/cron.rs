@@ -3,8 +3,8 @@
 //! Five fields, or six with seconds first; names, ranges, steps, `L`, `#`, `?` and nicknames such as `@daily`. A day of
 //! month and a day of week that are both given are alternatives, as in Vixie's cron and in BullMQ's parser.
 //!
-//! Where a zone changes its clock: a fixed time that is skipped runs at the first moment after the gap; a time that comes
-//! twice runs once for a fixed time, twice for an interval such as `*/5`.
+//! Where a zone changes its clock: a fixed time that is skipped runs at the first moment after the gap; a time that
+//! comes twice runs once for a fixed time, twice for an interval such as `*/5`.
 
 use chrono::{DateTime, Local, TimeZone, Utc};
 use chrono_tz::Tz;

@@ -1,7 +1,7 @@
 //! When the next run of an interval is. Pure.
 //!
-//! The runs of an interval stand on a grid: every run is `offset` after a multiple of `every`. A series that was late, or
-//! stood still, goes on with the next point of its grid, so it neither drifts nor catches up.
+//! The runs of an interval stand on a grid: every run is `offset` after a multiple of `every`. A series that was late,
+//! or stood still, goes on with the next point of its grid, so it neither drifts nor catches up.
 
 /// The first run. `offset` puts it on that grid; otherwise the run itself makes the grid.
 pub(super) fn first(every: i64, offset: Option<i64>, start: i64) -> i64 {

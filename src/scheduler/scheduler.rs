@@ -95,11 +95,12 @@ impl JobScheduler {
         Self { queue }
     }
 
-    /// Makes or changes a scheduler; gives the id of its next job (`None`: its end date has passed, nothing was stored).
-    /// An interval that stays the same keeps its slot.
+    /// Makes or changes a scheduler; gives the id of its next job (`None`: its end date has passed, nothing was
+    /// stored). An interval that stays the same keeps its slot.
     ///
     /// # Errors
-    /// `InvalidOption`; `IncompatibleData` for an id that an older version uses; `SchedulerSlotTaken` when the jobs of the next 32 runs exist already.
+    /// `InvalidOption`; `IncompatibleData` for an id that an older version uses; `SchedulerSlotTaken` when the jobs of
+    /// the next 32 runs exist already.
     pub async fn upsert(
         &self,
         id: &str,
