@@ -93,10 +93,13 @@ function noteIfNothingIsConfigured(config: Omit<RedisConfig, 'retryStrategy'>): 
       { type: 'OxcartWarning', code: 'OXCART_MEMORY_IN_PRODUCTION' },
     );
   } else {
-    process.emitWarning('no Redis is configured, so everything stays in this process (memory://); set REDIS_URL to use one', {
-      type: 'OxcartWarning',
-      code: 'OXCART_MEMORY',
-    });
+    process.emitWarning(
+      'no Redis is configured, so everything stays in this process (memory://); set REDIS_URL to use one',
+      {
+        type: 'OxcartWarning',
+        code: 'OXCART_MEMORY',
+      },
+    );
   }
 }
 

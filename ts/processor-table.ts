@@ -59,12 +59,13 @@ export class ProcessorTable {
       : (job, token) => this.#run(current, job, token);
   }
 
-  #find(name: string): Entry | undefined {
+  /** What runs jobs of a name. */
+  find(name: string): Entry | undefined {
     return this.#entries.get(name) ?? this.#entries.get(undefined);
   }
 
   #run(current: () => ProcessorTable | undefined, job: Job, token?: string, signal?: AbortSignal): unknown {
-    const entry = this.#find(job.name) ?? current()?.#find(job.name);
+    const entry = this.find(job.name) ?? current()?.find(job.name);
     if (!entry) throw new UnrecoverableError(`queue ${this.queue} has no processor for jobs named ${job.name}`);
     // A worker that was replaced may not have been asked for a signal.
     return entry.run(job, token, signal ?? (entry.run.length >= 3 ? new AbortController().signal : undefined));

@@ -181,7 +181,11 @@ export class QueueService<Payloads = any, Results = any> extends ServiceEmitter<
       limiter: definition?.rateLimit,
       ...options,
     });
-    const worker = new Worker(queue, next.processor(() => this.#processors.get(queue)), this.#workerOptions(next));
+    const worker = new Worker(
+      queue,
+      next.processor(() => this.#processors.get(queue)),
+      this.#workerOptions(next),
+    );
     // Only now: options that the worker refuses leave the earlier one in place.
     this.#processors.set(queue, next);
     const earlier = this.#workers.get(queue);
