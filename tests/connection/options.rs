@@ -193,7 +193,9 @@ async fn plain_text_to_a_tls_server_does_not_hang() {
         ..ConnectionOptions::tcp("127.0.0.1", server.port())
     };
     let error = ping(options).await.unwrap_err();
-    assert!(matches!(error.code(), ErrorCode::ProtocolViolation | ErrorCode::CommandTimedOut), "{error:?}");
+    // The server sends an alert, which is no RESP, and closes; on a slow machine only the close is seen.
+    let codes = [ErrorCode::ProtocolViolation, ErrorCode::MaxRetriesReached, ErrorCode::CommandTimedOut];
+    assert!(codes.contains(&error.code()), "{error:?}");
 }
 
 #[tokio::test]
