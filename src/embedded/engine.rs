@@ -86,8 +86,14 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Engine {
     /// An engine of its own.
     pub(super) fn new(name: &str, clock: Clock) -> Arc<Self> {
+        Self::with_state(name, State::new(clock))
+    }
+
+    /// An engine of its own, with what is there already.
+    pub(super) fn with_state(name: &str, state: State) -> Arc<Self> {
+        let may_expire = state.dbs.iter().any(|db| db.volatile_len() > 0);
         let engine = Arc::new(Self {
-            state: Mutex::new(State::new(clock)),
+            state: Mutex::new(state),
             delivering: AtomicBool::new(false),
             inbox: Mutex::default(),
             volatile: Arc::default(),
@@ -97,6 +103,9 @@ impl Engine {
         });
         let duty = Duty::start(expire(Arc::downgrade(&engine), Arc::clone(&engine.volatile)));
         *lock(&engine.expiry) = Some(duty);
+        if may_expire {
+            engine.volatile.notify_one();
+        }
         engine
     }
 
@@ -224,6 +233,11 @@ impl Engine {
                 replies.extend(reply.map(|reply| (entry.token, reply)));
                 start = entry.end;
             }
+            if let Err(failure) = state.sync_journal() {
+                for (_, reply) in &mut replies {
+                    *reply = failure.clone().into_value();
+                }
+            }
         })
         .unwrap_or_else(|| {
             replies = batch.entries.iter().map(|entry| (entry.token, closed())).collect();
@@ -242,7 +256,8 @@ impl Engine {
             if !split(command, &mut args) {
                 return Some(malformed());
             }
-            this.run(state, session, &args, || done.take().unwrap_or_else(|| Box::new(drop)))
+            let reply = this.run(state, session, &args, || done.take().unwrap_or_else(|| Box::new(drop)));
+            told(state, reply)
         });
         if let (Some(reply), Some(done)) = (reply.unwrap_or_else(|| Some(closed())), done) {
             done(reply);
@@ -269,6 +284,7 @@ impl Engine {
     ) -> bool {
         let answered = self.with_session(session, |this, state, session| {
             let reply = this.run(state, session, args, || done);
+            let reply = told(state, reply);
             if state.dbs.iter().any(|db| db.volatile_len() > 0) {
                 this.volatile.notify_one();
             }
@@ -376,6 +392,8 @@ impl Engine {
                 while db.expire_some(now) && Instant::now() < deadline {}
             }
             state.collect_lapsed();
+            // A failure is told to the next who writes.
+            let _ = state.write_journal();
             state.dbs.iter().any(|db| db.volatile_len() > 0)
         })
     }
@@ -404,6 +422,14 @@ async fn expire(engine: Weak<Engine>, volatile: Arc<Notify>) {
                 Some(_) => break,
             }
         }
+    }
+}
+
+/// What a client is told once what it did is as safe as it is to be.
+fn told(state: &mut State, reply: Option<Value>) -> Option<Value> {
+    match (state.sync_journal(), reply) {
+        (Err(failure), Some(_)) => Some(failure.into_value()),
+        (_, reply) => reply,
     }
 }
 

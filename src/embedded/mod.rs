@@ -13,6 +13,7 @@ mod data;
 mod engine;
 mod failure;
 mod glob;
+mod journal;
 mod keyspace;
 mod link;
 mod listener;
@@ -24,11 +25,12 @@ mod session;
 mod state;
 mod table;
 
-use std::sync::Arc;
+use std::{path::Path, sync::Arc};
 
+pub use journal::{Fsync, JournalOptions, LoadReport};
 pub use listener::Listener;
 
-use crate::{clock::Clock, connection::Link};
+use crate::{clock::Clock, connection::Link, error::Result};
 
 /// An engine in this process. One with a name keeps its data until the process ends, as a server would; a private one until
 /// nobody has it, or a link to it, any more.
@@ -46,6 +48,25 @@ impl Embedded {
     /// An engine that nobody else can reach, whose time is `clock`'s.
     pub fn private(clock: Clock) -> Self {
         Self { engine: engine::Engine::new("", clock) }
+    }
+
+    /// An engine whose data stands in the append-only file in `directory`, which is made if it is not there, and which no
+    /// other engine has open. Also says what was found.
+    ///
+    /// # Errors
+    /// `ConnectionFailed` when the directory cannot be used or is in use; `IncompatibleData` when what it holds cannot be
+    /// read.
+    pub fn open(directory: &Path, clock: Clock, options: JournalOptions) -> Result<(Self, LoadReport)> {
+        let mut state = state::State::new(clock);
+        let report = journal::open(directory, options, &mut state)?;
+        let name = directory.display().to_string();
+        Ok((Self { engine: engine::Engine::with_state(&name, state) }, report))
+    }
+
+    /// Ends the writing of a journal, with everything on the disk that is to be there, and lets another engine open it. The
+    /// data can still be read; commands that write are refused. Without this, it happens when the last link is gone.
+    pub fn close(&self) {
+        self.engine.with(|state| state.journal.iter_mut().for_each(journal::Recorder::close));
     }
 
     /// A new client of database `db`, from 0 to 15.

@@ -5,7 +5,7 @@ use super::{
     failure::Failure,
     lua::{Limits, LuaRuntime, ScriptHash, ScriptHost},
     number::parse_float,
-    state::resolve,
+    state::{perform, resolve},
     table::{self, NO_SCRIPT, WRITE},
 };
 use crate::codec::resp::Value;
@@ -75,7 +75,7 @@ impl ScriptHost for Host<'_, '_> {
         if self.read_only && row.has(WRITE) {
             return Failure::fixed("ERR Write commands are not allowed from read-only scripts.").into_value();
         }
-        (row.run)(self.context, args).unwrap_or_else(Failure::into_value)
+        perform(self.context, row, args).unwrap_or_else(Failure::into_value)
     }
 
     fn set_protocol(&mut self, version: u8) {

@@ -13,10 +13,11 @@ use super::{
     context::{Context, Origin},
     data::Blob,
     failure::{Answer, Failure},
+    journal::{Recorder, record},
     keyspace::Db,
     pubsub::{Board, Delivery},
     session::{PushSink, Session, Watch},
-    table::{self, BLOCKING, IN_MULTI, Row, SUBSCRIBED},
+    table::{self, BLOCKING, IN_MULTI, Row, SUBSCRIBED, WRITE},
 };
 use crate::{clock::Clock, codec::resp::Value};
 
@@ -55,6 +56,10 @@ pub(super) struct State {
     pub started_ms: i64,
     pub counters: Counters,
     pub scripts: super::scripting::Scripts,
+    /// Counts changes of keys.
+    pub changes: u64,
+    /// Where changes are written, in an engine that keeps them.
+    pub journal: Option<Recorder>,
 }
 
 impl State {
@@ -70,11 +75,14 @@ impl State {
             clock,
             counters: Counters::default(),
             scripts: super::scripting::Scripts::default(),
+            changes: 0,
+            journal: None,
         }
     }
 
     /// Tells those who watch a key that it changed.
     pub(super) fn touch(&mut self, db: usize, key: &[u8]) {
+        self.changes += 1;
         if self.watchers.is_empty() {
             return;
         }
@@ -127,6 +135,7 @@ impl State {
             return Step::Wait(wish);
         }
         self.collect_lapsed();
+        let answer = self.write_journal().and(answer);
         Step::Reply(answer.unwrap_or_else(Failure::into_value))
     }
 
@@ -171,10 +180,12 @@ impl State {
                 let mut context =
                     Context { state: self, session: &mut session, now, origin: Origin::Retry, wish: None };
                 let answer = match resolve(&args) {
-                    Ok(row) => (row.run)(&mut context, &args),
+                    Ok(row) => perform(&mut context, row, &args),
                     Err(failure) => Err(failure),
                 };
                 self.sessions.insert(session.id, session);
+                self.collect_lapsed();
+                let answer = self.write_journal().and(answer);
                 match answer {
                     // Nothing for this one; it goes on waiting, also where the key turned into another type.
                     Ok(Value::Nil) => {}
@@ -187,14 +198,53 @@ impl State {
         }
     }
 
-    /// Tells those who watch keys that have expired meanwhile.
+    /// Counts keys that have expired meanwhile, and notes that they are gone.
     pub(super) fn collect_lapsed(&mut self) {
         for db in 0..self.dbs.len() {
             if self.dbs[db].has_lapsed() {
-                for _ in self.dbs[db].take_lapsed() {
+                for key in self.dbs[db].take_lapsed() {
                     self.counters.expired += 1;
+                    if let Some(journal) = &mut self.journal {
+                        journal.group().push(db, &[b"DEL", &key]);
+                    }
                 }
             }
+        }
+    }
+
+    /// Writes what the last command did.
+    pub(super) fn write_journal(&mut self) -> Result<(), Failure> {
+        self.journal.as_mut().map_or(Ok(()), Recorder::write)
+    }
+
+    /// To be called before anybody is told what happened. A failure is what all are to be told instead.
+    pub(super) fn sync_journal(&mut self) -> Result<(), Failure> {
+        let Some(journal) = &mut self.journal else { return Ok(()) };
+        let outcome = journal.sync();
+        if let Err(failure) = &outcome {
+            for pending in &mut self.pending {
+                if let Pending::Reply(_, reply) = pending {
+                    *reply = failure.clone().into_value();
+                }
+            }
+        }
+        self.tend_journal();
+        outcome
+    }
+
+    /// Begins and ends rewrites.
+    fn tend_journal(&mut self) {
+        let Some(journal) = &mut self.journal else { return };
+        journal.finish_rewrite();
+        if !journal.wants_rewrite() {
+            return;
+        }
+        let keys = self.dbs.iter().enumerate().flat_map(|(db, keys)| {
+            // Keys that have expired are among them: their deletion is still to be noted, in the new file.
+            keys.iter(i64::MIN).map(move |(key, entry)| (db, Blob::from(key), entry.clone()))
+        });
+        if let Err(error) = journal.begin_rewrite(keys.collect()) {
+            tracing::warn!(%error, "the journal is not rewritten");
         }
     }
 }
@@ -233,6 +283,24 @@ fn unknown_command(args: Args<'_>) -> Failure {
     ))
 }
 
+/// Runs a command and notes its effect.
+pub(super) fn perform(context: &mut Context<'_>, row: &Row, args: Args<'_>) -> Answer {
+    let Some(journal) = context.state.journal.as_ref().filter(|_| row.has(WRITE)) else {
+        return (row.run)(context, args);
+    };
+    if let Some(failure) = journal.refusal() {
+        return Err(failure);
+    }
+    let before = context.state.changes;
+    let answer = (row.run)(context, args);
+    // What expired was gone before the command came.
+    context.state.collect_lapsed();
+    if let (Ok(reply), true) = (&answer, context.state.changes != before) {
+        record(context, row, args, reply);
+    }
+    answer
+}
+
 fn dispatch(context: &mut Context<'_>, args: Args<'_>) -> Answer {
     let row = match resolve(args) {
         Ok(row) => row,
@@ -264,7 +332,7 @@ fn dispatch(context: &mut Context<'_>, args: Args<'_>) -> Answer {
         return Ok(Value::Simple("QUEUED".to_owned()));
     }
     debug_assert!(context.wish.is_none(), "one command, one wish");
-    let answer = (row.run)(context, args);
+    let answer = perform(context, row, args);
     debug_assert!(context.wish.is_none() || row.has(BLOCKING), "{} waits and is not marked so", row.name);
     answer
 }

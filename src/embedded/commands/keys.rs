@@ -179,6 +179,7 @@ fn clear(context: &mut Context<'_>, db: usize) {
             context.state.touch(db, &key);
         }
     }
+    context.state.changes += u64::from(context.state.dbs[db].len() > 0);
     context.state.dbs[db].clear();
 }
 
@@ -213,6 +214,7 @@ fn swapdb(context: &mut Context<'_>, args: Args<'_>) -> Answer {
             context.state.touch(db, &key);
         }
     }
+    context.state.changes += 1;
     context.state.dbs.swap(first, second);
     for db in [first, second] {
         for key in context.state.blocked.keys_of(db) {

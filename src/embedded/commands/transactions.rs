@@ -7,7 +7,7 @@ use super::super::{
     context::{Context, Origin, ok},
     failure::{Answer, Failure},
     session::Transaction,
-    state::resolve,
+    state::{perform, resolve},
     table::{ALL, FAST, IN_MULTI, Keys, NIL_ARRAY, NO_SCRIPT, Row},
 };
 use crate::codec::resp::Value;
@@ -46,7 +46,7 @@ fn exec(context: &mut Context<'_>, _: Args<'_>) -> Answer {
     let mut replies = Vec::with_capacity(transaction.commands.len());
     for command in &transaction.commands {
         let args: Vec<&[u8]> = command.iter().map(|arg| &**arg).collect();
-        let answer = resolve(&args).and_then(|row| (row.run)(context, &args));
+        let answer = resolve(&args).and_then(|row| perform(context, row, &args));
         replies.push(answer.unwrap_or_else(Failure::into_value));
     }
     context.origin = origin;
