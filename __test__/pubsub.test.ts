@@ -4,7 +4,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { PubSubService } from '../ts/pubsub-service.js';
 import type { MessageGap, PubSubOptions } from '../ts/types/pubsub-types.js';
 import { FlakyProxy } from './helpers/flaky-proxy.js';
-import { RedisServer } from './helpers/redis-server.js';
+import { inMemory, RedisServer } from './helpers/redis-server.js';
 import { uniquePrefix } from './helpers/unique-prefix.js';
 import { waitFor } from './helpers/wait-for.js';
 
@@ -246,7 +246,7 @@ describe('subscriptions', () => {
   });
 });
 
-describe('other programs', () => {
+describe.skipIf(inMemory)('other programs', () => {
   test('their messages arrive as JSON says, or as text or bytes', async () => {
     const pubsub = service();
     const channel = uniquePrefix('foreign');
@@ -321,7 +321,7 @@ describe('too much', () => {
   });
 });
 
-describe('a connection that breaks', () => {
+describe.skipIf(inMemory)('a connection that breaks', () => {
   test('is mended by itself; the gap is reported and subscriptions are back', async () => {
     const own = await RedisServer.start();
     const pubsub = service({ redis: { url: own.url } });

@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { door } from '../ts/native.js';
 import { RedisService } from '../ts/redis.js';
 import type { RedisConfig } from '../ts/types/redis-config.js';
-import { freePort, RedisServer } from './helpers/redis-server.js';
+import { freePort, inMemory, RedisServer } from './helpers/redis-server.js';
 import { uniquePrefix } from './helpers/unique-prefix.js';
 import { waitFor } from './helpers/wait-for.js';
 
@@ -21,7 +21,7 @@ afterAll(async () => {
 });
 
 function open(config: RedisConfig = {}): RedisService {
-  return new RedisService({ host: server.host, port: server.port, ...config });
+  return new RedisService({ url: server.url, ...config });
 }
 
 describe('commands', () => {
@@ -306,7 +306,7 @@ describe('bad input is refused with its code, and the service stays usable', () 
     expect((thrown as Error).stack).toContain('redis.test.ts');
   });
 
-  test('a wrong password, and a server that is not Redis', async () => {
+  test.skipIf(inMemory)('a wrong password, and a server that is not Redis', async () => {
     await using locked = await RedisServer.start({ requirepass: 'right' });
     const wrong = new RedisService({ host: locked.host, port: locked.port, password: 'wrong', commandTimeout: 3_000 });
     wrong.on('error', () => undefined);
@@ -332,7 +332,7 @@ describe('bad input is refused with its code, and the service stays usable', () 
   });
 });
 
-describe('connection', () => {
+describe.skipIf(inMemory)('connection', () => {
   test('state and error are events', async () => {
     await using own = await RedisServer.start();
     const service = new RedisService({ host: own.host, port: own.port, retryStrategy: () => 20 });

@@ -1,28 +1,28 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Redis } from 'ioredis';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import type { Job } from '../ts/job.js';
 import { DelayedError, RateLimitError, UnrecoverableError, WaitingError } from '../ts/steering.js';
 import { Worker } from '../ts/worker.js';
 import { collect, JobBench } from './helpers/job-bench.js';
+import { openProbe, type Probe } from './helpers/probe.js';
 import { RedisServer } from './helpers/redis-server.js';
 import { uniquePrefix } from './helpers/unique-prefix.js';
 import { waitFor } from './helpers/wait-for.js';
 
 let server: RedisServer;
 let bench: JobBench;
-let redis: Redis;
+let redis: Probe;
 
 beforeAll(async () => {
   server = await RedisServer.start();
   bench = new JobBench({ url: server.url });
-  redis = new Redis(server.port);
+  redis = openProbe(server);
 });
 
 afterEach(() => bench.close());
 
 afterAll(async () => {
-  redis.disconnect();
+  await redis.close();
   await server.stop();
 });
 
@@ -568,7 +568,7 @@ describe('a worker', () => {
     const errors = collect<[Error]>(worker, 'error', 1);
     const job = await queue.add('a', {});
     await waitFor(async () => (await job.getState()) === 'active');
-    await redis.set(`bull:${queue.name}:${job.id}:lock`, 'somebody else');
+    await redis.call('set', `bull:${queue.name}:${job.id}:lock`, 'somebody else');
     expect((await lost)[0]?.[0]).toEqual([job.id]);
     expect((await errors)[0]?.[0]).toMatchObject({ code: 'ERR_JOB_LOCK_LOST' });
     expect(reason).toMatchObject({ code: 'ERR_JOB_LOCK_LOST', details: { jobId: job.id } });

@@ -1,5 +1,7 @@
 //! The engine in this process by itself: waiting in order, expiry, pub/sub, transactions, sharing by name.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::{
     sync::{Arc, Mutex},
     time::Duration,

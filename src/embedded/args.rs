@@ -9,6 +9,9 @@ use super::{
 /// A command's arguments, its name first.
 pub(super) type Args<'a> = &'a [&'a [u8]];
 
+/// Arguments in two parts: keys behind a count, and what follows them.
+pub(super) type Split<'a> = Result<(Args<'a>, Args<'a>), Failure>;
+
 /// Whether an argument is this word, in any case.
 pub(super) fn is(arg: &[u8], word: &str) -> bool {
     arg.eq_ignore_ascii_case(word.as_bytes())

@@ -7,7 +7,6 @@ pub(super) fn parse_int(text: &[u8]) -> Option<i64> {
     let digits = text.strip_prefix(b"-").unwrap_or(text);
     let negative = digits.len() != text.len();
     match digits {
-        [] => return None,
         [b'0'] => return (!negative).then_some(0),
         [b'1'..=b'9', rest @ ..] if rest.len() < 19 && rest.iter().all(u8::is_ascii_digit) => {}
         _ => return None,
@@ -40,6 +39,7 @@ pub(super) fn parse_float(text: &[u8]) -> Option<f64> {
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_precision_loss,
+    clippy::float_cmp,
     reason = "the cast back shows that it is exact"
 )]
 pub(super) fn float_text(number: f64) -> String {

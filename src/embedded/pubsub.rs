@@ -48,25 +48,22 @@ impl Board {
 
     /// What a message becomes, one delivery for each subscription it meets.
     pub(super) fn publish(&self, channel: &[u8], payload: &[u8]) -> Vec<Delivery> {
-        let mut deliveries = Vec::new();
-        let (mut shared, mut add): (Option<(Arc<[u8]>, Arc<[u8]>)>, _) = (None, Vec::new());
-        if let Some(sinks) = self.channels.get(channel) {
-            add.extend(sinks.values().map(|sink| (None, sink)));
+        let by_channel =
+            self.channels.get(channel).into_iter().flat_map(|sinks| sinks.values().map(|sink| (None, sink)));
+        let patterns = self.patterns.iter().filter(|(pattern, _)| glob_matches(pattern, channel, false));
+        let by_pattern = patterns.flat_map(|(pattern, sinks)| sinks.values().map(move |sink| (Some(pattern), sink)));
+        let met: Vec<_> = by_channel.chain(by_pattern).collect();
+        if met.is_empty() {
+            return Vec::new();
         }
-        for (pattern, sinks) in &self.patterns {
-            if glob_matches(pattern, channel, false) {
-                add.extend(sinks.values().map(|sink| (Some(pattern), sink)));
-            }
-        }
-        for (pattern, sink) in add {
-            let (channel, payload) = shared.get_or_insert_with(|| (channel.into(), payload.into()));
-            deliveries.push(Delivery {
+        let (channel, payload): (Arc<[u8]>, Arc<[u8]>) = (channel.into(), payload.into());
+        met.into_iter()
+            .map(|(pattern, sink)| Delivery {
                 sink: Arc::clone(sink),
                 pattern: pattern.cloned(),
-                channel: Arc::clone(channel),
-                payload: Arc::clone(payload),
-            });
-        }
-        deliveries
+                channel: Arc::clone(&channel),
+                payload: Arc::clone(&payload),
+            })
+            .collect()
     }
 }

@@ -67,7 +67,7 @@ impl ScriptHost for Host<'_, '_> {
     fn call(&mut self, args: &[&[u8]]) -> Value {
         let row = match resolve(args) {
             Ok(row) => row,
-            Err(failure) => return refusal(args, failure).into_value(),
+            Err(failure) => return refusal(&failure).into_value(),
         };
         if row.has(NO_SCRIPT) {
             return Failure::fixed("ERR This Redis command is not allowed from script").into_value();
@@ -88,14 +88,12 @@ impl ScriptHost for Host<'_, '_> {
 }
 
 /// What a script is told of a command that cannot be run.
-fn refusal(args: &[&[u8]], failure: Failure) -> Failure {
-    match args.first().and_then(|name| table::find(name)) {
-        None => Failure::fixed("ERR Unknown Redis command called from script"),
-        Some(_) if failure.text().starts_with("ERR wrong number") => {
-            Failure::fixed("ERR Wrong number of args calling Redis command from script")
-        }
-        Some(_) => Failure::fixed("ERR Unknown Redis command called from script"),
-    }
+fn refusal(failure: &Failure) -> Failure {
+    Failure::fixed(if failure.text().starts_with("ERR wrong number") {
+        "ERR Wrong number of args calling Redis command from script"
+    } else {
+        "ERR Unknown Redis command called from script"
+    })
 }
 
 /// A reply in the types that RESP2 has.

@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
+    fmt::Write as _,
     sync::Arc,
 };
 
@@ -87,7 +88,9 @@ impl State {
             return;
         }
         if let Some(watchers) = self.watchers.get(&(db, Blob::from(key))) {
-            watchers.iter().for_each(|watch| watch.touch());
+            for watch in watchers {
+                watch.touch();
+            }
         }
     }
 
@@ -274,7 +277,7 @@ fn unknown_command(args: Args<'_>) -> Failure {
             break;
         }
         let most = 128 - shown.len();
-        shown.push_str(&format!("'{}' ", text(&arg[..arg.len().min(most)])));
+        let _ = write!(shown, "'{}' ", text(&arg[..arg.len().min(most)]));
     }
     let name = args.first().copied().unwrap_or_default();
     Failure::new(format!(

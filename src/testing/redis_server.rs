@@ -35,6 +35,7 @@ pub struct RedisServer {
 }
 
 /// How a server is started. Made by [`RedisServer::builder`].
+#[expect(clippy::struct_excessive_bools, reason = "one for each switch")]
 #[derive(Clone, Debug, Default)]
 pub struct RedisServerBuilder {
     process: bool,

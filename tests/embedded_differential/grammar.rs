@@ -177,6 +177,12 @@ const TEMPLATES: &[&str] = &[
     "ZINTERCARD 2 $z $z ?LIMIT_$i",
     "ZSCAN $z 0 COUNT_1000",
     "ZRANDMEMBER $z ?3|-3|1000",
+    // Sorting
+    "SORT $l|$z|$t ALPHA ?DESC ?LIMIT_$i_$i",
+    "SORT $l|$t|$z ?DESC ?STORE_$l",
+    "SORT $t ALPHA GET # GET s*",
+    "SORT $l BY h*->f1 GET h*->f2",
+    "SORT $l|$z BY nosort ?DESC ?LIMIT_0_2",
     // Streams
     "XADD $x $D $f_$v+",
     "XADD $x $D $f_$v+",
@@ -310,7 +316,7 @@ fn draw(random: &mut Rng, kind: &str) -> Vec<u8> {
         }
         "v" => match random.u8(..12) {
             0 => vec![b'v'; random.usize(60..80)],
-            1 => b"\x00\xff\r\n binary".to_vec(),
+            1 => b"\xff\x00\r\n binary".to_vec(),
             2 => Vec::new(),
             _ => words(random, "0 1 2 3 7 -5 10 a b c d hello 3.5 9223372036854775807 foo bar"),
         },

@@ -3,8 +3,12 @@
 //! `OXCART_DIFFERENTIAL_COMMANDS` says how many commands a run tries, `OXCART_DIFFERENTIAL_SEED` repeats a run. A sequence
 //! that ends in a difference is cut down to what the difference needs before it is shown.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(clippy::print_stdout, reason = "a failed run shows its seed")]
+
 mod compare;
 mod grammar;
+mod scripts;
 
 use std::sync::Arc;
 
@@ -15,8 +19,10 @@ use oxcart::{
     clock::Clock,
     connection::{self, Command, Link},
     embedded::Embedded,
+    script::ALL,
     testing::RedisServer,
 };
+use scripts::script_call;
 
 const SEQUENCE: usize = 200;
 const MOST_SHOWN: usize = 12;
@@ -83,20 +89,23 @@ impl Pair {
 }
 
 fn show(call: &Call) -> String {
-    call.iter().map(|arg| format!("{:?} ", String::from_utf8_lossy(arg))).collect()
+    let script = |text: &str| ALL.iter().find(|script| script.text == text).map(|script| format!("<{}> ", script.name));
+    let text = |arg: &Vec<u8>| {
+        let text = String::from_utf8_lossy(arg);
+        script(&text).unwrap_or_else(|| format!("{text:?} "))
+    };
+    call.iter().map(text).collect()
 }
 
 fn setting(name: &str) -> Option<u64> {
     std::env::var(name).ok().and_then(|value| value.parse().ok())
 }
 
-#[tokio::test]
-async fn random_commands_do_the_same_in_both_engines() {
-    let total =
-        setting("OXCART_DIFFERENTIAL_COMMANDS").unwrap_or(if cfg!(debug_assertions) { 40_000 } else { 1_000_000 });
+/// Tries `total` commands in sequences, and shows what they do differently.
+async fn try_many(total: u64, mut sequence: impl FnMut(&mut Rng) -> Vec<Vec<Call>>) {
     let seed = setting("OXCART_DIFFERENTIAL_SEED").unwrap_or_else(|| fastrand::u64(..1 << 32));
     println!("OXCART_DIFFERENTIAL_SEED={seed}");
-    let server = RedisServer::start();
+    let server = RedisServer::builder().process().start();
     let pair = Pair {
         redis: connection::open(server.options()).unwrap(),
         embedded: Embedded::private(Clock::system()).link(0),
@@ -105,13 +114,36 @@ async fn random_commands_do_the_same_in_both_engines() {
     let (mut done, mut differences) = (0, Vec::new());
     // One run shows several faults, each by one sequence.
     while done < total && differences.len() < MOST_SHOWN {
-        let steps: Vec<Vec<Call>> = (0..SEQUENCE).map(|_| step(&mut random)).collect();
+        let steps = sequence(&mut random);
+        done += steps.len() as u64;
         if pair.compare(&steps.concat()).await.is_some() {
             let (calls, why) = pair.shrink(steps).await;
             let lines: Vec<String> = calls.iter().map(show).collect();
             differences.push(format!("{why}\nafter:\n{}", lines.join("\n")));
         }
-        done += SEQUENCE as u64;
     }
     assert!(differences.is_empty(), "seed {seed}:\n{}", differences.join("\n\n"));
+}
+
+fn total() -> u64 {
+    let usual = if cfg!(debug_assertions) { 40_000 } else { 1_000_000 };
+    setting("OXCART_DIFFERENTIAL_COMMANDS").unwrap_or(usual)
+}
+
+#[tokio::test]
+async fn random_commands_do_the_same_in_both_engines() {
+    try_many(total(), |random| (0..SEQUENCE).map(|_| step(random)).collect()).await;
+}
+
+#[tokio::test]
+async fn our_scripts_do_the_same_in_both_engines() {
+    try_many(total() / 20, |random| {
+        let mut now = 1_700_000_000_000;
+        let mut next = || {
+            now += random.i64(0..1000);
+            vec![script_call(random, now)]
+        };
+        (0..SEQUENCE / 2).map(|_| next()).collect()
+    })
+    .await;
 }

@@ -44,6 +44,10 @@ fn setbit(context: &mut Context<'_>, args: Args<'_>) -> Answer {
     Ok(flag(was))
 }
 
+fn is_backwards(start: i64, end: i64) -> bool {
+    start < 0 && end < 0 && start > end
+}
+
 fn bitcount(context: &mut Context<'_>, args: Args<'_>) -> Answer {
     if context.get::<Text>(args[1])?.is_none() {
         return Ok(Value::Int(0));
@@ -53,6 +57,9 @@ fn bitcount(context: &mut Context<'_>, args: Args<'_>) -> Answer {
         [start, end] => (int(start)?, int(end)?, false),
         [start, end, unit] => {
             let (start, end) = (int(start)?, int(end)?);
+            if is_backwards(start, end) {
+                return Ok(Value::Int(0));
+            }
             if !is(unit, "BIT") && !is(unit, "BYTE") {
                 return Err(SYNTAX);
             }
@@ -62,7 +69,7 @@ fn bitcount(context: &mut Context<'_>, args: Args<'_>) -> Answer {
     };
     let Some(text) = context.get::<Text>(args[1])? else { return Ok(Value::Int(0)) };
     let bytes = text.bytes();
-    if start < 0 && end < 0 && start > end {
+    if is_backwards(start, end) {
         return Ok(Value::Int(0));
     }
     // Unlike other ranges, an end before the start of the string is its first byte.

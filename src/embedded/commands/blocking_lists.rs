@@ -29,7 +29,7 @@ pub(super) fn timeout(arg: &[u8]) -> Result<u64, Failure> {
     let seconds = parse_float(arg).ok_or(Failure::fixed("ERR timeout is not a float or out of range"))?;
     let ms = (seconds * 1000.0).ceil();
     // Redis 7.0 wraps what is too long, and calls that negative.
-    if ms < 0.0 || ms > 9.2e18 { Err(Failure::fixed("ERR timeout is negative")) } else { Ok(ms as u64) }
+    if (0.0..9.2e18).contains(&ms) { Ok(ms as u64) } else { Err(Failure::fixed("ERR timeout is negative")) }
 }
 
 fn pop(context: &mut Context<'_>, args: Args<'_>, front: bool) -> Answer {

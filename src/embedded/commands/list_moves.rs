@@ -1,7 +1,7 @@
 //! Moving items between lists, and taking from the first of several that has any.
 
 use super::super::{
-    args::{Args, count as count_of, is},
+    args::{Args, Split, count as count_of, is},
     context::{Context, bulk, bulks},
     data::List,
     failure::{Answer, Failure, SYNTAX},
@@ -58,7 +58,7 @@ impl<'a> Request<'a> {
 }
 
 /// Splits `numkeys key [key ...] rest`.
-pub(super) fn counted_keys<'a>(args: &'a [&'a [u8]]) -> Result<(&'a [&'a [u8]], &'a [&'a [u8]]), Failure> {
+pub(super) fn counted_keys<'a>(args: &'a [&'a [u8]]) -> Split<'a> {
     let failure = Failure::fixed("ERR numkeys should be greater than 0");
     let count = count_of(args[0], failure.clone())?;
     if count == 0 {

@@ -1,5 +1,7 @@
 //! The commands, each beside its row of the table.
 
+#![expect(clippy::unnecessary_wraps, reason = "every command has the signature that the table wants")]
+
 mod bits;
 mod blocking_lists;
 mod connection;
@@ -15,6 +17,7 @@ mod scripting;
 mod server;
 mod set_algebra;
 mod sets;
+mod sort;
 mod sorted_set_algebra;
 mod sorted_set_pops;
 mod sorted_set_ranges;
@@ -43,6 +46,7 @@ pub(super) const ALL_ROWS: &[&[Row]] = &[
     server::ROWS,
     set_algebra::ROWS,
     sets::ROWS,
+    sort::ROWS,
     sorted_set_algebra::ROWS,
     sorted_set_pops::ROWS,
     sorted_set_ranges::ROWS,

@@ -1,7 +1,7 @@
 //! Lua scripts.
 
 use super::super::{
-    args::{Args, int, is},
+    args::{Args, Split, int, is},
     context::{Context, bulk, flag, ok},
     failure::{Answer, Failure},
     scripting::{Access, run},
@@ -26,7 +26,7 @@ pub(super) const ROWS: &[Row] = &[
 ];
 
 /// Keys and arguments behind their count.
-fn split<'a>(args: &'a [&'a [u8]]) -> Result<(&'a [&'a [u8]], &'a [&'a [u8]]), Failure> {
+fn split<'a>(args: &'a [&'a [u8]]) -> Split<'a> {
     let keys = int(args[2])?;
     let Ok(keys) = usize::try_from(keys) else { return Err(Failure::fixed("ERR Number of keys can't be negative")) };
     if keys > args.len() - 3 {

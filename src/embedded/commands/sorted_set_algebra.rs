@@ -1,7 +1,7 @@
 //! Unions, intersections and differences of sorted sets, with weights.
 
 use super::super::{
-    args::{Args, int, is},
+    args::{Args, Split, int, is},
     context::{Context, bulk, count},
     data::{Data, SortedSet},
     failure::{Answer, Failure, SYNTAX, WRONG_TYPE},
@@ -57,7 +57,7 @@ fn members(context: &mut Context<'_>, key: &[u8]) -> Result<Option<Members>, Fai
 }
 
 /// Splits `numkeys key [key ...] options`.
-fn counted_keys<'a>(args: &'a [&'a [u8]], command: &str) -> Result<(&'a [&'a [u8]], &'a [&'a [u8]]), Failure> {
+fn counted_keys<'a>(args: &'a [&'a [u8]], command: &str) -> Split<'a> {
     let Some(keys) = usize::try_from(int(args[0])?).ok().filter(|&keys| keys > 0) else {
         return Err(Failure::new(format!("ERR at least 1 input key is needed for '{command}' command")));
     };

@@ -23,6 +23,7 @@ pub(super) const ROWS: &[Row] = &[
 ];
 
 /// The options of `ZADD`.
+#[expect(clippy::struct_excessive_bools, reason = "one for each word")]
 #[derive(Clone, Copy, Default)]
 struct Options {
     nx: bool,

@@ -44,6 +44,7 @@ fn get(context: &mut Context<'_>, args: Args<'_>) -> Answer {
 }
 
 /// The options of `SET` and `GETEX`.
+#[expect(clippy::struct_excessive_bools, reason = "one for each word")]
 #[derive(Default)]
 struct Options<'a> {
     only_new: bool,

@@ -1,8 +1,8 @@
-//! HyperLogLog in the two forms that Redis stores in a string, so that either engine reads what the other wrote.
+//! `HyperLogLog` in the two forms that Redis stores in a string, so that either engine reads what the other wrote.
 //!
 //! 16,384 registers hold the longest run of zeros seen among the hashes that fall to them. The *dense* form gives each
 //! register six bits; the *sparse* form writes runs of equal registers and suits few elements. The estimate is Ertl's
-//! ("New cardinality estimation algorithms for HyperLogLog sketches", 2017), which needs no table of corrections.
+//! ("New cardinality estimation algorithms for `HyperLogLog` sketches", 2017), which needs no table of corrections.
 
 const BITS: u32 = 14;
 const REGISTERS: usize = 1 << BITS;

@@ -427,6 +427,6 @@ mod tests {
         let (from, until) = set.score_range(bound(10.0, true), bound(20.0, false));
         let expected = model.iter().filter(|(score, _)| *score > 10.0 && *score <= 20.0).count();
         assert_eq!(until - from, expected);
-        assert_eq!(set.at(from).1, 11.0);
+        assert_eq!(set.at(from).1.to_string(), "11");
     }
 }

@@ -60,7 +60,9 @@ impl Stream {
     /// Adds an entry whose id is above [`last_id`](Self::last_id).
     pub(in crate::embedded) fn add(&mut self, id: StreamId, fields: &[&[u8]]) {
         let mut packed = Vec::with_capacity(fields.iter().map(|field| field.len() + 2).sum());
-        fields.iter().for_each(|field| push_packed(&mut packed, field));
+        for field in fields {
+            push_packed(&mut packed, field);
+        }
         self.entries.insert(id, packed.into());
         self.last_id = id;
         self.added += 1;
