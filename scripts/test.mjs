@@ -13,6 +13,7 @@ process.env.OXCART_TEST_RUN = randomUUID();
 
 const scratch = mkdtempSync(join(tmpdir(), 'oxcart-test-'));
 const vitestReport = join(scratch, 'vitest.json');
+const memoryReport = join(scratch, 'vitest-memory.json');
 
 const stages = [
   { name: 'setup has nothing left to do', check: setupIsDone },
@@ -42,6 +43,20 @@ const stages = [
     count: countRustTests,
   },
   {
+    name: 'Rust tests of the services without a server',
+    command: [
+      'cargo',
+      'test',
+      '--no-default-features',
+      '--features',
+      'testing',
+      '--no-fail-fast',
+      ...['cache', 'queue', 'queue_events', 'queue_worker', 'scheduler', 'scripts'].flatMap((name) => ['--test', name]),
+    ],
+    env: { OXCART_TEST_ENGINE: 'memory' },
+    count: countRustTests,
+  },
+  {
     name: 'Rust tests of the Node-API layer',
     command: ['cargo', 'test', '--lib', '--no-fail-fast', 'node::'],
     count: countRustTests,
@@ -57,7 +72,25 @@ const stages = [
       '--reporter=json',
       `--outputFile.json=${vitestReport}`,
     ],
-    count: countVitestTests,
+    count: () => countVitestTests(vitestReport),
+  },
+  {
+    name: 'JavaScript tests of the services without a server',
+    command: [
+      'npx',
+      '--no-install',
+      'vitest',
+      'run',
+      '--reporter=default',
+      '--reporter=json',
+      `--outputFile.json=${memoryReport}`,
+      ...[
+        ...['cache-flights', 'cache-service', 'cache-threads', 'pubsub', 'queue-events', 'queue-service', 'queue'],
+        ...['redis', 'scheduler-service', 'service-exit', 'service-threads', 'worker'],
+      ].map((name) => `__test__/${name}.test.ts`),
+    ],
+    env: { OXCART_TEST_ENGINE: 'memory' },
+    count: () => countVitestTests(memoryReport),
   },
   { name: 'nothing is left running', check: nothingIsLeftRunning },
 ];
@@ -78,8 +111,8 @@ function countRustTests(output) {
   return counts;
 }
 
-function countVitestTests() {
-  const report = JSON.parse(readFileSync(vitestReport, 'utf8'));
+function countVitestTests(path) {
+  const report = JSON.parse(readFileSync(path, 'utf8'));
   // A file that could not be loaded has no tests to count.
   const broken = report.testResults.filter((file) => file.status === 'failed' && file.assertionResults.length === 0);
   return {
@@ -134,11 +167,11 @@ function endGroup(child) {
   }
 }
 
-function runCommand([command, ...args]) {
+function runCommand([command, ...args], env = {}) {
   return new Promise((resolve) => {
     const child = spawn(command, args, {
       cwd: root,
-      env: { ...process.env, CARGO_TERM_COLOR: process.stdout.isTTY ? 'always' : 'never' },
+      env: { ...process.env, CARGO_TERM_COLOR: process.stdout.isTTY ? 'always' : 'never', ...env },
       stdio: ['ignore', 'pipe', 'pipe'],
       detached: process.platform !== 'win32',
       shell: process.platform === 'win32',
@@ -176,7 +209,7 @@ async function runStage(stage) {
       return { passed: 0, failed: 1, skipped: 0 };
     }
   }
-  const { ok, output, problem } = await runCommand(stage.command);
+  const { ok, output, problem } = await runCommand(stage.command, stage.env);
   if (!stage.count) return { passed: ok ? 1 : 0, failed: ok ? 0 : 1, skipped: 0, note: problem };
   let counts = { passed: 0, failed: 0, skipped: 0 };
   try {

@@ -263,6 +263,22 @@ async fn a_script_that_never_ends_is_ended_and_the_engine_goes_on() {
     assert_eq!(ask(&link, "GET k").await, bulk("v"));
 }
 
+#[tokio::test]
+async fn the_guide_lists_every_command() {
+    let link = Embedded::private(Clock::system()).link(0);
+    let mut known: Vec<String> = ask(&link, "COMMAND LIST")
+        .await
+        .into_items()
+        .unwrap()
+        .into_iter()
+        .map(|name| name.into_text().unwrap())
+        .collect();
+    known.sort();
+    let guide = include_str!("../docs/learning/without-a-server.md").split("## Commands").nth(1).unwrap();
+    let listed: Vec<String> = guide.split('`').skip(1).step_by(2).map(str::to_lowercase).collect();
+    assert_eq!(listed, known);
+}
+
 #[test]
 fn a_hundred_threads_that_come_and_go_share_one_engine_and_leave_no_client_behind() {
     let link = Embedded::named("threads").link(0);

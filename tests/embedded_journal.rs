@@ -201,7 +201,8 @@ async fn effects_depend_on_nothing() {
     // A transaction is one group, and so is what a waiting client gets.
     run(&link, &["MULTI", "SET a 1", "GET a", "SET b 2", "EXEC"].map(words)).await;
     let blocking = engine.link(0).open_blocking();
-    let waiting = oxcart::service::spawn(async move { blocking.block(Command::new("BLPOP").arg("q").arg("0"), PATIENCE).await });
+    let waiting =
+        oxcart::service::spawn(async move { blocking.block(Command::new("BLPOP").arg("q").arg("0"), PATIENCE).await });
     let waits = async {
         while !one(&link, "INFO clients").await.unwrap().into_text().unwrap().contains("blocked_clients:1") {
             tokio::task::yield_now().await;

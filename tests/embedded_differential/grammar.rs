@@ -182,7 +182,7 @@ const TEMPLATES: &[&str] = &[
     "SORT $l|$t|$z ?DESC ?STORE_$l",
     "SORT $t ALPHA GET # GET s*",
     "SORT $l BY h*->f1 GET h*->f2",
-    "SORT $l|$z BY nosort ?DESC ?LIMIT_0_2",
+    "SORT $l BY nosort ?DESC",
     // Streams
     "XADD $x $D $f_$v+",
     "XADD $x $D $f_$v+",
