@@ -1,5 +1,6 @@
-// Runs examples/image-backend on a private redis-server, drives it over HTTP with real image files, and says what
-// happened. Ends everything it started; exit code 0 only if all of it went as it should.
+// Runs examples/image-backend, drives it over HTTP with real image files, and says what happened. The backend runs on the
+// engine in its own process; with `npm run demo -- --redis`, on a private redis-server. Ends everything it started; exit
+// code 0 only if all of it went as it should.
 import { spawn, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { mkdtempSync, rmSync } from 'node:fs';
@@ -10,6 +11,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { root, SetupError, setup } from './setup.mjs';
 
 const LIMIT_MS = 110_000;
+const onRedis = process.argv.includes('--redis');
 let started = performance.now();
 const children = new Set();
 const folder = mkdtempSync(join(tmpdir(), 'oxcart-demo-'));
@@ -290,8 +292,8 @@ async function stop(child, signal, timeoutMs = 10_000) {
 }
 
 async function demo() {
-  const { server, url: redisUrl } = await startRedis();
-  say(`private redis-server at ${redisUrl}`);
+  const { server, url: redisUrl } = onRedis ? await startRedis() : { url: 'memory://demo' };
+  say(server ? `private redis-server at ${redisUrl}` : 'no server: everything runs in the process of the backend');
   const { backend, url } = await startExample(redisUrl);
   say(`backend at ${url}`);
   const client = new Client(url, AbortSignal.timeout(LIMIT_MS));
@@ -306,8 +308,8 @@ async function demo() {
   stopping = true;
   const code = await stop(backend, 'SIGTERM');
   check(code === 0, `the backend ended with ${code}:\n${backend.said}`);
-  await stop(server, 'SIGTERM');
-  say('backend and redis-server have ended');
+  if (server) await stop(server, 'SIGTERM');
+  say('everything has ended');
 
   const bytes = (key) => kilobytes(done.reduce((sum, { result }) => sum + result[key], 0));
   const rows = [
@@ -339,7 +341,7 @@ for (const signal of ['SIGINT', 'SIGTERM']) {
 }
 
 try {
-  setup();
+  setup({ redis: onRedis });
   started = performance.now();
   const late = sleep(LIMIT_MS, undefined, { ref: false }).then(() => {
     throw new Error(`not done after ${LIMIT_MS / 1000} s`);

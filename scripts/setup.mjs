@@ -11,11 +11,14 @@ export const root = fileURLToPath(new URL('..', import.meta.url));
 /** A failure that the person at the terminal can act on; shown without a stack. */
 export class SetupError extends Error {}
 
-/** Makes everything ready and says what it does. Returns false, having said nothing, when there was nothing to do. */
-export function setup() {
+/**
+ * Makes everything ready and says what it does; `redis: false` does without a redis-server. Returns false, having said
+ * nothing, when there was nothing to do.
+ */
+export function setup({ redis = true } = {}) {
   requireTools();
   const started = performance.now();
-  const did = [installRedisServer(), installPackages(), build()].includes(true);
+  const did = [redis && installRedisServer(), installPackages(), build()].includes(true);
   if (did) say(`ready after ${Math.round((performance.now() - started) / 1000)} s`);
   return did;
 }

@@ -64,11 +64,13 @@ export async function startBackend({ redisUrl, folder, port = 0 }: BackendOption
   }
 
   async function jobState(id: string) {
+    // In this order: a job that ends in between is told as active with its result, not as completed without one.
+    const state = await queue.getQueue(QueueName.IMAGE_PROCESSING).getJobState(id);
     const job = await queue.getJob(QueueName.IMAGE_PROCESSING, id);
     if (!job) throw new HttpError(404, `no job ${id}`);
     return {
       id: job.id,
-      state: await job.getState(),
+      state,
       progress: job.progress(),
       attempts: job.attemptsMade,
       result: job.returnvalue ?? null,
