@@ -3,7 +3,7 @@
 use super::super::{
     args::{Args, is},
     context::Context,
-    data::{Stream, Text},
+    data::{List, Stream, Text},
     keyspace::NEVER,
     table::Row,
 };
@@ -17,6 +17,7 @@ pub(in crate::embedded) fn record(context: &mut Context<'_>, row: &Row, args: Ar
     match row.name {
         "set" | "setex" | "psetex" | "incrbyfloat" => record_string(context, args[1]),
         "expire" | "pexpire" | "expireat" | "pexpireat" | "persist" | "getex" => record_end(context, args[1]),
+        "sort" => record_sorted(context, args),
         "getdel" => push(context, &[b"DEL", args[1]]),
         "spop" => {
             let members: Vec<&[u8]> = match reply {
@@ -87,6 +88,29 @@ fn record_end(context: &mut Context<'_>, key: &[u8]) {
 
 fn stream_length(context: &mut Context<'_>, key: &[u8]) -> String {
     context.get::<Stream>(key).ok().flatten().map_or(0, |stream| stream.len()).to_string()
+}
+
+/// The list that `SORT` stored: the order in which equal elements and those of sets came is nobody else's.
+fn record_sorted(context: &mut Context<'_>, args: Args<'_>) {
+    let mut at = 2;
+    while let Some(word) = args.get(at) {
+        at += match () {
+            () if is(word, "STORE") => break,
+            () if is(word, "BY") || is(word, "GET") => 2,
+            () if is(word, "LIMIT") => 3,
+            () => 1,
+        };
+    }
+    let Some(&key) = args.get(at + 1) else { return };
+    let items: Vec<Vec<u8>> = match context.get::<List>(key) {
+        Ok(Some(list)) => list.iter().map(<[u8]>::to_vec).collect(),
+        _ => Vec::new(),
+    };
+    push(context, &[b"DEL", key]);
+    if !items.is_empty() {
+        let words: Vec<&[u8]> = [&b"RPUSH"[..], key].into_iter().chain(items.iter().map(Vec::as_slice)).collect();
+        push(context, &words);
+    }
 }
 
 /// `XADD` with the id that it gave, and trimmed to the length that it left.
