@@ -126,7 +126,7 @@ fn equal(ours: &Value, theirs: &Value, unordered: bool) -> bool {
         (Value::Double(a), Value::Double(b)) => same_number(a, b),
         (Value::Bulk(a), Value::Bulk(b)) => {
             a == b
-                || matches!((std::str::from_utf8(a), std::str::from_utf8(b)), (Ok(a), Ok(b)) if a.contains('.') && same_number(a, b))
+                || matches!((std::str::from_utf8(a), std::str::from_utf8(b)), (Ok(a), Ok(b)) if (a.contains('.') || b.contains('.')) && same_number(a, b))
         }
         (Value::Array(a), Value::Array(b)) if unordered => sorted(a) == sorted(b),
         (Value::Set(a), Value::Set(b)) => sorted(a) == sorted(b),

@@ -105,8 +105,15 @@ fn combine(
 
 fn merge(inputs: Vec<Members>, weights: &[f64], aggregate: Aggregate, how: Algebra) -> SortedSet {
     let mut result = SortedSet::default();
-    for (index, (input, weight)) in inputs.into_iter().zip(weights).enumerate() {
-        let weighted = input.into_iter().map(|(member, score)| (member, not_nan(score * weight)));
+    let mut inputs: Vec<(Members, f64)> = inputs.into_iter().zip(weights.iter().copied()).collect();
+    if how == Algebra::Intersection {
+        // The smallest first, as Redis does: it matters where a score is no number.
+        inputs.sort_by_key(|(members, _)| members.len());
+    }
+    for (index, (input, weight)) in inputs.into_iter().enumerate() {
+        let kept = how == Algebra::Intersection && index > 0;
+        let weigh = |score: f64| if kept { score * weight } else { not_nan(score * weight) };
+        let weighted = input.into_iter().map(|(member, score)| (member, weigh(score)));
         match how {
             _ if index == 0 => weighted.for_each(|(member, score)| {
                 result.set(&member, score);

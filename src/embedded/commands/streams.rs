@@ -167,9 +167,6 @@ fn xsetid(context: &mut Context<'_>, args: Args<'_>) -> Answer {
         return Err(SYNTAX);
     }
     let stream = context.get::<Stream>(args[1])?.ok_or(NO_SUCH_KEY)?;
-    if id < stream.max_deleted {
-        return Err(Failure::fixed("ERR The ID specified in XSETID is smaller than current max_deleted_entry_id"));
-    }
     if stream.last().is_some_and(|(last, _)| id < last) {
         return Err(Failure::fixed("ERR The ID specified in XSETID is smaller than the target stream top item"));
     }
