@@ -124,6 +124,10 @@ fn length(value: &Value) -> Option<usize> {
 fn equal(ours: &Value, theirs: &Value, unordered: bool) -> bool {
     match (ours, theirs) {
         (Value::Double(a), Value::Double(b)) => same_number(a, b),
+        // Behind its name, a counter of elements keeps its last estimate, or that there is none.
+        (Value::Bulk(a), Value::Bulk(b)) if a.starts_with(b"HYLL") && b.starts_with(b"HYLL") => {
+            a.get(16..) == b.get(16..)
+        }
         (Value::Bulk(a), Value::Bulk(b)) => {
             a == b
                 || matches!((std::str::from_utf8(a), std::str::from_utf8(b)), (Ok(a), Ok(b)) if (a.contains('.') || b.contains('.')) && same_number(a, b))

@@ -79,6 +79,8 @@ impl SortedSet {
 
     /// Adds a member or changes its score, and says whether it is new.
     pub(in crate::embedded) fn set(&mut self, member: &[u8], score: f64) -> bool {
+        // A listpack has no negative zero.
+        let score = if self.listpack { score + 0.0 } else { score };
         if let Some(slot) = self.slot(member) {
             if self.node(slot).score.to_bits() != score.to_bits() {
                 self.root = self.detach(self.root, slot);
