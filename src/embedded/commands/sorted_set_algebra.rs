@@ -104,7 +104,7 @@ fn combine(
 }
 
 fn merge(inputs: Vec<Members>, weights: &[f64], aggregate: Aggregate, how: Algebra) -> SortedSet {
-    let mut result = SortedSet::default();
+    let mut result = SortedSet::unpacked();
     let mut inputs: Vec<(Members, f64)> = inputs.into_iter().zip(weights.iter().copied()).collect();
     if how == Algebra::Intersection {
         // The smallest first, as Redis does: it matters where a score is no number.
@@ -123,7 +123,7 @@ fn merge(inputs: Vec<Members>, weights: &[f64], aggregate: Aggregate, how: Algeb
                 result.set(&member, score);
             }),
             Algebra::Intersection => {
-                let mut both = SortedSet::default();
+                let mut both = SortedSet::unpacked();
                 for (member, score) in weighted {
                     if let Some(stored) = result.score(&member) {
                         both.set(&member, aggregate.of(stored, score));
@@ -148,7 +148,11 @@ fn reply(context: &mut Context<'_>, args: Args<'_>, how: Algebra, command: &str)
 }
 
 fn store(context: &mut Context<'_>, args: Args<'_>, how: Algebra, command: &str) -> Answer {
-    let (set, _) = combine(context, &args[2..], how, command, true)?;
+    let (result, _) = combine(context, &args[2..], how, command, true)?;
+    let mut set = SortedSet::default();
+    for (member, score) in result.iter() {
+        set.set(member, score);
+    }
     let length = set.len();
     context.store(args[1], Data::SortedSet(Box::new(set)));
     Ok(count(length))

@@ -69,6 +69,11 @@ impl Default for SortedSet {
 }
 
 impl SortedSet {
+    /// An empty set that is no listpack, for results that are not stored.
+    pub(in crate::embedded) fn unpacked() -> Self {
+        Self { listpack: false, ..Self::default() }
+    }
+
     pub(in crate::embedded) fn len(&self) -> usize {
         self.members.len()
     }
