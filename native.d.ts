@@ -37,9 +37,10 @@ export declare class NativeCache {
 export declare class NativeDoor {
   /**
    * `ops` and `records` are `Int32Array`s that both sides use; `deliver` takes answers and events, `resume` asks for a
-   * `drain` from `setImmediate`, `makeError` makes an error instance of JSON text.
+   * `drain` from `setImmediate`, `makeError` makes an error instance of JSON text. `mayRead`: whether this thread has an
+   * event loop of libuv, and may read sockets by it.
    */
-  constructor(ops: Int32Array, records: Int32Array, deliver: (...values: unknown[]) => void, resume: () => void, makeError: (json: string) => Error)
+  constructor(ops: Int32Array, records: Int32Array, deliver: (...values: unknown[]) => void, resume: () => void, makeError: (json: string) => Error, mayRead: boolean)
   /** The functions of the hot path, made by hand: a generated one costs more than what it would carry. */
   functions(): { submit(...args: unknown[]): void; drain(): void; ref(): void; unref(): void }
 }
@@ -79,6 +80,8 @@ export declare class NativeRedis {
   get state(): string
   /** Leaves the connection at once. Commands in flight are still answered. */
   close(): void
+  /** Whether this thread reads the answers of the connection at present. */
+  get readsHere(): boolean
 }
 
 /** A `retryStrategy` function behind the door. Options of connections name it by its `key`. */

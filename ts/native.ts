@@ -62,6 +62,13 @@ const LIST = 8;
 const ERROR = 9;
 const EVENT = 10;
 
+/**
+ * Whether the native core may watch sockets in the event loop of this thread. Other runtimes have the functions of libuv,
+ * and end the process when one is called. `OXCART_FAST_PATH=0`: all answers come from the I/O thread.
+ */
+const mayRead =
+  process.env['OXCART_FAST_PATH'] !== '0' && !('bun' in process.versions) && !('deno' in process.versions);
+
 // As they were when the package was loaded: fake timers of a test must not stop the traffic.
 const { nextTick } = process;
 const nextTurn = setImmediate;
@@ -123,7 +130,8 @@ export class Door {
   #referenced = false;
 
   constructor() {
-    this.native = new NativeDoor(this.#ops, this.#records, this.#deliver, () => nextTurn(this.#drain), errorFromJson);
+    const resume = () => nextTurn(this.#drain);
+    this.native = new NativeDoor(this.#ops, this.#records, this.#deliver, resume, errorFromJson, mayRead);
     this.#functions = this.native.functions();
     this.#grow(1_024);
   }

@@ -18,20 +18,24 @@
 //! the same pace, in case it is mended; meanwhile calls fail at once with that reason.
 
 use std::{
+    future::poll_fn,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Instant,
 };
 
 use tokio::sync::Notify;
 
+#[cfg(unix)]
+use super::lending::Lender;
 use super::{
     command::Batch,
     driver::Driver,
+    lending::{Driven, Offer, Reading},
     link::{LinkState, ReplySink},
     options::ConnectionOptions,
     outbox::Outbox,
     pending::Pending,
-    socket::DirectWriter,
+    plain_socket::DirectWriter,
     state_board::StateBoard,
 };
 use crate::{
@@ -54,6 +58,8 @@ pub(super) enum Purpose {
 /// Handle of a link. Dropping it closes the connection once what is in flight is answered.
 pub(super) struct CommandLink {
     shared: Arc<Shared>,
+    #[cfg_attr(not(unix), expect(dead_code, reason = "nobody borrows there"))]
+    driven: Arc<Driven>,
 }
 
 /// What the callers and the I/O task share.
@@ -62,6 +68,7 @@ pub(super) struct Shared {
     pub(super) purpose: Purpose,
     pub(super) board: StateBoard,
     pub(super) wake: Notify,
+    pub(super) offer: Offer,
     core: Mutex<Core>,
 }
 
@@ -90,6 +97,7 @@ pub(super) struct Core {
     pub(super) wakes_at: Option<Instant>,
     /// The I/O task was told of `incoming`, or of a wish below.
     notified: bool,
+    pub(super) reading: Reading,
     /// Only while the gate is open.
     pub(super) direct: Option<DirectWriter>,
     pub(super) client_id: Option<i64>,
@@ -115,6 +123,7 @@ impl CommandLink {
             purpose,
             board: StateBoard::new(LinkState::Connecting),
             wake: Notify::new(),
+            offer: Offer::default(),
             core: Mutex::new(Core {
                 gate: Gate::Waiting,
                 incoming: Vec::new(),
@@ -122,15 +131,24 @@ impl CommandLink {
                 backlog: 0,
                 wakes_at: None,
                 notified: false,
+                reading: Reading::default(),
                 direct: None,
                 client_id: None,
                 replace: None,
                 over: false,
             }),
         });
-        let driven = Arc::clone(&shared);
-        service::spawn(async move { Driver::new(driven).run().await });
-        Arc::new(Self { shared })
+        let driver = Arc::clone(&shared);
+        let driven = Arc::new(Driven::new(async move { Driver::new(driver).run().await }));
+        let task = Arc::clone(&driven);
+        service::spawn(poll_fn(move |cx| task.poll_as_task(cx)));
+        Arc::new(Self { shared, driven })
+    }
+
+    /// Lends the reading of this link.
+    #[cfg(unix)]
+    pub(super) fn lender(&self) -> Lender {
+        Lender { shared: Arc::clone(&self.shared), driven: Arc::clone(&self.driven) }
     }
 
     pub(super) fn board(&self) -> &StateBoard {
@@ -175,8 +193,10 @@ impl CommandLink {
             refuse(&batch, &error);
             return;
         }
-        let mut pending = Pending::new(batch, Instant::now(), options.command_timeout);
         let idle = core.outstanding == 0;
+        let (offer, taken_back) = core.reading.submitted(&batch, idle);
+        self.shared.offer.set(offer);
+        let mut pending = Pending::new(batch, Instant::now(), options.command_timeout);
         if let (true, Some(direct)) = (idle && pending.bytes().len() <= DIRECT_LIMIT, &core.direct) {
             // An error here is seen by the I/O task as well, which knows what to do about it.
             if let Ok(written) = direct.try_write(pending.bytes()) {
@@ -185,7 +205,7 @@ impl CommandLink {
         }
         core.outstanding += 1;
         core.backlog += pending.unwritten().len();
-        let wake = !pending.is_written() || core.wakes_at.is_none_or(|at| pending.earliest() < at);
+        let wake = taken_back || !pending.is_written() || core.wakes_at.is_none_or(|at| pending.earliest() < at);
         core.incoming.push(pending);
         if wake {
             self.shared.notify(core);
@@ -232,7 +252,7 @@ impl Shared {
     }
 
     /// Wakes the I/O task, unless it was told already.
-    fn notify(&self, mut core: MutexGuard<'_, Core>) {
+    pub(super) fn notify(&self, mut core: MutexGuard<'_, Core>) {
         let notified = std::mem::replace(&mut core.notified, true);
         drop(core);
         if !notified {

@@ -6,6 +6,8 @@ use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
 use tokio::sync::oneshot;
 
 use super::command::{Batch, Command};
+#[cfg(unix)]
+use super::lending::Lender;
 use crate::{
     codec::resp::{Reply, Value},
     error::{Error, Result},
@@ -118,6 +120,13 @@ pub trait Link: Send + Sync + 'static {
     /// Calls `sink` on every change of state until the returned guard is dropped, and at once when the present state is
     /// due to an error.
     fn watch_state(&self, sink: Arc<dyn StateSink>) -> Box<dyn Send + Sync>;
+
+    /// Lends the reading of its connection to a thread that waits for one reply at a time, where there is one socket and
+    /// that is plain.
+    #[cfg(unix)]
+    fn lender(&self) -> Option<Lender> {
+        None
+    }
 
     /// Where it points, for messages: `127.0.0.1:6379/0`. Never a credential.
     fn describe(&self) -> &str;

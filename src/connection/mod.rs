@@ -8,11 +8,15 @@ mod command_table;
 mod command_table_rows;
 mod driver;
 mod handshake;
+mod lending;
 mod link;
 mod options;
 mod options_json;
 mod outbox;
 mod pending;
+#[cfg_attr(unix, path = "plain_socket_unix.rs")]
+#[cfg_attr(not(unix), path = "plain_socket_windows.rs")]
+mod plain_socket;
 mod redis_link;
 mod retry_strategies;
 mod server_url;
@@ -26,6 +30,8 @@ mod tls;
 pub use backoff::default_delay as default_retry_delay;
 pub use command::{Batch, Command, CommandFlags, Entry, Route, key_slot, push_bulk, push_header};
 pub use command_table::{Access, CommandId, CommandSpec, Keys};
+#[cfg(unix)]
+pub use lending::{Lender, Loan};
 pub use link::{
     BlockingLink, BoxFuture, Link, LinkState, Message, MessageSink, ReplySink, StateSink, SubscriptionKind,
     Subscriptions,

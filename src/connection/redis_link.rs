@@ -4,6 +4,8 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
 use tokio_rustls::rustls::ClientConfig;
 
+#[cfg(unix)]
+use super::lending::Lender;
 use super::{
     blocking_link::RedisBlockingLink,
     command::Batch,
@@ -89,6 +91,11 @@ impl Link for RedisLink {
 
     fn watch_state(&self, sink: Arc<dyn StateSink>) -> Box<dyn Send + Sync> {
         self.commands.board().watch(sink)
+    }
+
+    #[cfg(unix)]
+    fn lender(&self) -> Option<Lender> {
+        self.options.tls.is_none().then(|| self.commands.lender())
     }
 
     fn describe(&self) -> &str {

@@ -52,6 +52,12 @@ struct Life {
 impl Driver {
     /// Serves one connection until it ends.
     pub(super) async fn serve(&mut self, session: Session) -> End {
+        let end = self.serve_to_its_end(session).await;
+        self.shared.lock().reading.end();
+        end
+    }
+
+    async fn serve_to_its_end(&mut self, session: Session) -> End {
         let now = Instant::now();
         let Session { socket, frames, .. } = session;
         let mut life = Life { socket, frames, began: now, last_read: now, silent_until: None, retiring: None };
@@ -61,9 +67,14 @@ impl Driver {
             if let Some(end) = self.is_over(&mut life) {
                 return end;
             }
+            if let Err(error) = self.choose_reader(&mut life) {
+                return End::Broken(lost(&error.to_string()).caused_by(error));
+            }
             let retiring = life.retiring.is_some();
             let (in_flight, unwritten) = (&self.in_flight, self.unwritten);
+            // The socket first: of a lent one nobody told this task, and what has come is not late.
             let progress = tokio::select! {
+                biased;
                 progress = poll_fn(|cx| poll_io(&mut life, cx, in_flight, unwritten, retiring)) => Some(progress),
                 () = self.shared.wake.notified() => None,
                 () = self.timer.as_mut() => None,
@@ -115,6 +126,17 @@ impl Driver {
             }
         }
         None
+    }
+
+    /// Follows what callers want: see [`lending`](super::lending).
+    fn choose_reader(&self, life: &mut Life) -> io::Result<()> {
+        let mut core = self.shared.lock();
+        if life.socket.is_wanted_back() {
+            core.reading.take_back();
+        }
+        let lent = core.reading.is_lent();
+        drop(core);
+        life.socket.set_lent(lent)
     }
 
     fn wrote(&mut self, mut count: usize) {

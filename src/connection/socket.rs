@@ -5,8 +5,7 @@ use std::{
     io::{self, IoSlice},
     net::{IpAddr, SocketAddr},
     pin::{Pin, pin},
-    sync::Arc,
-    task::{Context, Poll, ready},
+    task::{Context, Poll},
     time::Duration,
 };
 
@@ -14,7 +13,7 @@ use socket2::{SockRef, TcpKeepalive};
 #[cfg(unix)]
 use tokio::net::UnixStream;
 use tokio::{
-    io::{AsyncReadExt, AsyncWrite, Interest},
+    io::{AsyncReadExt, AsyncWrite},
     net::TcpStream,
     time::{Instant, timeout},
 };
@@ -22,6 +21,7 @@ use tokio_rustls::client::TlsStream;
 
 use super::{
     options::{Address, ConnectionOptions},
+    plain_socket::{DirectWriter, PlainSocket},
     tls,
 };
 use crate::error::{Error, ErrorCode, Result};
@@ -35,35 +35,15 @@ const KEEPALIVE_RETRIES: u32 = 3;
 /// this long a new request is made.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// A connected socket. Plain ones are shared with the threads that write directly.
+/// A connected socket.
 #[derive(Debug)]
 pub(super) enum Socket {
-    Tcp(Arc<TcpStream>),
-    #[cfg(unix)]
-    Unix(Arc<UnixStream>),
+    Plain(PlainSocket),
     Tls {
         stream: Box<TlsStream<TcpStream>>,
         /// Encrypted bytes may wait in the stream.
         unflushed: bool,
     },
-}
-
-/// Writes to a plain socket from any thread, without waiting.
-#[derive(Clone, Debug)]
-pub(super) enum DirectWriter {
-    Tcp(Arc<TcpStream>),
-    #[cfg(unix)]
-    Unix(Arc<UnixStream>),
-}
-
-impl DirectWriter {
-    pub(super) fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
-        match self {
-            Self::Tcp(stream) => stream.try_write(bytes),
-            #[cfg(unix)]
-            Self::Unix(stream) => stream.try_write(bytes),
-        }
-    }
 }
 
 impl Socket {
@@ -77,7 +57,10 @@ impl Socket {
                 let stream = connect_tcp(host, *port, options.connect_timeout).await?;
                 tune(&stream, options);
                 match &options.tls {
-                    None => Ok(Self::Tcp(Arc::new(stream))),
+                    None => Ok(Self::Plain(
+                        PlainSocket::tcp(stream)
+                            .map_err(|error| connection_failed(&format!("{host}:{port}"), error))?,
+                    )),
                     Some(tls) => {
                         let stream = Box::new(tls::handshake(stream, host, tls).await?);
                         Ok(Self::Tls { stream, unflushed: false })
@@ -85,8 +68,8 @@ impl Socket {
                 }
             }
             #[cfg(unix)]
-            Address::Unix { path } => match UnixStream::connect(path).await {
-                Ok(stream) => Ok(Self::Unix(Arc::new(stream))),
+            Address::Unix { path } => match UnixStream::connect(path).await.and_then(PlainSocket::unix) {
+                Ok(socket) => Ok(Self::Plain(socket)),
                 Err(error) => Err(connection_failed(&path.display().to_string(), error)),
             },
             #[cfg(not(unix))]
@@ -98,76 +81,42 @@ impl Socket {
     /// A writer for other threads; TLS has none.
     pub(super) fn direct(&self) -> Option<DirectWriter> {
         match self {
-            Self::Tcp(stream) => Some(DirectWriter::Tcp(Arc::clone(stream))),
-            #[cfg(unix)]
-            Self::Unix(stream) => Some(DirectWriter::Unix(Arc::clone(stream))),
+            Self::Plain(socket) => Some(socket.direct()),
             Self::Tls { .. } => None,
+        }
+    }
+
+    /// Lends a plain socket to the thread that polls it, or takes it back. TLS is never lent.
+    pub(super) fn set_lent(&mut self, lent: bool) -> io::Result<()> {
+        match self {
+            Self::Plain(socket) => socket.set_lent(lent),
+            Self::Tls { .. } => Ok(()),
+        }
+    }
+
+    /// Whether it is lent and must be taken back.
+    pub(super) fn is_wanted_back(&self) -> bool {
+        match self {
+            Self::Plain(socket) => socket.is_wanted_back(),
+            Self::Tls { .. } => false,
         }
     }
 
     /// Reads into the free capacity of `into`. 0 is the end of the stream.
     pub(super) fn poll_read(&mut self, cx: &mut Context<'_>, into: &mut Vec<u8>) -> Poll<io::Result<usize>> {
-        loop {
-            let read = match self {
-                Self::Tcp(stream) => {
-                    ready!(stream.poll_read_ready(cx))?;
-                    let read = stream.try_read_buf(into);
-                    if is_drained(&read, into) {
-                        let _ = stream.try_io(Interest::READABLE, no_more);
-                    }
-                    read
-                }
-                #[cfg(unix)]
-                Self::Unix(stream) => {
-                    ready!(stream.poll_read_ready(cx))?;
-                    let read = stream.try_read_buf(into);
-                    if is_drained(&read, into) {
-                        let _ = stream.try_io(Interest::READABLE, no_more);
-                    }
-                    read
-                }
-                Self::Tls { stream, .. } => return pin!(stream.read_buf(into)).poll(cx),
-            };
-            match read {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                done => return Poll::Ready(done),
-            }
+        match self {
+            Self::Plain(socket) => socket.poll_read(cx, into),
+            Self::Tls { stream, .. } => pin!(stream.read_buf(into)).poll(cx),
         }
     }
 
     /// Writes from `slices`, which may be empty; then bytes that TLS still holds are flushed, and the result is pending.
     pub(super) fn poll_write(&mut self, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
-        loop {
-            let written = match self {
-                Self::Tls { stream, unflushed } => return poll_write_tls(stream.as_mut(), unflushed, cx, slices),
-                _ if slices.is_empty() => return Poll::Pending,
-                Self::Tcp(stream) => {
-                    ready!(stream.poll_write_ready(cx))?;
-                    stream.try_write_vectored(slices)
-                }
-                #[cfg(unix)]
-                Self::Unix(stream) => {
-                    ready!(stream.poll_write_ready(cx))?;
-                    stream.try_write_vectored(slices)
-                }
-            };
-            match written {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                done => return Poll::Ready(done),
-            }
+        match self {
+            Self::Plain(socket) => socket.poll_write(cx, slices),
+            Self::Tls { stream, unflushed } => poll_write_tls(stream.as_mut(), unflushed, cx, slices),
         }
     }
-}
-
-/// Whether a read took all there was: on systems whose events are edges (epoll, kqueue) the next bytes bring an event of
-/// their own, so the read that would only say so can be spared.
-fn is_drained(read: &io::Result<usize>, into: &Vec<u8>) -> bool {
-    cfg!(not(windows)) && matches!(read, Ok(1..)) && into.len() < into.capacity()
-}
-
-/// Tells tokio what a read that finds nothing would.
-fn no_more() -> io::Result<()> {
-    Err(io::ErrorKind::WouldBlock.into())
 }
 
 fn poll_write_tls(

@@ -10,6 +10,8 @@ use std::{
 
 use napi_derive::napi;
 
+#[cfg(unix)]
+use super::door::UvReader;
 use super::{
     door::{DoorSink, NativeDoor, Op, ReplyForm, ReplyShape, ReplyStyle, Responder, Target, TargetHandle},
     link_events::{LinkEvents, state_name},
@@ -47,15 +49,33 @@ struct Redis {
     batch: RefCell<Batch>,
     /// Where the arguments of the command at hand are in the batch.
     places: RefCell<Vec<Range<usize>>>,
+    /// Reads answers on this thread while they come one at a time. None once closed.
+    #[cfg(unix)]
+    reader: RefCell<Option<UvReader>>,
     /// Bytes of the last batch, as a guess for the next.
     usual: Cell<usize>,
 }
 
 impl Redis {
-    fn new(link: Arc<dyn Link>, key_prefix: String, sink: Arc<DoorSink>) -> Self {
-        let batch = RefCell::new(Batch::new(Arc::clone(&sink) as _));
-        let link = RefCell::new(Some(link));
-        Self { link, key_prefix: key_prefix.into_bytes(), sink, batch, places: RefCell::default(), usual: Cell::new(0) }
+    fn new(link: Arc<dyn Link>, key_prefix: String, door: &NativeDoor) -> Self {
+        let sink = door.sink();
+        Self {
+            #[cfg(unix)]
+            reader: RefCell::new(door.reader(&link)),
+            link: RefCell::new(Some(link)),
+            key_prefix: key_prefix.into_bytes(),
+            batch: RefCell::new(Batch::new(Arc::clone(&sink) as _)),
+            sink,
+            places: RefCell::default(),
+            usual: Cell::new(0),
+        }
+    }
+
+    /// Leaves the connection.
+    fn leave(&self) -> Option<Arc<dyn Link>> {
+        #[cfg(unix)]
+        drop(self.reader.take());
+        self.link.take()
     }
 
     /// Adds the command to the batch; on an error nothing of it stays there.
@@ -119,7 +139,7 @@ impl Redis {
 
     fn close(&self, reply: Responder) {
         self.flush();
-        let Some(link) = self.link.take() else { return reply.settle(Ok(())) };
+        let Some(link) = self.leave() else { return reply.settle(Ok(())) };
         if link.state() != LinkState::Ready {
             // What waits for a connection is settled without us; there is nothing to wait for.
             return reply.settle(Ok(()));
@@ -167,6 +187,10 @@ impl Target for Redis {
         drop(batch);
         if let Some(link) = &*self.link.borrow() {
             link.submit(full);
+        }
+        #[cfg(unix)]
+        if let Some(reader) = &*self.reader.borrow() {
+            reader.submitted();
         }
     }
 }
@@ -269,7 +293,7 @@ impl NativeRedis {
             .and_then(|options| Ok((options.key_prefix.clone(), connection::open(options)?)));
         let (key_prefix, link) = opened.map_err(|error| door.js_error(&error))?;
         let describe = link.describe().to_owned();
-        let redis = Rc::new(Redis::new(Arc::clone(&link), key_prefix, door.sink()));
+        let redis = Rc::new(Redis::new(Arc::clone(&link), key_prefix, door));
         let mut watch = None;
         let handle = door.add(|emitter| {
             watch = Some(link.watch_state(Arc::new(LinkEvents::new(emitter))));
@@ -300,6 +324,15 @@ impl NativeRedis {
     pub fn close(&self) {
         self.handle.close();
         self.watch.take();
-        self.redis.link.take();
+        self.redis.leave();
+    }
+
+    /// Whether this thread reads the answers of the connection at present.
+    #[napi(getter)]
+    pub fn reads_here(&self) -> bool {
+        #[cfg(unix)]
+        return self.redis.reader.borrow().as_ref().is_some_and(UvReader::is_reading);
+        #[cfg(not(unix))]
+        false
     }
 }

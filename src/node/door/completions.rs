@@ -357,6 +357,14 @@ impl Completions {
         }
     }
 
+    /// Called by the JavaScript thread before it makes answers itself, to spare the bell: a round of delivery must follow.
+    /// Nothing is lost by it. Who adds records from now on, on any thread, adds them before [`more`](Self::more) looks,
+    /// or finds that they are announced no longer; a bell that rang already comes to an empty queue.
+    #[cfg(unix)]
+    pub(super) fn announce(&self) {
+        self.lock().announced = true;
+    }
+
     /// Swaps what waits with the empty `load`.
     pub(super) fn take(&self, load: &mut Load) {
         std::mem::swap(&mut self.lock().load, load);

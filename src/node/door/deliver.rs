@@ -52,7 +52,7 @@ pub(super) unsafe extern "C" fn ring(
     }
     // SAFETY: by the contract above.
     if let Some(door) = unsafe { context.cast::<EnvDoor>().as_ref() } {
-        deliver(door);
+        deliver(door, Turn::OfNode);
     }
 }
 
@@ -64,12 +64,22 @@ pub(super) unsafe extern "C" fn ring(
 pub(super) unsafe extern "C" fn drain(env: sys::napi_env, info: sys::napi_callback_info) -> sys::napi_value {
     // SAFETY: by the contract above.
     if let Some(door) = unsafe { door_of(env, info) } {
-        deliver(door);
+        deliver(door, Turn::OfNode);
     }
     ptr::null_mut()
 }
 
-fn deliver(door: &EnvDoor) {
+/// Who runs what JavaScript does next: reactions of promises, `process.nextTick`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Turn {
+    /// Node, after the callback that it made.
+    OfNode,
+    /// Nobody but us: the callback is one of libuv.
+    #[cfg(unix)]
+    OfOurs,
+}
+
+pub(super) fn deliver(door: &EnvDoor, turn: Turn) {
     let outcome = guarded(|| {
         let mut round = door.round.take();
         let records = fill(door, &mut round);
@@ -77,7 +87,11 @@ fn deliver(door: &EnvDoor) {
             // SAFETY: the array is longer than one integer; the arguments are of the scope that Node opened for us.
             unsafe {
                 *door.records.start = i32::try_from(records).unwrap_or(0);
-                door.call(door.callbacks.deliver, &round.arguments);
+                match turn {
+                    Turn::OfNode => door.call(door.callbacks.deliver, &round.arguments),
+                    #[cfg(unix)]
+                    Turn::OfOurs => door.call_as_turn(door.callbacks.deliver, &round.arguments),
+                };
             }
         }
         let unfinished = round.record < round.load.records.len();

@@ -48,12 +48,15 @@ pub(super) struct EnvDoor {
     pub(super) arguments: RefCell<Vec<sys::napi_value>>,
     pub(super) round: RefCell<Round>,
     pub(super) bell: Cell<sys::napi_threadsafe_function>,
+    /// Whether this thread may read sockets itself.
+    #[cfg_attr(not(unix), expect(dead_code, reason = "it never does there"))]
+    pub(super) may_read: bool,
     targets: RefCell<Targets>,
     sink: Arc<DoorSink>,
 }
 
 impl EnvDoor {
-    pub(super) fn new(env: sys::napi_env, callbacks: Callbacks, ops: Shared, records: Shared) -> Self {
+    pub(super) fn new(env: sys::napi_env, callbacks: Callbacks, ops: Shared, records: Shared, may_read: bool) -> Self {
         let completions = Arc::new(Completions::new());
         Self {
             env,
@@ -65,6 +68,7 @@ impl EnvDoor {
             arguments: RefCell::default(),
             round: RefCell::default(),
             bell: Cell::new(std::ptr::null_mut()),
+            may_read,
             targets: RefCell::default(),
         }
     }
@@ -133,11 +137,45 @@ impl EnvDoor {
         unsafe {
             sys::napi_get_reference_value(self.env, function, &raw mut callee);
             sys::napi_get_undefined(self.env, &raw mut this);
-            let status =
-                sys::napi_call_function(self.env, this, callee, arguments.len(), arguments.as_ptr(), &raw mut result);
-            if status == sys::Status::napi_ok {
-                return Some(result);
-            }
+            let (count, first) = (arguments.len(), arguments.as_ptr());
+            let status = sys::napi_call_function(self.env, this, callee, count, first, &raw mut result);
+            self.returned(status, result)
+        }
+    }
+
+    /// The same from a callback of libuv: what the function set going (reactions of promises, `process.nextTick`) runs
+    /// before this returns.
+    ///
+    /// # Safety
+    ///
+    /// As [`call`](Self::call).
+    #[cfg(unix)]
+    pub(super) unsafe fn call_as_turn(
+        &self,
+        function: sys::napi_ref,
+        arguments: &[sys::napi_value],
+    ) -> Option<sys::napi_value> {
+        let (mut callee, mut this, mut result) = (std::ptr::null_mut(), std::ptr::null_mut(), std::ptr::null_mut());
+        let nobody = std::ptr::null_mut();
+        // SAFETY: by the contract of this function.
+        unsafe {
+            sys::napi_get_reference_value(self.env, function, &raw mut callee);
+            sys::napi_get_global(self.env, &raw mut this);
+            let (count, first) = (arguments.len(), arguments.as_ptr());
+            let status = sys::napi_make_callback(self.env, nobody, this, callee, count, first, &raw mut result);
+            self.returned(status, result)
+        }
+    }
+
+    /// # Safety
+    ///
+    /// As [`call`](Self::call).
+    unsafe fn returned(&self, status: sys::napi_status, result: sys::napi_value) -> Option<sys::napi_value> {
+        if status == sys::Status::napi_ok {
+            return Some(result);
+        }
+        // SAFETY: by the contract of this function.
+        unsafe {
             let mut thrown = std::ptr::null_mut();
             if status == sys::Status::napi_pending_exception
                 && sys::napi_get_and_clear_last_exception(self.env, &raw mut thrown) == sys::Status::napi_ok

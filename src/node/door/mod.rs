@@ -45,6 +45,12 @@
 //! }
 //! ```
 //!
+//! # One call at a time
+//!
+//! Who awaits one command after the other pays for two hops between threads with each. For them a [`UvReader`] borrows
+//! the reading of the connection and watches its socket in the event loop of this thread; an answer then goes the same
+//! way, except that nobody needs to be woken.
+//!
 //! # Threads
 //!
 //! A door belongs to one environment and lives on its thread; nothing here is global, so worker threads and a second
@@ -63,6 +69,10 @@ mod responder;
 mod submit;
 mod target;
 mod transcode;
+#[cfg(unix)]
+mod uv;
+#[cfg(unix)]
+mod uv_reader;
 
 pub(crate) use answer::Answer;
 pub(crate) use emitter::Emitter;
@@ -71,3 +81,5 @@ pub(crate) use op::Op;
 pub(crate) use reply_sink::{DoorSink, ReplyForm, ReplyShape, ReplyStyle};
 pub(crate) use responder::Responder;
 pub(crate) use target::{Target, TargetHandle};
+#[cfg(unix)]
+pub(crate) use uv_reader::UvReader;

@@ -9,6 +9,8 @@ use napi::{
 };
 use napi_derive::napi;
 
+#[cfg(unix)]
+use super::uv_reader::UvReader;
 use super::{
     deliver::{drain, ring},
     emitter::Emitter,
@@ -17,6 +19,8 @@ use super::{
     submit::{door_of, submit},
     target::{Target, TargetHandle},
 };
+#[cfg(unix)]
+use crate::connection::Link;
 use crate::error::Error;
 
 /// The native half of the door; `ts/native.ts` opens one for each thread. Every `Native*` class takes it.
@@ -28,7 +32,8 @@ pub struct NativeDoor {
 #[napi]
 impl NativeDoor {
     /// `ops` and `records` are `Int32Array`s that both sides use; `deliver` takes answers and events, `resume` asks for a
-    /// `drain` from `setImmediate`, `makeError` makes an error instance of JSON text.
+    /// `drain` from `setImmediate`, `makeError` makes an error instance of JSON text. `mayRead`: whether this thread has an
+    /// event loop of libuv, and may read sockets by it.
     #[napi(constructor)]
     pub fn new(
         env: Env,
@@ -37,6 +42,7 @@ impl NativeDoor {
         #[napi(ts_arg_type = "(...values: unknown[]) => void")] deliver: Unknown<'_>,
         #[napi(ts_arg_type = "() => void")] resume: Unknown<'_>,
         #[napi(ts_arg_type = "(json: string) => Error")] make_error: Unknown<'_>,
+        may_read: bool,
     ) -> napi::Result<Self> {
         let env = env.raw();
         // SAFETY: a constructor runs on the thread of its environment, and its arguments are of its scope.
@@ -46,7 +52,7 @@ impl NativeDoor {
                 resume: keep(env, resume.raw())?,
                 make_error: keep(env, make_error.raw())?,
             };
-            let door = EnvDoor::new(env, callbacks, share(env, ops.raw())?, share(env, records.raw())?);
+            let door = EnvDoor::new(env, callbacks, share(env, ops.raw())?, share(env, records.raw())?, may_read);
             let door = Rc::new(door);
             arm(env, &door)?;
             Ok(Self { door })
@@ -86,6 +92,12 @@ impl NativeDoor {
     /// The sink for command batches of targets that answer by [`Responder::into_slot`](super::Responder::into_slot).
     pub(crate) fn sink(&self) -> Arc<DoorSink> {
         self.door.sink()
+    }
+
+    /// A reader of the connection of `link` on this thread, for the commands that answer through [`sink`](Self::sink).
+    #[cfg(unix)]
+    pub(crate) fn reader(&self, link: &Arc<dyn Link>) -> Option<UvReader> {
+        if self.door.may_read { link.lender().map(|lender| UvReader::new(lender, &self.door)) } else { None }
     }
 
     /// The error as an instance of its class, for `?` in a `#[napi]` method.
