@@ -68,16 +68,19 @@ impl Driven {
         state.poll(cx)
     }
 
-    /// One poll of a borrower, in the context of the I/O runtime. Does nothing while the task is at it.
+    /// One poll of a borrower, after `first`, in the context of the I/O runtime. Does nothing, and returns false, while the
+    /// task is at it.
     #[cfg(unix)]
-    pub(super) fn poll_as_borrower(&self) {
-        let Some(mut state) = self.try_lock() else { return };
-        let Some(waker) = state.waker.clone() else { return };
+    fn poll_as_borrower(&self, first: impl FnOnce()) -> bool {
+        let Some(mut state) = self.try_lock() else { return false };
+        let Some(waker) = state.waker.clone() else { return false };
+        first();
         let ended = state.poll(&mut Context::from_waker(&waker)).is_ready();
         drop(state);
         if self.missed.swap(false, Ordering::SeqCst) || ended {
             waker.wake();
         }
+        true
     }
 
     fn try_lock(&self) -> Option<MutexGuard<'_, State>> {
@@ -235,12 +238,12 @@ mod borrowing {
             self.on.load(Ordering::Acquire)
         }
 
-        /// Reads what is there, and settles what it answers on this thread. Never waits: when the I/O thread is at it,
-        /// this does nothing, and the socket may still have something.
-        pub fn poll(&self) {
+        /// Calls `first`, reads what is there, and settles what it answers on this thread. Never waits: while the I/O
+        /// thread is at it, this does nothing, and returns false; the socket may still have something afterwards.
+        pub fn poll(&self, first: impl FnOnce()) -> bool {
             // What the driver makes here (a timer, a registration) belongs to the I/O runtime.
             let _context = service::io_thread().enter();
-            self.lender.driven.poll_as_borrower();
+            self.lender.driven.poll_as_borrower(first)
         }
     }
 
@@ -262,3 +265,7 @@ mod borrowing {
 
 #[cfg(unix)]
 pub use borrowing::{Lender, Loan};
+
+#[cfg(test)]
+#[path = "lending_tests.rs"]
+mod tests;

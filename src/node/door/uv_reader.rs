@@ -151,11 +151,10 @@ unsafe extern "C" fn readable(handle: *mut c_void, status: c_int, _events: c_int
         // SAFETY: an open handle has its watch as data.
         let watch = unsafe { watch_of(uv.data(handle)) };
         let Some(door) = watch.door.upgrade() else { return watch.close() };
-        if watch.is_on() {
-            door.completions.announce();
-            if let Some(loan) = &*watch.loan.borrow() {
-                loan.poll();
-            }
+        // While the I/O thread is at it, it tells us itself: what it has settled so far is not ours to deliver, because the
+        // link does not count itself idle yet.
+        let polled = watch.loan.borrow().as_ref().is_some_and(|loan| loan.poll(|| door.completions.announce()));
+        if polled {
             let mut scope = ptr::null_mut();
             // SAFETY: on the thread of the environment, which has not ended: its hook would have closed the handle.
             unsafe {
