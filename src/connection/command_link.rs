@@ -5,7 +5,8 @@
 //! batches before it; when the socket is plain and nothing at all is in flight, the calling thread writes it itself and
 //! saves a hop between threads, else the I/O task is woken, once, however many batches come meanwhile. The
 //! [`Driver`](super::driver::Driver) on the I/O thread owns everything else: it writes the rest, reads, matches replies
-//! in order, watches deadlines and connects again.
+//! in order, watches deadlines and connects again. A caller who waits for one reply at a time may read himself
+//! ([`lending`](super::lending)).
 //!
 //! # What is guaranteed
 //! Every command is settled exactly once, at the latest shortly after its deadline, which counts from its submission,
@@ -138,8 +139,8 @@ impl CommandLink {
                 over: false,
             }),
         });
-        let driver = Arc::clone(&shared);
-        let driven = Arc::new(Driven::new(async move { Driver::new(driver).run().await }));
+        let theirs = Arc::clone(&shared);
+        let driven = Arc::new(Driven::new(async move { Driver::new(theirs).run().await }));
         let task = Arc::clone(&driven);
         service::spawn(poll_fn(move |cx| task.poll_as_task(cx)));
         Arc::new(Self { shared, driven })

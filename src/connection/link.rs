@@ -18,8 +18,8 @@ pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// Receives the replies of a [`Batch`].
 pub trait ReplySink: Send + Sync + 'static {
-    /// Called exactly once for each token, on the I/O thread or, for an error known at once, on the submitting thread.
-    /// Must not block. An error reply arrives as `Err`; errors inside aggregates stay in the reply.
+    /// Called exactly once for each token, on the I/O thread, on a thread that has borrowed the reading or, for an error
+    /// known at once, on the submitting thread. Must not block. An error reply arrives as `Err`; errors inside aggregates stay in the reply.
     fn settle(&self, token: u64, reply: Result<Reply<'_>>);
 
     /// Called after a run of [`settle`](Self::settle) calls that one read of the socket caused.

@@ -6,7 +6,7 @@
 use std::{
     io::{self, IoSlice},
     net::Shutdown,
-    os::fd::{AsRawFd, OwnedFd, RawFd},
+    os::fd::OwnedFd,
     sync::Arc,
     task::{Context, Poll, ready},
 };
@@ -148,12 +148,6 @@ impl PlainSocket {
                 written => return Poll::Ready(written),
             }
         }
-    }
-}
-
-impl AsRawFd for PlainSocket {
-    fn as_raw_fd(&self) -> RawFd {
-        self.descriptor.as_raw_fd()
     }
 }
 
