@@ -78,8 +78,11 @@ test('many calls at once are read by the I/O thread, back and forth', async () =
 });
 
 test('a call while another is in flight takes the reading back, and both are answered', async () => {
-  const client = new Client();
+  await using proxy = await FlakyProxy.start({ port: server.port });
+  const client = new Client({ url: proxy.url });
   await client.calm();
+  // The answer comes long after the next call.
+  proxy.delay(30);
   const first = client.get('calm');
   // In a submission of its own.
   await new Promise(process.nextTick);
