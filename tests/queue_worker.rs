@@ -351,6 +351,36 @@ async fn closing_waits_for_running_jobs_but_not_for_ever() {
     assert!(start.elapsed() < Duration::from_secs(1));
 }
 
+/// Jobs that the server handed over just when the worker was told to close were left to the stalled check.
+#[tokio::test]
+async fn closing_waits_for_jobs_on_their_way() {
+    let server = RedisServer::start();
+    let link = open(&server);
+    let queue = queue(&link);
+    let mut taken = 0;
+    for round in 0..100 {
+        add(&queue, "a", "{}").await;
+        let mut hands = Hands::start(&queue, options());
+        let worker = Arc::clone(&hands.worker);
+        let mut closing = oxcart::service::spawn(async move {
+            for _ in 0..round % 10 {
+                tokio::task::yield_now().await;
+            }
+            worker.close(PATIENCE).await
+        });
+        tokio::select! {
+            left = &mut closing => assert_eq!(left.unwrap(), 0),
+            job = hands.job() => {
+                taken += 1;
+                hands.settle(&job, completed()).await;
+                assert_eq!(closing.await.unwrap(), 0);
+            }
+        }
+        assert_eq!(queue.get_counts().await.unwrap().active, 0, "round {round}");
+    }
+    assert!(taken > 0, "no close met a job on its way");
+}
+
 #[tokio::test]
 async fn a_worker_can_rest_by_itself() {
     let server = RedisServer::start();

@@ -36,6 +36,8 @@ struct State {
     concurrency: usize,
     paused: bool,
     closing: bool,
+    /// A call may be under way that takes jobs: they are on their way here.
+    taking: bool,
     left: bool,
     /// No job is taken before.
     rest_until: Option<Instant>,
@@ -133,9 +135,11 @@ impl Core {
         self.wake.ring();
     }
 
-    /// Up to `most` outcomes, and how many jobs may run beside those that stay.
+    /// Up to `most` outcomes, and how many jobs may run beside those that stay. A graceful close waits from here to
+    /// [`turned`](Self::turned).
     pub(super) fn take_reports(&self, most: usize, most_bytes: usize) -> (Vec<Report>, usize) {
         let mut state = self.state();
+        state.taking = true;
         let mut bytes = 0;
         let mut reports = Vec::new();
         while reports.len() < most && bytes < most_bytes {
@@ -149,6 +153,12 @@ impl Core {
             state.concurrency.saturating_sub(state.running.len() - reports.len().min(state.running.len()))
         };
         (reports, free)
+    }
+
+    /// What was taken, if anything, is among what runs.
+    pub(super) fn turned(&self) {
+        self.state().taking = false;
+        self.settled.notify_waiters();
     }
 
     /// Outcomes that the server did not take. Those whose lock expired meanwhile are given up.
@@ -305,10 +315,10 @@ impl Core {
         self.wake.ring();
     }
 
-    /// Nothing runs, and nothing is being made.
+    /// Nothing runs, nothing is on its way here, and nothing is being made.
     pub(super) fn is_idle(&self) -> bool {
         let state = self.state();
-        state.running.is_empty() && state.advancing == 0
+        state.running.is_empty() && !state.taking && state.advancing == 0
     }
 
     /// Takes no job for so long.

@@ -83,6 +83,7 @@ impl Looping {
         let may_take = !alone && self.limited_until.is_none() && (self.hungry || !reports.is_empty());
         let wanted = if may_take { free.min(BATCH) } else { 0 };
         if reports.is_empty() && wanted == 0 {
+            self.core.turned();
             self.idle(free > 0).await;
             return;
         }
@@ -103,6 +104,7 @@ impl Looping {
                 self.failed(reports, error).await;
             }
         }
+        self.core.turned();
     }
 
     /// Delivers the jobs that a call took whose reply was lost, instead of leaving them to the stalled check. True when

@@ -14,9 +14,14 @@ async function plainCommands() {
   const message = once(subscriber, 'message');
   outcome.receivers = await redis.publish('news', 'hello');
   outcome.message = await message;
-  outcome.pipeline = await redis.pipeline().set('a', 1).incr('a').lpush('a', 1).get('a').exec().then((replies) =>
-    replies.map(([error, reply]) => error?.message ?? reply),
-  );
+  outcome.pipeline = await redis
+    .pipeline()
+    .set('a', 1)
+    .incr('a')
+    .lpush('a', 1)
+    .get('a')
+    .exec()
+    .then((replies) => replies.map(([error, reply]) => error?.message ?? reply));
   outcome.transaction = await redis.multi().hset('h', { x: 1, y: 2 }).hgetall('h').exec();
   redis.defineCommand('double', { numberOfKeys: 1, lua: 'return tonumber(redis.call("get", KEYS[1])) * ARGV[1]' });
   outcome.script = [await redis.double('a', 21), await redis.double('a', 4)];

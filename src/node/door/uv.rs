@@ -29,6 +29,7 @@ pub(super) type Memory = Box<[MaybeUninit<u128>]>;
 
 impl Uv {
     /// None where the executable has no libuv.
+    #[expect(clippy::missing_transmute_annotations, reason = "each field declares the type that its symbol has")]
     pub(super) fn get() -> Option<&'static Self> {
         static UV: OnceLock<Option<Uv>> = OnceLock::new();
         // SAFETY: the types are those of libuv 1, whose interface is stable.
