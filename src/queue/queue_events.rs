@@ -20,8 +20,9 @@ use crate::{
     service::Duty,
 };
 
-/// How long one XREAD blocks.
-const WAIT: Duration = Duration::from_secs(10);
+/// How long one XREAD blocks: also how late, at most, a subscription is read when the call that should end an XREAD for
+/// it came to nothing.
+const WAIT: Duration = Duration::from_secs(3);
 /// Between two tries while the link is down; the link itself waits until it is back.
 const PAUSE: Duration = Duration::from_millis(100);
 /// Entries of one stream that one XREAD gives.

@@ -27,6 +27,7 @@ pub(super) struct Core {
 }
 
 #[derive(Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own, and every combination may occur")]
 struct State {
     /// By id and token: a job whose lock was lost may run here a second time before its first run ends.
     running: HashMap<(String, String), Slot>,
