@@ -168,10 +168,14 @@ impl Shared {
         places
     }
 
-    fn hand_over(&self, stream: &str, events: &[(Place, QueueEvent)]) {
+    /// Hands over what a read from `from` gave. Who joined meanwhile at an earlier place is left to the next read, which
+    /// starts there: it would miss what lies between.
+    fn hand_over(&self, stream: &str, from: Place, events: &[(Place, QueueEvent)]) {
         let Some(&(last, _)) = events.last() else { return };
         let mut deliveries = Vec::new();
-        for subscription in self.table().subscriptions.values_mut().filter(|one| one.stream == stream) {
+        for subscription in
+            self.table().subscriptions.values_mut().filter(|one| one.stream == stream && one.seen >= from)
+        {
             let fresh: Vec<_> =
                 events.iter().filter(|(at, _)| *at > subscription.seen).map(|(_, event)| event.clone()).collect();
             subscription.seen = subscription.seen.max(last);
@@ -216,7 +220,9 @@ async fn read(shared: Arc<Shared>, blocking: Arc<dyn BlockingLink>) {
             Ok(streams) => {
                 failing = false;
                 for (stream, events) in &streams {
-                    shared.hand_over(stream, events);
+                    if let Some(&from) = places.get(stream) {
+                        shared.hand_over(stream, from, events);
+                    }
                 }
             }
             Err(error) => {
