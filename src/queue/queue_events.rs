@@ -286,3 +286,35 @@ fn event(entry: Value) -> Result<Option<(Place, QueueEvent)>> {
     }
     Ok(Some((at, event)))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Default)]
+    struct Heard(Mutex<Vec<String>>);
+
+    impl QueueEventSink for Heard {
+        fn events(&self, events: Vec<QueueEvent>) {
+            self.0.lock().unwrap().extend(events.into_iter().map(|event| event.stream_id));
+        }
+        fn error(&self, _error: &Error) {}
+    }
+
+    #[test]
+    fn a_subscription_that_joins_during_a_read_loses_nothing_before_its_place() {
+        let shared = Shared::default();
+        let (late, early) = (Arc::new(Heard::default()), Arc::new(Heard::default()));
+        let event =
+            |ms: u64| ((ms, 0), QueueEvent { stream_id: format!("{ms}-0"), name: "added".into(), fields: Vec::new() });
+        shared.add("events".into(), (1, 0), Arc::clone(&late) as _);
+        let from = shared.places()["events"];
+        shared.add("events".into(), (0, 0), Arc::clone(&early) as _);
+        shared.hand_over("events", from, &[event(2)]);
+        assert_eq!((late.0.lock().unwrap().len(), early.0.lock().unwrap().len()), (1, 0));
+
+        shared.hand_over("events", shared.places()["events"], &[event(1), event(2)]);
+        assert_eq!(*late.0.lock().unwrap(), ["2-0"]);
+        assert_eq!(*early.0.lock().unwrap(), ["1-0", "2-0"]);
+    }
+}
