@@ -268,6 +268,27 @@ async fn random_commands_are_there_after_reopening_and_in_a_server() {
 }
 
 #[tokio::test]
+async fn a_stream_whose_last_id_was_lowered_below_what_was_deleted_is_read_again() {
+    let directory = TemporaryDirectory::new();
+    let clock = Clock::manual(NOW);
+    let options = JournalOptions { rewrite_min_size: 256, ..JournalOptions::default() };
+    let (engine, link, _) = open(directory.path(), &clock, options);
+    let lines = ["XADD x 5-0 f v", "XADD x 9-0 f v", "XDEL x 9-0", "XSETID x 6-0", "SET a 1"];
+    for answer in run(&link, &lines.map(words)).await {
+        answer.unwrap();
+    }
+    let filling: Vec<Call> = (0..200).map(|number| words(&format!("SET a {number}"))).collect();
+    run(&link, &filling).await;
+    close((engine, link));
+    assert!(fs::read_to_string(directory.path().join("appendonly.aof.manifest")).unwrap().contains("type b"));
+
+    let (_engine, link, _) = open(directory.path(), &clock, options);
+    assert_eq!(one(&link, "XLEN x").await.unwrap(), Value::Int(1));
+    one(&link, "XADD x 6-0 f v").await.unwrap_err();
+    one(&link, "XADD x 6-1 f v").await.unwrap();
+}
+
+#[tokio::test]
 async fn the_file_of_a_server_is_read() {
     let parent = TemporaryDirectory::new();
     let path = parent.path().to_string_lossy().into_owned();

@@ -60,7 +60,9 @@ fn write_key(into: &mut Vec<u8>, key: &[u8], data: &Data) {
             if stream.len() == 0 {
                 append(into, &[b"XADD", key, b"MAXLEN", b"0", last.as_bytes(), b"x", b"y"]);
             }
-            let (added, deleted) = (stream.added.to_string(), stream.max_deleted.to_string());
+            // XSETID can take the last id below what was deleted, but never says so in one command that servers accept.
+            let deleted = stream.max_deleted.min(stream.last_id).to_string();
+            let added = stream.added.to_string();
             append(
                 into,
                 &[
