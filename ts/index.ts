@@ -28,8 +28,10 @@ export { Job, type JobJson, type JobProgress, type ProgressAccess } from './job.
 export { JobScheduler, type ScheduleJobOptions } from './job-scheduler.js';
 export type { Processor, ProcessorClass, ProcessorFunction, ProcessorObject } from './processor.js';
 export { type PubSubEventMap, PubSubService } from './pubsub-service.js';
-export { type JobCounts, type JobSchedulerJson, type JobTemplate, Queue, type QueueEventMap } from './queue.js';
+export { type JobSchedulerJson, type JobTemplate, Queue } from './queue.js';
+export type { QueueEventMap } from './queue-base.js';
 export { QueueEvents, type QueueEventsMap } from './queue-events.js';
+export type { JobCounts } from './queue-getters.js';
 export { QueueService, type QueueServiceEventMap } from './queue-service.js';
 export { type RedisEvents, RedisService } from './redis.js';
 export type { RedisArgument, RedisBufferReply, RedisReply, SetOptions } from './redis-commands.js';

@@ -1,0 +1,122 @@
+import { QUEUE_CALL } from './job-host.js';
+import { toJson } from './json.js';
+import { QueueGetters } from './queue-getters.js';
+import type { JobStateName } from './types/job-options.js';
+
+/** What changes a queue and the jobs that are in it. */
+export abstract class QueueAdministration<Data = any, Result = any, Name extends string = string> extends QueueGetters<
+  Data,
+  Result,
+  Name
+> {
+  /** Adds a row to a job's log; keeps the last `keepLogs` rows. Returns how many there are. */
+  async addJobLog(id: string, row: string, keepLogs?: number): Promise<number> {
+    return (await this.call(QUEUE_CALL.addLog, [String(id), String(row), keepLogs])) as number;
+  }
+
+  async updateJobProgress(id: string, progress: unknown): Promise<void> {
+    await this.call(QUEUE_CALL.updateProgress, [String(id), toJson(progress, `progress of job ${id}`, 'null')]);
+  }
+
+  /** Lets no worker of any process take a further job. Running jobs go on. */
+  async pause(): Promise<void> {
+    await this.call(QUEUE_CALL.pause, []);
+    this.fire('paused');
+  }
+
+  async resume(): Promise<void> {
+    await this.call(QUEUE_CALL.resume, []);
+    this.fire('resumed');
+  }
+
+  /** Removes a job. Returns 0 when there is none, or when a worker runs it. */
+  async remove(id: string): Promise<0 | 1> {
+    const removed = (await this.call(QUEUE_CALL.remove, [String(id), true])) as boolean;
+    if (removed) this.fire('removed', String(id));
+    return removed ? 1 : 0;
+  }
+
+  /** Puts a failed (or `completed`) job back. */
+  async retryJob(id: string, state: 'failed' | 'completed' = 'failed'): Promise<void> {
+    await this.call(QUEUE_CALL.retry, [String(id), state, false]);
+  }
+
+  /**
+   * Puts failed (or `completed`) jobs back, `count` at a time, until there are none from before the call.
+   *
+   * @returns How many were put back.
+   */
+  async retryJobs(options: { state?: 'failed' | 'completed'; count?: number } = {}): Promise<number> {
+    const { state = 'failed', count = 1000 } = options;
+    const before = Date.now();
+    let done = 0;
+    for (;;) {
+      const jobs = (await this.getJobs(state, 0, count - 1, true)).filter((job) => (job.finishedOn ?? 0) <= before);
+      if (jobs.length === 0) return done;
+      const outcomes = await Promise.allSettled(jobs.map((job) => job.retry(state)));
+      const refused = outcomes.find((outcome) => outcome.status === 'rejected');
+      done += outcomes.filter((outcome) => outcome.status === 'fulfilled').length;
+      // A job that another program took first is no failure, but a round without any success would never end.
+      if (refused && outcomes.every((outcome) => outcome.status === 'rejected')) throw refused.reason;
+    }
+  }
+
+  /** Lets delayed jobs run now, `count` at a time, until there are none. */
+  async promoteJobs(options: { count?: number } = {}): Promise<number> {
+    const { count = 1000 } = options;
+    let done = 0;
+    for (;;) {
+      const jobs = await this.getJobs('delayed', 0, count - 1, true);
+      if (jobs.length === 0) return done;
+      const outcomes = await Promise.allSettled(jobs.map((job) => job.promote()));
+      const refused = outcomes.find((outcome) => outcome.status === 'rejected');
+      done += outcomes.filter((outcome) => outcome.status === 'fulfilled').length;
+      if (refused && outcomes.every((outcome) => outcome.status === 'rejected')) throw refused.reason;
+    }
+  }
+
+  /** Removes all jobs that wait; with `delayed`, also those. Running and finished jobs stay. */
+  async drain(delayed = false): Promise<void> {
+    await this.call(QUEUE_CALL.drain, [delayed]);
+  }
+
+  /**
+   * Removes jobs of one state that are older than `grace` milliseconds.
+   *
+   * @param limit So many at most; 0: any number.
+   * @returns Their ids.
+   */
+  async clean(grace: number, limit: number, type: JobStateName = 'completed'): Promise<string[]> {
+    const state = type === 'paused' ? 'waiting' : type;
+    const ids = (await this.call(QUEUE_CALL.clean, [Math.floor(grace), limit, state])) as string[];
+    this.fire('cleaned', ids, type);
+    return ids;
+  }
+
+  /**
+   * Pauses the queue and deletes it with everything in it.
+   *
+   * @throws `ERR_JOB_NOT_IN_STATE` when jobs are running, unless `force`.
+   */
+  async obliterate(options: { force?: boolean } = {}): Promise<void> {
+    await this.call(QUEUE_CALL.obliterate, [options.force ?? false]);
+  }
+
+  /** At most so many jobs running at once, in all workers of all processes. */
+  async setGlobalConcurrency(concurrency: number): Promise<void> {
+    await this.call(QUEUE_CALL.setGlobalConcurrency, [concurrency]);
+  }
+
+  async removeGlobalConcurrency(): Promise<void> {
+    await this.call(QUEUE_CALL.setGlobalConcurrency, [undefined]);
+  }
+
+  /** At most `max` jobs started in each `duration` (milliseconds), by all workers of all processes. */
+  async setGlobalRateLimit(max: number, duration: number): Promise<void> {
+    await this.call(QUEUE_CALL.setGlobalRateLimit, [max, duration]);
+  }
+
+  async removeGlobalRateLimit(): Promise<void> {
+    await this.call(QUEUE_CALL.setGlobalRateLimit, []);
+  }
+}
