@@ -19,6 +19,12 @@ export interface ProgressAccess {
   toJSON(): JobProgress;
 }
 
+/** Makes the jobs that a queue or worker gives. */
+export interface JobMaker<J> {
+  fromRow(host: JobHost, row: JobRow): J;
+  added(host: JobHost, id: string, name: string, data: unknown, opts: JobOptions, timestamp: number): J;
+}
+
 /** Plain form of a job. */
 export interface JobJson<Data = any, Result = any, Name extends string = string> {
   id: string;
@@ -54,8 +60,10 @@ const UNREAD: unique symbol = Symbol('unread');
  * A job. Its fields are those of the moment when it was read; methods ask the server.
  *
  * Jobs are made by queues and workers, never by `new`.
+ *
+ * @typeParam Progress What `progress` is: callable, as in Bull, unless a subclass says otherwise.
  */
-export class Job<Data = any, Result = any, Name extends string = string> {
+export class Job<Data = any, Result = any, Name extends string = string, Progress = ProgressAccess> {
   readonly id: string;
   readonly name: Name;
   /** Milliseconds since the epoch when the job was made. */
@@ -99,7 +107,8 @@ export class Job<Data = any, Result = any, Name extends string = string> {
   #move: JobMove | undefined;
   #discarded = false;
 
-  private constructor(host: JobHost, row: JobRow) {
+  /** @internal */
+  protected constructor(host: JobHost, row: JobRow) {
     this.#host = host;
     this.id = row[0];
     this.name = row[1] as Name;
@@ -111,7 +120,7 @@ export class Job<Data = any, Result = any, Name extends string = string> {
 
   /** @internal */
   static fromRow<Data, Result, Name extends string>(host: JobHost, row: JobRow): Job<Data, Result, Name> {
-    return new Job<Data, Result, Name>(host, row);
+    return new this<Data, Result, Name>(host, row);
   }
 
   /** @internal A job that was just added. */
@@ -123,7 +132,7 @@ export class Job<Data = any, Result = any, Name extends string = string> {
     opts: JobOptions,
     timestamp: number,
   ): Job<Data, Result, Name> {
-    const job = new Job<Data, Result, Name>(host, [id, name, '', '', '', '']);
+    const job = new this<Data, Result, Name>(host, [id, name, '', '', '', '']);
     job.#data = data;
     job.#opts = opts;
     job.timestamp = timestamp;
@@ -161,7 +170,7 @@ export class Job<Data = any, Result = any, Name extends string = string> {
   }
 
   /** See {@link ProgressAccess}. */
-  get progress(): ProgressAccess {
+  get progress(): Progress {
     if (!this.#progressAccess) {
       const access = (...values: [] | [JobProgress]) =>
         values.length === 0 ? this.#progress : this.updateProgress(values[0]);
@@ -170,7 +179,12 @@ export class Job<Data = any, Result = any, Name extends string = string> {
       access.toJSON = () => this.#progress;
       this.#progressAccess = access as ProgressAccess;
     }
-    return this.#progressAccess;
+    return this.#progressAccess as Progress;
+  }
+
+  /** @internal The last value of `progress`, however that reads. */
+  protected get lastProgress(): JobProgress {
+    return this.#progress;
   }
 
   /**

@@ -1,14 +1,16 @@
+import type { Job } from './job.js';
 import { QUEUE_CALL } from './job-host.js';
 import { toJson } from './json.js';
 import { QueueGetters } from './queue-getters.js';
 import type { JobStateName } from './types/job-options.js';
 
 /** What changes a queue and the jobs that are in it. */
-export abstract class QueueAdministration<Data = any, Result = any, Name extends string = string> extends QueueGetters<
-  Data,
-  Result,
-  Name
-> {
+export abstract class QueueAdministration<
+  Data = any,
+  Result = any,
+  Name extends string = string,
+  J extends Job<Data, Result, Name, any> = Job<Data, Result, Name>,
+> extends QueueGetters<Data, Result, Name, J> {
   /** Adds a row to a job's log; keeps the last `keepLogs` rows. Returns how many there are. */
   async addJobLog(id: string, row: string, keepLogs?: number): Promise<number> {
     return (await this.call(QUEUE_CALL.addLog, [String(id), String(row), keepLogs])) as number;

@@ -1,5 +1,5 @@
 import type { ServiceConnection } from './connection.js';
-import type { Job } from './job.js';
+import { Job, type JobMaker } from './job.js';
 import { closed } from './job-errors.js';
 import { type JobHost, QUEUE_CALL } from './job-host.js';
 import { type Argument, door, NativeQueue } from './native.js';
@@ -9,13 +9,13 @@ import type { JobOptions } from './types/job-options.js';
 import type { QueueOptions } from './types/queue-options.js';
 import type { ConnectionState } from './types/redis-config.js';
 
-export interface QueueEventMap<Data = any, Result = any, Name extends string = string> {
+export interface QueueEventMap<Data = any, Result = any, Name extends string = string, J = Job<Data, Result, Name>> {
   /** Something failed that no call reports. */
   error: [error: Error];
   /** A job was added by this object. */
-  waiting: [job: Job<Data, Result, Name>];
+  waiting: [job: J];
   /** A job of this object reported progress. */
-  progress: [job: Job<Data, Result, Name>, progress: unknown];
+  progress: [job: J, progress: unknown];
   /** The shared connection changed its state. */
   state: [state: ConnectionState];
   removed: [jobId: string];
@@ -24,10 +24,17 @@ export interface QueueEventMap<Data = any, Result = any, Name extends string = s
   resumed: [];
 }
 
-/** What every part of a queue stands on: its connection, its native side and its end. */
-export abstract class QueueBase<Data = any, Result = any, Name extends string = string> extends ServiceEmitter<
-  QueueEventMap<Data, Result, Name>
-> {
+/**
+ * What every part of a queue stands on: its connection, its native side and its end.
+ *
+ * @typeParam J The class of its jobs.
+ */
+export abstract class QueueBase<
+  Data = any,
+  Result = any,
+  Name extends string = string,
+  J extends Job<Data, Result, Name, any> = Job<Data, Result, Name>,
+> extends ServiceEmitter<QueueEventMap<Data, Result, Name, J>> {
   /** First part of every key. */
   readonly prefix: string;
   readonly opts: Readonly<QueueOptions>;
@@ -59,7 +66,7 @@ export abstract class QueueBase<Data = any, Result = any, Name extends string = 
       name,
       prefix: this.prefix,
       call: (code, args) => this.call(code, args),
-      progressed: (job, progress) => this.fire('progress', job as Job<Data, Result, Name>, progress),
+      progressed: (job, progress) => this.fire('progress', job as J, progress),
     };
   }
 
@@ -92,6 +99,11 @@ export abstract class QueueBase<Data = any, Result = any, Name extends string = 
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
+  }
+
+  /** @internal The class of the jobs that this object gives. */
+  protected get Job(): JobMaker<J> {
+    return Job as unknown as JobMaker<J>;
   }
 
   protected describe(): string {

@@ -1,4 +1,4 @@
-import { Job } from './job.js';
+import type { Job } from './job.js';
 import { jobNotFound } from './job-errors.js';
 import { QUEUE_CALL } from './job-host.js';
 import type { JobRow } from './job-row.js';
@@ -19,18 +19,19 @@ export interface JobCounts {
 const COUNT_NAMES = ['waiting', 'active', 'delayed', 'prioritized', 'waiting-children', 'completed', 'failed'] as const;
 
 /** What a queue tells about itself and its jobs. */
-export abstract class QueueGetters<Data = any, Result = any, Name extends string = string> extends QueueBase<
-  Data,
-  Result,
-  Name
-> {
-  async getJob(id: string): Promise<Job<Data, Result, Name> | undefined> {
+export abstract class QueueGetters<
+  Data = any,
+  Result = any,
+  Name extends string = string,
+  J extends Job<Data, Result, Name, any> = Job<Data, Result, Name>,
+> extends QueueBase<Data, Result, Name, J> {
+  async getJob(id: string): Promise<J | undefined> {
     const row = (await this.call(QUEUE_CALL.getJob, [String(id)])) as JobRow | null;
-    return row ? Job.fromRow(this.host, row) : undefined;
+    return row ? this.Job.fromRow(this.host, row) : undefined;
   }
 
   /** @internal @throws `ERR_JOB_NOT_FOUND`. */
-  async mustGetJob(id: string): Promise<Job<Data, Result, Name>> {
+  async mustGetJob(id: string): Promise<J> {
     const job = await this.getJob(id);
     if (!job) throw jobNotFound(id, this.name);
     return job;
@@ -49,37 +50,37 @@ export abstract class QueueGetters<Data = any, Result = any, Name extends string
     start = 0,
     end = -1,
     asc = false,
-  ): Promise<Job<Data, Result, Name>[]> {
+  ): Promise<J[]> {
     const states = (Array.isArray(types) ? types : [types]).map((type) => (type === 'paused' ? 'waiting' : type));
     const rows = (await this.call(QUEUE_CALL.getJobs, [[...new Set(states)].join(), start, end, asc])) as JobRow[];
-    return rows.map((row) => Job.fromRow<Data, Result, Name>(this.host, row));
+    return rows.map((row) => this.Job.fromRow(this.host, row));
   }
 
-  getWaiting(start?: number, end?: number): Promise<Job<Data, Result, Name>[]> {
+  getWaiting(start?: number, end?: number): Promise<J[]> {
     return this.getJobs('waiting', start, end, true);
   }
 
-  getActive(start?: number, end?: number): Promise<Job<Data, Result, Name>[]> {
+  getActive(start?: number, end?: number): Promise<J[]> {
     return this.getJobs('active', start, end, true);
   }
 
-  getDelayed(start?: number, end?: number): Promise<Job<Data, Result, Name>[]> {
+  getDelayed(start?: number, end?: number): Promise<J[]> {
     return this.getJobs('delayed', start, end, true);
   }
 
-  getPrioritized(start?: number, end?: number): Promise<Job<Data, Result, Name>[]> {
+  getPrioritized(start?: number, end?: number): Promise<J[]> {
     return this.getJobs('prioritized', start, end, true);
   }
 
-  getCompleted(start?: number, end?: number): Promise<Job<Data, Result, Name>[]> {
+  getCompleted(start?: number, end?: number): Promise<J[]> {
     return this.getJobs('completed', start, end, false);
   }
 
-  getFailed(start?: number, end?: number): Promise<Job<Data, Result, Name>[]> {
+  getFailed(start?: number, end?: number): Promise<J[]> {
     return this.getJobs('failed', start, end, false);
   }
 
-  getWaitingChildren(start?: number, end?: number): Promise<Job<Data, Result, Name>[]> {
+  getWaitingChildren(start?: number, end?: number): Promise<J[]> {
     return this.getJobs('waiting-children', start, end, true);
   }
 

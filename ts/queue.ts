@@ -1,5 +1,5 @@
 import { invalidArgument } from './errors.js';
-import { Job } from './job.js';
+import type { Job } from './job.js';
 import { QUEUE_CALL } from './job-host.js';
 import { toJson } from './json.js';
 import { QueueAdministration } from './queue-administration.js';
@@ -46,17 +46,18 @@ export function repeatId(name: string, repeat: RepeatOptions): string {
  * const queue = new Queue<{ to: string }>('email', { redis: { url: 'redis://localhost' } });
  * await queue.add('welcome', { to: 'ada@example.com' }, { attempts: 3, backoff: 1000 });
  */
-export class Queue<Data = any, Result = any, Name extends string = string> extends QueueAdministration<
-  Data,
-  Result,
-  Name
-> {
+export class Queue<
+  Data = any,
+  Result = any,
+  Name extends string = string,
+  J extends Job<Data, Result, Name, any> = Job<Data, Result, Name>,
+> extends QueueAdministration<Data, Result, Name, J> {
   /**
    * Adds a job. Jobs that are added in one turn of the event loop travel together.
    *
    * @throws `ERR_INVALID_OPTION`, `ERR_NOT_SERIALIZABLE`, `ERR_JOB_TOO_LARGE`, and what the connection gives.
    */
-  async add(name: Name, data: Data, opts: AddJobOptions = {}): Promise<Job<Data, Result, Name>> {
+  async add(name: Name, data: Data, opts: AddJobOptions = {}): Promise<J> {
     if (typeof name !== 'string') throw invalidArgument('name', typeof name, 'a string');
     if (opts === null || typeof opts !== 'object') throw invalidArgument('opts', String(opts), 'an object');
     if (opts.repeat !== undefined) return this.#addRepeated(name, data, opts);
@@ -68,7 +69,7 @@ export class Queue<Data = any, Result = any, Name extends string = string> exten
       Object.keys(opts).length === 0 ? undefined : toJson(opts, `options of job ${name}`, '{}'),
       now,
     ])) as string;
-    const job = Job.added<Data, Result, Name>(
+    const job = this.Job.added(
       this.host,
       id,
       name,
@@ -85,7 +86,7 @@ export class Queue<Data = any, Result = any, Name extends string = string> exten
    *
    * @throws What `add` throws, for the first job that was refused.
    */
-  async addBulk(jobs: { name: Name; data: Data; opts?: AddJobOptions }[]): Promise<Job<Data, Result, Name>[]> {
+  async addBulk(jobs: { name: Name; data: Data; opts?: AddJobOptions }[]): Promise<J[]> {
     return Promise.all(jobs.map(({ name, data, opts }) => this.add(name, data, opts)));
   }
 
@@ -98,7 +99,7 @@ export class Queue<Data = any, Result = any, Name extends string = string> exten
     id: string,
     repeat: RepeatOptions,
     template: JobTemplate<Data, Name> = {},
-  ): Promise<Job<Data, Result, Name> | undefined> {
+  ): Promise<J | undefined> {
     const next = (await this.call(QUEUE_CALL.upsertScheduler, [
       id,
       toJson(repeat, `schedule ${id}`, '{}'),
@@ -127,7 +128,7 @@ export class Queue<Data = any, Result = any, Name extends string = string> exten
     return (await this.call(QUEUE_CALL.countSchedulers, [])) as number;
   }
 
-  async #addRepeated(name: Name, data: Data, opts: AddJobOptions): Promise<Job<Data, Result, Name>> {
+  async #addRepeated(name: Name, data: Data, opts: AddJobOptions): Promise<J> {
     const { repeat, jobId, ...rest } = opts;
     const id = jobId ?? repeatId(name, repeat!);
     const job = await this.upsertJobScheduler(id, repeat!, { name, data, opts: rest });

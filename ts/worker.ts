@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { Attempt, type AttemptOutcome, processorFunction } from './attempt.js';
 import type { ServiceConnection } from './connection.js';
 import { invalidArgument, invalidOption } from './errors.js';
-import { Job } from './job.js';
+import { Job, type JobMaker } from './job.js';
 import { jobLockLost } from './job-errors.js';
 import { type JobHost, QUEUE_CALL } from './job-host.js';
 import { type JobRow, ROW_WIDTH } from './job-row.js';
@@ -14,15 +14,15 @@ import { RateLimitError } from './steering.js';
 import type { WorkerOptions } from './types/queue-options.js';
 import type { ConnectionState } from './types/redis-config.js';
 
-export interface WorkerEventMap<Data = any, Result = any, Name extends string = string> {
+export interface WorkerEventMap<Data = any, Result = any, Name extends string = string, J = Job<Data, Result, Name>> {
   /** A processor starts on a job. */
-  active: [job: Job<Data, Result, Name>, prev: string];
+  active: [job: J, prev: string];
   /** The job's result is stored. */
-  completed: [job: Job<Data, Result, Name>, result: Result, prev: string];
+  completed: [job: J, result: Result, prev: string];
   /** An attempt failed and that is stored; `job.finishedOn` is set when it was the last. */
-  failed: [job: Job<Data, Result, Name> | undefined, error: Error, prev: string];
+  failed: [job: J | undefined, error: Error, prev: string];
   /** A running job reported progress. */
-  progress: [job: Job<Data, Result, Name>, progress: unknown];
+  progress: [job: J, progress: unknown];
   /** The worker of this job died; the job waits again. */
   stalled: [jobId: string, prev: string];
   /** Nothing is left to take. */
@@ -82,9 +82,12 @@ type Settlement = [kind: 'completed' | 'failed' | 'retrying' | 'moved', attempts
  * // before the process ends:
  * await worker.close();
  */
-export class Worker<Data = any, Result = any, Name extends string = string> extends ServiceEmitter<
-  WorkerEventMap<Data, Result, Name>
-> {
+export class Worker<
+  Data = any,
+  Result = any,
+  Name extends string = string,
+  J extends Job<Data, Result, Name, any> = Job<Data, Result, Name>,
+> extends ServiceEmitter<WorkerEventMap<Data, Result, Name, J>> {
   readonly id: string = randomUUID();
   readonly prefix: string;
   readonly opts: Readonly<WorkerOptions>;
@@ -144,7 +147,7 @@ export class Worker<Data = any, Result = any, Name extends string = string> exte
       name,
       prefix: this.prefix,
       call: (code, args) => this.#call(code, args),
-      progressed: (job, progress) => this.fire('progress', job as Job<Data, Result, Name>, progress),
+      progressed: (job, progress) => this.fire('progress', job as J, progress),
     };
     connection.listen(this.#native.id, (event, a, _b, values) => this.#hear(event, a, values));
     if (autorun) this.run().catch((error: Error) => this.fire('error', error));
@@ -249,6 +252,11 @@ export class Worker<Data = any, Result = any, Name extends string = string> exte
     return this.close();
   }
 
+  /** @internal The class of the jobs that this worker gives. */
+  protected get Job(): JobMaker<J> {
+    return Job as unknown as JobMaker<J>;
+  }
+
   protected describe(): string {
     return `worker of queue ${this.name}`;
   }
@@ -304,7 +312,7 @@ export class Worker<Data = any, Result = any, Name extends string = string> exte
         break;
       }
       case EVENT.failedUndelivered: {
-        const job = Job.fromRow<Data, Result, Name>(this.#host, values.slice(0, ROW_WIDTH) as JobRow);
+        const job = this.Job.fromRow(this.#host, values.slice(0, ROW_WIDTH) as JobRow);
         const reason = values[ROW_WIDTH] as string;
         job.failedReason = reason;
         job.finishedOn ??= Date.now();
@@ -332,7 +340,7 @@ export class Worker<Data = any, Result = any, Name extends string = string> exte
   }
 
   async #work(row: JobRow): Promise<void> {
-    const job = Job.fromRow<Data, Result, Name>(this.#host, row);
+    const job = this.Job.fromRow(this.#host, row);
     const token = row[2];
     const attempt = new Attempt(job, token, this.#process, this.opts.settings?.backoffStrategy);
     this.#attempts.set(`${job.id} ${token}`, attempt);
@@ -368,7 +376,7 @@ export class Worker<Data = any, Result = any, Name extends string = string> exte
     }
   }
 
-  #settled(job: Job<Data, Result, Name>, outcome: AttemptOutcome<Result>, [kind, attemptsMade]: Settlement): void {
+  #settled(job: J, outcome: AttemptOutcome<Result>, [kind, attemptsMade]: Settlement): void {
     if (kind === 'completed' && outcome.kind === 'completed') {
       job.attemptsMade += 1;
       job.finishedOn = Date.now();
