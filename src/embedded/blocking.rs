@@ -21,6 +21,7 @@ pub(super) struct Waiter {
     pub args: Vec<Blob>,
     pub keys: Vec<Blob>,
     pub done: Completion,
+    pub also_without_key: bool,
     /// What ends the wait in time.
     pub timer: Option<Duty>,
 }
@@ -33,6 +34,8 @@ pub(super) struct Wish {
     pub timeout_ms: u64,
     /// The command to run again, where it is not the one that was given (`XREAD` with `$`).
     pub instead: Option<Vec<Blob>>,
+    /// To be run again also when a key goes away, or turns into another type, and to end with the error that this is.
+    pub also_without_key: bool,
 }
 
 /// All that wait.
@@ -92,6 +95,18 @@ impl Blocked {
         let place = (db, Blob::from(key));
         if self.by_key.contains_key(&place) && !self.ready.contains(&place) {
             self.ready.push_back(place);
+        }
+    }
+
+    /// Notes that a key went away.
+    pub(super) fn key_lost(&mut self, db: usize, key: &[u8]) {
+        if self.waiters.is_empty() {
+            return;
+        }
+        let line = self.by_key.get(&(db, Blob::from(key)));
+        let heeds = |ticket: &u64| self.waiters.get(ticket).is_some_and(|waiter| waiter.also_without_key);
+        if line.is_some_and(|line| line.iter().any(heeds)) {
+            self.key_ready(db, key);
         }
     }
 

@@ -56,10 +56,16 @@ impl Context<'_> {
         self.db().contains(key, now)
     }
 
+    /// The time for what is only noted, also while a journal is read, which happens at a moment before all times.
+    pub(super) fn wall_ms(&self) -> i64 {
+        if self.now > 0 { self.now } else { self.state.clock.now_ms() }
+    }
+
     /// Sets a key, whatever it held.
     pub(super) fn set(&mut self, key: &[u8], data: Data, expires: i64) {
         self.db().set(key, data, expires);
         self.changed(key);
+        self.state.blocked.key_lost(self.session.db, key);
     }
 
     /// Stores a collection, or removes the key where it is empty.
@@ -78,6 +84,7 @@ impl Context<'_> {
         let removed = self.db().remove(key, now).is_some();
         if removed {
             self.state.touch(self.session.db, key);
+            self.state.blocked.key_lost(self.session.db, key);
         }
         removed
     }
@@ -90,6 +97,11 @@ impl Context<'_> {
             db.remove(key, now);
         }
         self.state.touch(self.session.db, key);
+    }
+
+    /// To be called after something was changed that those who watch the key are not told of.
+    pub(super) fn changed_unseen(&mut self) {
+        self.state.changes += 1;
     }
 
     /// To be called after a key got something that a client may wait for.

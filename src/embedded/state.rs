@@ -149,6 +149,7 @@ impl State {
             db: session.db,
             args: wish.instead.unwrap_or_else(|| Context::owned(args)),
             keys: wish.keys,
+            also_without_key: wish.also_without_key,
             done,
             timer: None,
         })
@@ -172,10 +173,11 @@ impl State {
             let mut last = 0;
             while let Some(ticket) = self.blocked.first_after(&place, last) {
                 last = ticket;
-                if !self.dbs[place.0].contains(&place.1, self.clock.now_ms()) {
-                    break;
-                }
                 let Some(waiter) = self.blocked.get(ticket) else { continue };
+                let heeds_loss = waiter.also_without_key;
+                if !heeds_loss && !self.dbs[place.0].contains(&place.1, self.clock.now_ms()) {
+                    continue;
+                }
                 let args = waiter.args.clone();
                 let Some(mut session) = self.sessions.remove(&waiter.session) else { continue };
                 let args: Vec<&[u8]> = args.iter().map(|arg| &**arg).collect();
@@ -192,7 +194,7 @@ impl State {
                 match answer {
                     // Nothing for this one; it goes on waiting, also where the key turned into another type.
                     Ok(Value::Nil) => {}
-                    Err(failure) if failure == super::failure::WRONG_TYPE => {}
+                    Err(failure) if failure == super::failure::WRONG_TYPE && !heeds_loss => {}
                     answer => {
                         self.end_wait(ticket, answer.unwrap_or_else(Failure::into_value));
                     }
@@ -207,6 +209,7 @@ impl State {
             if self.dbs[db].has_lapsed() {
                 for key in self.dbs[db].take_lapsed() {
                     self.counters.expired += 1;
+                    self.blocked.key_lost(db, &key);
                     if let Some(journal) = &mut self.journal {
                         journal.group().push(db, &[b"DEL", &key]);
                     }

@@ -41,7 +41,7 @@ fn pop(context: &mut Context<'_>, args: Args<'_>, front: bool) -> Answer {
             return Ok(Value::Array(vec![bulk(key), bulk(item)]));
         }
     }
-    Ok(context.wait(Wish { keys: Context::owned(keys), timeout_ms, instead: None }))
+    Ok(context.wait(Wish { keys: Context::owned(keys), timeout_ms, instead: None, also_without_key: false }))
 }
 
 fn blpop(context: &mut Context<'_>, args: Args<'_>) -> Answer {
@@ -55,7 +55,12 @@ fn brpop(context: &mut Context<'_>, args: Args<'_>) -> Answer {
 fn move_or_wait(context: &mut Context<'_>, args: Args<'_>, front: bool, to_front: bool) -> Answer {
     let timeout_ms = timeout(args[args.len() - 1])?;
     match move_item(context, args[1], args[2], front, to_front)? {
-        Value::Nil => Ok(context.wait(Wish { keys: Context::owned(&args[1..2]), timeout_ms, instead: None })),
+        Value::Nil => Ok(context.wait(Wish {
+            keys: Context::owned(&args[1..2]),
+            timeout_ms,
+            instead: None,
+            also_without_key: false,
+        })),
         item => Ok(item),
     }
 }
@@ -73,7 +78,12 @@ fn blmpop(context: &mut Context<'_>, args: Args<'_>) -> Answer {
     let timeout_ms = timeout(args[1])?;
     let request = Request::parse(&args[2..])?;
     match request.pop(context)? {
-        Value::Nil => Ok(context.wait(Wish { keys: Context::owned(request.keys), timeout_ms, instead: None })),
+        Value::Nil => Ok(context.wait(Wish {
+            keys: Context::owned(request.keys),
+            timeout_ms,
+            instead: None,
+            also_without_key: false,
+        })),
         items => Ok(items),
     }
 }

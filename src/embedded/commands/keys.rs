@@ -181,6 +181,9 @@ fn clear(context: &mut Context<'_>, db: usize) {
     }
     context.state.changes += u64::from(context.state.dbs[db].len() > 0);
     context.state.dbs[db].clear();
+    for key in context.state.blocked.keys_of(db) {
+        context.state.blocked.key_lost(db, &key);
+    }
 }
 
 fn flushdb(context: &mut Context<'_>, args: Args<'_>) -> Answer {
@@ -220,6 +223,8 @@ fn swapdb(context: &mut Context<'_>, args: Args<'_>) -> Answer {
         for key in context.state.blocked.keys_of(db) {
             if context.state.dbs[db].contains(&key, now) {
                 context.state.blocked.key_ready(db, &key);
+            } else {
+                context.state.blocked.key_lost(db, &key);
             }
         }
     }

@@ -22,7 +22,11 @@ mod sorted_set_algebra;
 mod sorted_set_pops;
 mod sorted_set_ranges;
 mod sorted_sets;
+mod stream_claims;
+mod stream_groups;
 mod stream_ids;
+mod stream_info;
+mod stream_reads;
 mod streams;
 mod strings;
 mod transactions;
@@ -51,6 +55,10 @@ pub(super) const ALL_ROWS: &[&[Row]] = &[
     sorted_set_pops::ROWS,
     sorted_set_ranges::ROWS,
     sorted_sets::ROWS,
+    stream_claims::ROWS,
+    stream_groups::ROWS,
+    stream_info::ROWS,
+    stream_reads::ROWS,
     streams::ROWS,
     strings::ROWS,
     transactions::ROWS,

@@ -63,7 +63,7 @@ fn pop_or_wait(context: &mut Context<'_>, args: Args<'_>, highest: bool) -> Answ
             return Ok(Value::Array(vec![bulk(key), bulk(member), context.double(score)]));
         }
     }
-    Ok(context.wait(Wish { keys: Context::owned(keys), timeout_ms, instead: None }))
+    Ok(context.wait(Wish { keys: Context::owned(keys), timeout_ms, instead: None, also_without_key: false }))
 }
 
 fn bzpopmin(context: &mut Context<'_>, args: Args<'_>) -> Answer {
@@ -114,7 +114,12 @@ fn bzmpop(context: &mut Context<'_>, args: Args<'_>) -> Answer {
     let timeout_ms = timeout(args[1])?;
     let request = Request::parse(&args[2..])?;
     match request.pop(context)? {
-        Value::Nil => Ok(context.wait(Wish { keys: Context::owned(request.keys), timeout_ms, instead: None })),
+        Value::Nil => Ok(context.wait(Wish {
+            keys: Context::owned(request.keys),
+            timeout_ms,
+            instead: None,
+            also_without_key: false,
+        })),
         members => Ok(members),
     }
 }

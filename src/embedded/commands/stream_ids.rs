@@ -39,12 +39,17 @@ pub(super) fn id(arg: &[u8], seq: u64) -> Result<StreamId, Failure> {
     }
 }
 
+/// The start of a range, included.
+pub(super) fn interval_start(start: &[u8]) -> Result<StreamId, Failure> {
+    match start {
+        [b'(', arg @ ..] => strict_id(arg, 0)?.next().ok_or(Failure::fixed("ERR invalid start ID for the interval")),
+        arg => id(arg, 0),
+    }
+}
+
 /// The two ends of `XRANGE`, each included.
 pub(super) fn interval(start: &[u8], end: &[u8]) -> Result<(StreamId, StreamId), Failure> {
-    let from = match start {
-        [b'(', arg @ ..] => strict_id(arg, 0)?.next().ok_or(Failure::fixed("ERR invalid start ID for the interval"))?,
-        arg => id(arg, 0)?,
-    };
+    let from = interval_start(start)?;
     let to = match end {
         [b'(', arg @ ..] => {
             strict_id(arg, u64::MAX)?.previous().ok_or(Failure::fixed("ERR invalid end ID for the interval"))?

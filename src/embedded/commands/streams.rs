@@ -1,15 +1,13 @@
 //! Streams.
 
 use super::super::{
-    args::{Args, int, is, text},
-    blocking::Wish,
-    context::{Context, Origin, bulk, bulks, count, ok},
+    args::{Args, int, is},
+    context::{Context, bulk, bulks, count, ok},
     data::{Fields, Stream, StreamId},
-    failure::{Answer, Failure, NO_SUCH_KEY, NOT_AN_INTEGER, SYNTAX},
-    number::parse_int,
-    table::{BLOCKING, FAST, Keys, NIL_ARRAY, ONE, READ, Row, WRITE},
+    failure::{Answer, Failure, NO_SUCH_KEY, SYNTAX},
+    table::{FAST, NIL_ARRAY, ONE, READ, Row, WRITE},
 };
-use super::stream_ids::{AddOptions, INVALID_ID, NewId, Trim, interval, strict_id};
+use super::stream_ids::{AddOptions, NewId, Trim, interval, strict_id};
 use crate::codec::resp::Value;
 
 pub(super) const ROWS: &[Row] = &[
@@ -20,7 +18,6 @@ pub(super) const ROWS: &[Row] = &[
     Row::new("xdel", -3, WRITE | FAST, ONE, xdel),
     Row::new("xtrim", -4, WRITE, ONE, xtrim),
     Row::new("xsetid", -3, WRITE | FAST, ONE, xsetid),
-    Row::new("xread", -4, READ | BLOCKING | NIL_ARRAY, Keys::None, xread),
 ];
 
 const NOT_ABOVE: Failure =
@@ -177,88 +174,8 @@ fn xsetid(context: &mut Context<'_>, args: Args<'_>) -> Answer {
     }
     stream.last_id = id;
     stream.added = added.unwrap_or(stream.added);
-    // Nobody who watches the key is told: its entries are the same.
     stream.max_deleted = max_deleted.filter(|&id| id != StreamId::MIN).unwrap_or(stream.max_deleted);
+    // Nobody who watches the key is told: its entries are the same.
+    context.changed_unseen();
     Ok(ok())
-}
-
-/// Milliseconds of `BLOCK`.
-fn block_ms(arg: &[u8]) -> Result<u64, Failure> {
-    let ms = parse_int(arg).ok_or(Failure::fixed("ERR timeout is not an integer or out of range"))?;
-    u64::try_from(ms).map_err(|_| Failure::fixed("ERR timeout is negative"))
-}
-
-fn xread(context: &mut Context<'_>, args: Args<'_>) -> Answer {
-    let (mut most, mut block) = (usize::MAX, None);
-    let mut at = 1;
-    let streams = loop {
-        let Some(word) = args.get(at) else { return Err(SYNTAX) };
-        let more = args.len() - 1 - at;
-        if is(word, "BLOCK") && more > 0 {
-            if context.origin == Origin::Script {
-                let name = text(args[0]);
-                return Err(Failure::new(format!("ERR {name} command is not allowed with BLOCK option from scripts")));
-            }
-            block = Some(block_ms(args[at + 1])?);
-            at += 2;
-        } else if is(word, "COUNT") && more > 0 {
-            let wanted = parse_int(args[at + 1]).ok_or(NOT_AN_INTEGER)?;
-            most = usize::try_from(wanted).ok().filter(|&wanted| wanted > 0).unwrap_or(usize::MAX);
-            at += 2;
-        } else if is(word, "STREAMS") && more > 0 {
-            break at + 1;
-        } else if is(word, "GROUP") && more >= 2 {
-            return Err(Failure::fixed(
-                "ERR The GROUP option is only supported by XREADGROUP. You called XREAD instead.",
-            ));
-        } else if is(word, "NOACK") {
-            return Err(Failure::fixed(
-                "ERR The NOACK option is only supported by XREADGROUP. You called XREAD instead.",
-            ));
-        } else {
-            return Err(SYNTAX);
-        }
-    };
-    let listed = args.len() - streams;
-    if !listed.is_multiple_of(2) {
-        return Err(Failure::fixed(
-            "ERR Unbalanced XREAD list of streams: for each stream key an ID or '$' must be specified.",
-        ));
-    }
-    let (keys, ids) = args[streams..].split_at(listed / 2);
-    let mut after = Vec::with_capacity(keys.len());
-    for (key, id) in keys.iter().zip(ids) {
-        let last = context.get::<Stream>(key)?.map_or(StreamId::MIN, |stream| stream.last_id);
-        after.push(match *id {
-            b"$" => last,
-            b">" => {
-                return Err(Failure::fixed(
-                    "ERR The > ID can be specified only when calling XREADGROUP using the GROUP <group> <consumer> \
-                     option.",
-                ));
-            }
-            id => strict_id(id, 0).map_err(|_| INVALID_ID)?,
-        });
-    }
-    let mut found = Vec::new();
-    for (key, after) in keys.iter().zip(&after) {
-        if let (Some(stream), Some(from)) = (context.get::<Stream>(key)?, after.next()) {
-            let entries: Vec<Value> = stream.range(from, StreamId::MAX).take(most).map(entry).collect();
-            if !entries.is_empty() {
-                found.push((bulk(key), Value::Array(entries)));
-            }
-        }
-    }
-    if !found.is_empty() {
-        return Ok(if context.session.resp3 {
-            Value::Map(found)
-        } else {
-            Value::Array(found.into_iter().map(|(key, entries)| Value::Array(vec![key, entries])).collect())
-        });
-    }
-    let Some(timeout_ms) = block else { return Ok(Value::Nil) };
-    // `$` is where the stream ends now, not where it ends when something arrives.
-    let mut instead = Context::owned(&args[..streams + keys.len()]);
-    instead.extend(after.iter().map(|id| id.to_string().into_bytes().into()));
-    Ok(context.wait(Wish { keys: Context::owned(keys), timeout_ms, instead: Some(instead) }))
 }

@@ -6,6 +6,7 @@ mod list;
 mod set;
 mod sorted_set;
 mod stream;
+mod stream_group;
 mod text;
 
 use hashbrown::DefaultHashBuilder;
@@ -17,6 +18,7 @@ pub(super) use list::List;
 pub(super) use set::{Set, SetEncoding};
 pub(super) use sorted_set::{LexBound, ScoreBound, SortedSet};
 pub(super) use stream::{Fields, Stream, StreamId};
+pub(super) use stream_group::{Group, Position};
 pub(super) use text::Text;
 
 /// Bytes that do not grow.

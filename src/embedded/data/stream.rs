@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{
-    Blob,
+    Blob, Group,
     hash::{push_packed, read_packed},
 };
 
@@ -50,11 +50,21 @@ pub(in crate::embedded) struct Stream {
     pub max_deleted: StreamId,
     /// Entries ever added.
     pub added: u64,
+    pub groups: BTreeMap<Blob, Group>,
 }
 
 impl Stream {
     pub(in crate::embedded) fn len(&self) -> usize {
         self.entries.len()
+    }
+
+    /// The id of the first entry, the lowest of all where there is none.
+    pub(in crate::embedded) fn first_id(&self) -> StreamId {
+        self.entries.first_key_value().map_or(StreamId::MIN, |(&id, _)| id)
+    }
+
+    pub(in crate::embedded) fn get(&self, id: StreamId) -> Option<Fields<'_>> {
+        self.entries.get(&id).map(|packed| Fields { packed, at: 0 })
     }
 
     /// Adds an entry whose id is above [`last_id`](Self::last_id).

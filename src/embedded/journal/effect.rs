@@ -1,11 +1,14 @@
 //! What a command did, as a command that does it again.
 
-use super::super::{
-    args::{Args, is},
-    context::Context,
-    data::{List, Stream, Text},
-    keyspace::NEVER,
-    table::Row,
+use super::{
+    super::{
+        args::{Args, is},
+        context::Context,
+        data::{List, Stream, Text},
+        keyspace::NEVER,
+        table::Row,
+    },
+    stream_groups,
 };
 use crate::codec::resp::Value;
 
@@ -36,6 +39,10 @@ pub(in crate::embedded) fn record(context: &mut Context<'_>, row: &Row, args: Ar
             let length = stream_length(context, args[1]);
             push(context, &[b"XTRIM", args[1], b"MAXLEN", length.as_bytes()]);
         }
+        "xgroup|create" | "xgroup|setid" => stream_groups::record_group(context, args),
+        "xreadgroup" => stream_groups::record_read(context, args, reply),
+        "xclaim" => stream_groups::record_claim(context, args),
+        "xautoclaim" => stream_groups::record_autoclaim(context, args, reply),
         "blpop" | "brpop" | "bzpopmin" | "bzpopmax" => {
             let Value::Array(items) = reply else { return };
             if let Some(key) = items.first().and_then(bulk) {
@@ -51,11 +58,11 @@ pub(in crate::embedded) fn record(context: &mut Context<'_>, row: &Row, args: Ar
     }
 }
 
-fn bulk(value: &Value) -> Option<&[u8]> {
+pub(super) fn bulk(value: &Value) -> Option<&[u8]> {
     if let Value::Bulk(bytes) = value { Some(bytes) } else { None }
 }
 
-fn push(context: &mut Context<'_>, args: &[&[u8]]) {
+pub(super) fn push(context: &mut Context<'_>, args: &[&[u8]]) {
     let db = context.session.db;
     if let Some(journal) = &mut context.state.journal {
         journal.group().push(db, args);

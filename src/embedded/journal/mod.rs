@@ -27,6 +27,7 @@ mod lock;
 mod manifest;
 mod recorder;
 mod snapshot;
+mod stream_groups;
 
 pub(super) use effect::record;
 pub use load::LoadReport;

@@ -4,11 +4,12 @@ use std::io::{self, Write};
 
 use super::{
     super::{
-        data::{Blob, Data, StreamId},
+        data::{Blob, Data},
         keyspace::{Entry, NEVER},
         number::float_text,
     },
     group::append,
+    stream_groups,
 };
 
 /// Elements in one command.
@@ -50,32 +51,7 @@ fn write_key(into: &mut Vec<u8>, key: &[u8], data: &Data) {
             let words = scored.iter().flat_map(|(score, member)| [score.as_bytes(), member]);
             write_chunks(into, b"ZADD", key, words);
         }
-        Data::Stream(stream) => {
-            for (id, fields) in stream.range(StreamId::MIN, StreamId::MAX) {
-                let id = id.to_string();
-                let words: Vec<&[u8]> = [b"XADD", key, id.as_bytes()].into_iter().chain(fields).collect();
-                append(into, &words);
-            }
-            let last = stream.last_id.to_string();
-            if stream.len() == 0 {
-                append(into, &[b"XADD", key, b"MAXLEN", b"0", last.as_bytes(), b"x", b"y"]);
-            }
-            // XSETID can take the last id below what was deleted, but never says so in one command that servers accept.
-            let deleted = stream.max_deleted.min(stream.last_id).to_string();
-            let added = stream.added.to_string();
-            append(
-                into,
-                &[
-                    b"XSETID",
-                    key,
-                    last.as_bytes(),
-                    b"ENTRIESADDED",
-                    added.as_bytes(),
-                    b"MAXDELETEDID",
-                    deleted.as_bytes(),
-                ],
-            );
-        }
+        Data::Stream(stream) => stream_groups::write_stream(into, key, stream),
     }
 }
 
