@@ -2,11 +2,15 @@
 
 use std::{
     future::Future,
-    sync::{Mutex, OnceLock, PoisonError},
+    sync::{
+        Mutex, OnceLock, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use tokio::{
     runtime::{Builder, Handle},
+    sync::Notify,
     task::JoinHandle,
 };
 
@@ -24,8 +28,15 @@ where
 pub fn io_thread() -> &'static Handle {
     static IO: OnceLock<Handle> = OnceLock::new();
     IO.get_or_init(|| {
-        let runtime =
-            Builder::new_current_thread().enable_all().build().expect("a runtime needs only memory and epoll");
+        let runtime = Builder::new_current_thread()
+            .enable_all()
+            .on_thread_park(|| {
+                if AWAITED.swap(false, Ordering::AcqRel) {
+                    PARKING.notify_waiters();
+                }
+            })
+            .build()
+            .expect("a runtime needs only memory and epoll");
         let handle = runtime.handle().clone();
         std::thread::Builder::new()
             .name("oxcart-io".to_owned())
@@ -33,6 +44,21 @@ pub fn io_thread() -> &'static Handle {
             .expect("a thread can be started");
         handle
     })
+}
+
+/// The I/O thread has nothing to do, and somebody wants to know.
+static PARKING: Notify = Notify::const_new();
+static AWAITED: AtomicBool = AtomicBool::new(false);
+
+/// Resolves when the I/O thread has done all that there is to do until a timer or a socket stirs.
+pub(crate) async fn idle() {
+    // On that thread, so that it parks once more however long it has been parked.
+    let _ = spawn(async {
+        let parking = PARKING.notified();
+        AWAITED.store(true, Ordering::Release);
+        parking.await;
+    })
+    .await;
 }
 
 /// A background duty that can be stopped. Stopping twice is safe; dropping stops.

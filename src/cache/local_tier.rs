@@ -63,17 +63,16 @@ impl LocalTier {
             EvictionStrategy::LeastFrequentlyUsed => EvictionPolicy::tiny_lfu(),
         };
         #[expect(clippy::borrowed_box, reason = "moka shows the key as it holds it")]
-        let entries = Moka::builder()
+        let builder = Moka::builder()
             .max_capacity(max_size(options))
             .weigher(|key: &Box<str>, entry: &Arc<LocalEntry>| {
                 let tags = entry.watch.tags.len() * size_of::<u32>();
                 u32::try_from(key.len() + entry.text.len() + tags + OVERHEAD).unwrap_or(u32::MAX)
             })
-            .eviction_policy(policy)
-            // Frees what nobody asks for again; an entry's own expiry is checked when it is read.
-            .time_to_live(ttl)
-            .build();
-        Self { entries, ttl, clock, _link: None }
+            .eviction_policy(policy);
+        // Frees what nobody asks for again; an entry's own expiry is checked when it is read. By the system's time.
+        let builder = if clock.is_manual() { builder } else { builder.time_to_live(ttl) };
+        Self { entries: builder.build(), ttl, clock, _link: None }
     }
 
     /// The tier that all caches with this link, prefix and settings in the process share; it goes with the last of them.
@@ -91,7 +90,7 @@ impl LocalTier {
             return tier;
         }
         tiers.retain(|_, tier| tier.strong_count() > 0);
-        let tier = Arc::new(Self { _link: Some(Arc::clone(link)), ..Self::new(options, Clock::system()) });
+        let tier = Arc::new(Self { _link: Some(Arc::clone(link)), ..Self::new(options, link.clock()) });
         tiers.insert(identity, Arc::downgrade(&tier));
         tier
     }

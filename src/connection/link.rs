@@ -9,6 +9,7 @@ use super::command::{Batch, Command};
 #[cfg(unix)]
 use super::lending::Lender;
 use crate::{
+    clock::Clock,
     codec::resp::{Reply, Value},
     error::{Error, Result},
 };
@@ -126,6 +127,12 @@ pub trait Link: Send + Sync + 'static {
     #[cfg(unix)]
     fn lender(&self) -> Option<Lender> {
         None
+    }
+
+    /// The time by which what is stored there expires and becomes due: the system's, but for an engine in this process
+    /// that was given another.
+    fn clock(&self) -> Clock {
+        Clock::system()
     }
 
     /// Where it points, for messages: `127.0.0.1:6379/0`. Never a credential.

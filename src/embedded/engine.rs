@@ -138,6 +138,10 @@ impl Engine {
         &self.name
     }
 
+    pub(super) fn clock(&self) -> Clock {
+        lock(&self.state).clock.clone()
+    }
+
     /// Works on the state, and then hands out what that left to be told.
     pub(super) fn with<R>(&self, work: impl FnOnce(&mut State) -> R) -> R {
         let result = work(&mut lock(&self.state));

@@ -16,6 +16,7 @@ use super::{
     session::PushSink,
 };
 use crate::{
+    clock::Clock,
     codec::resp::Value,
     connection::{
         Batch, BlockingLink, BoxFuture, Command, Link, LinkState, Message, MessageSink, StateSink, SubscriptionKind,
@@ -77,6 +78,10 @@ impl Link for EmbeddedLink {
     fn watch_state(&self, _: Arc<dyn StateSink>) -> Box<dyn Send + Sync> {
         // It is ready from the first moment to the last.
         Box::new(())
+    }
+
+    fn clock(&self) -> Clock {
+        self.engine.clock()
     }
 
     fn describe(&self) -> &str {

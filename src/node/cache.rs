@@ -15,7 +15,6 @@ use super::{
 };
 use crate::{
     cache::{Cache, CacheOptions, Condition, Fill, Hit, Loaded, Write},
-    clock::Clock,
     connection::{self, BoxFuture, ConnectionOptions, DatabaseRole, Link},
     error::Result,
 };
@@ -139,7 +138,7 @@ fn open(redis: &str, options: &str) -> Result<(Cache, Arc<dyn Link>)> {
     options.prefix.insert_str(0, &redis.key_prefix);
     let deadline = redis.command_timeout.min(DEADLINE);
     let link = connection::open(redis)?;
-    let cache = Cache::new(Arc::clone(&link), options, Clock::system(), deadline)?;
+    let cache = Cache::new(Arc::clone(&link), options, link.clock(), deadline)?;
     Ok((cache, link))
 }
 

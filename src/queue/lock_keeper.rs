@@ -13,7 +13,8 @@ pub(super) fn start(core: Arc<Core>) -> Duty {
     Duty::start(async move {
         let period = core.options.lock_renew_time / 2;
         loop {
-            tokio::time::sleep(period).await;
+            core.until_running().await;
+            core.queue.clock().sleep(period).await;
             renew(&core).await;
         }
     })

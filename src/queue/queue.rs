@@ -32,6 +32,7 @@ pub struct QueueOptions {
     pub default_job_options: JobOptions,
     /// About how many entries the events stream keeps. Default 10,000.
     pub max_len_events: i64,
+    /// Default: that of the link.
     pub clock: Clock,
 }
 
@@ -101,7 +102,8 @@ struct Inner {
 
 impl Queue {
     /// Fails when the name is empty or contains `:`.
-    pub fn open(link: Arc<dyn Link>, name: &str, options: QueueOptions) -> Result<Self> {
+    pub fn open(link: Arc<dyn Link>, name: &str, mut options: QueueOptions) -> Result<Self> {
+        options.clock = options.clock.or(link.clock());
         if name.is_empty() || name.contains(':') {
             return Err(Error::invalid_argument("name", &format!("`{name}`"), "a text without `:`"));
         }
@@ -151,8 +153,13 @@ impl Queue {
         &self.inner.storage
     }
 
+    /// Where its jobs have their times from.
+    pub(crate) fn clock(&self) -> &Clock {
+        &self.inner.options.clock
+    }
+
     pub(crate) fn now(&self) -> i64 {
-        self.inner.options.clock.now_ms()
+        self.clock().now_ms()
     }
 
     /// Adds jobs in order, in as few script calls as bounds allow, all sent before this is awaited. One result a job:

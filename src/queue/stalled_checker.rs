@@ -22,7 +22,7 @@ pub(super) fn start(core: Arc<Core>) -> Duty {
                         core.tell(WorkerEvent::Stalled { job_ids });
                         core.wake.fetch();
                     }
-                    tokio::time::sleep(interval).await;
+                    core.queue.clock().rest(interval).await;
                 }
                 Err(error) => {
                     // Once for each time that it begins to fail.

@@ -11,7 +11,10 @@ use super::{
     ActiveJob, JobRecord, JobSink, Outcome, Queue, Recurrence, Retry, Settlement, WorkerEvent, WorkerOptions,
     marker_watcher::MarkerWatcher, outcome::RunningJob, scripts::StoredOutcome, wake::Wake,
 };
-use crate::error::{Error, ErrorCode};
+use crate::{
+    clock::{Moment, Occupied},
+    error::{Error, ErrorCode},
+};
 
 pub(super) struct Core {
     pub(super) queue: Queue,
@@ -23,6 +26,8 @@ pub(super) struct Core {
     pub(super) watcher: Arc<MarkerWatcher>,
     /// Rings when a job has settled.
     pub(super) settled: Notify,
+    /// Rings when there are jobs to run.
+    started: Notify,
     state: Mutex<State>,
 }
 
@@ -41,7 +46,7 @@ struct State {
     taking: bool,
     left: bool,
     /// No job is taken before.
-    rest_until: Option<Instant>,
+    rest_until: Option<Moment>,
     /// Schedulers whose next job is being made.
     advancing: usize,
 }
@@ -51,6 +56,8 @@ struct Slot {
     renewed_at: Instant,
     lost: bool,
     reported: bool,
+    /// Told to whoever moves the clock, until the job is reported.
+    occupied: Option<Occupied>,
 }
 
 /// An outcome on its way to the server.
@@ -83,6 +90,7 @@ impl Core {
             recurrence,
             wake: Arc::new(Wake::default()),
             settled: Notify::new(),
+            started: Notify::new(),
             state: Mutex::new(state),
         }
     }
@@ -127,6 +135,7 @@ impl Core {
                 self.settled.notify_waiters();
             } else if !slot.reported {
                 slot.reported = true;
+                slot.occupied = None;
                 let (stored, settlement, fault) = slot.job.settle(&key.0, outcome, now, &self.options);
                 state.reports.push_back(Report { stored, settlement, maybe_stored: false });
                 state.events.extend(fault.map(WorkerEvent::Error));
@@ -202,7 +211,8 @@ impl Core {
             if let Some(fault) = fault {
                 self.tell(WorkerEvent::Error(fault));
             }
-            let slot = Slot { job, renewed_at: taken_at, lost: false, reported: false };
+            let occupied = self.queue.clock().occupied();
+            let slot = Slot { job, renewed_at: taken_at, lost: false, reported: false, occupied };
             self.state().running.insert((record.id.clone(), token.to_owned()), slot);
             let started_too_often =
                 self.options.max_started_attempts.is_some_and(|most| record.attempts_started > most);
@@ -219,6 +229,7 @@ impl Core {
                 }
             }
         }
+        self.started.notify_one();
         if !delivered.is_empty() {
             self.sink.deliver(delivered);
         }
@@ -324,11 +335,11 @@ impl Core {
 
     /// Takes no job for so long.
     pub(super) fn rest(&self, duration: std::time::Duration) {
-        self.state().rest_until = Some(Instant::now() + duration);
+        self.state().rest_until = Some(self.queue.clock().moment() + duration);
         self.wake.ring();
     }
 
-    pub(super) fn rest_until(&self) -> Option<Instant> {
+    pub(super) fn rest_until(&self) -> Option<Moment> {
         self.state().rest_until
     }
 
@@ -345,6 +356,13 @@ impl Core {
 
     pub(super) fn running(&self) -> usize {
         self.state().running.len()
+    }
+
+    /// Resolves while there are jobs that run here.
+    pub(super) async fn until_running(&self) {
+        while self.running() == 0 {
+            self.started.notified().await;
+        }
     }
 
     /// Closing, and nothing is left to do.

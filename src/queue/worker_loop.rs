@@ -14,6 +14,7 @@ use super::{
     worker_core::{Core, Report},
 };
 use crate::{
+    clock::Moment,
     codec::resp::Value,
     connection::Command,
     error::{Detail, Error, ErrorCode, Result},
@@ -25,6 +26,8 @@ const BATCH: usize = 256;
 const BATCH_BYTES: usize = 1 << 20;
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+/// The system's time may be set meanwhile.
+const LONGEST_WAIT: Duration = Duration::from_secs(86_400);
 
 struct Looping {
     core: Arc<Core>,
@@ -33,8 +36,9 @@ struct Looping {
     /// There may be work.
     hungry: bool,
     /// Nothing is taken before, by a rate limit.
-    limited_until: Option<Instant>,
-    next_due: Option<Instant>,
+    limited_until: Option<Moment>,
+    next_due: Option<Moment>,
+    /// After this even an unnoticed marker is found. Nothing that is stored, so not by the queue's clock.
     next_look: Instant,
     /// Calls that failed in a row.
     failures: u32,
@@ -72,7 +76,8 @@ impl Looping {
         self.core.tell_all(self.core.take_events());
         // A lock that nobody renewed is gone, and its job with the stalled check.
         self.unsure.retain(|(_, sent_at)| sent_at.elapsed() < self.core.options.lock_duration);
-        self.limited_until = self.limited_until.max(self.core.rest_until()).filter(|&until| until > Instant::now());
+        let now = self.core.queue.clock().moment();
+        self.limited_until = self.limited_until.max(self.core.rest_until()).filter(|&until| until > now);
         if !self.unsure.is_empty() && self.recover().await {
             return;
         }
@@ -186,11 +191,11 @@ impl Looping {
         if wanted > 0 {
             self.hungry = got == wanted;
             self.next_look = Instant::now() + self.core.options.drain_delay;
-            self.next_due = answer.next_due.map(|due| self.instant(due));
+            self.next_due = answer.next_due.map(|due| self.moment(due));
         }
         if answer.limited_ms > 0 {
             let rest = Duration::from_millis(answer.limited_ms).min(self.core.options.maximum_rate_limit_delay);
-            self.limited_until = Some(Instant::now() + rest);
+            self.limited_until = Some(self.core.queue.clock().moment() + rest);
             self.hungry = true;
         }
         if got > 0 {
@@ -213,11 +218,12 @@ impl Looping {
         self.core.start_jobs(jobs, token, taken_at);
     }
 
-    /// When a stored time comes, by this process's clock.
-    fn instant(&self, time: i64) -> Instant {
-        let ms = u64::try_from(time - self.core.queue.now()).unwrap_or(0);
-        // A due time below a millisecond away is not yet due by the script's comparison.
-        Instant::now() + Duration::from_millis(ms.min(86_400_000) + 1)
+    /// When a stored time comes.
+    fn moment(&self, time: i64) -> Moment {
+        let clock = self.core.queue.clock();
+        let wait = Duration::from_millis(u64::try_from(time - clock.now_ms()).unwrap_or(0));
+        // Where time flows, a due time below a millisecond away is not yet due by the script's comparison.
+        clock.moment() + if clock.is_manual() { wait } else { wait.min(LONGEST_WAIT) + Duration::from_millis(1) }
     }
 
     async fn failed(&mut self, reports: Vec<Report>, error: Error) {
@@ -252,23 +258,18 @@ impl Looping {
     async fn idle(&mut self, may_take: bool) {
         let may_watch = may_take && self.limited_until.is_none();
         self.watch(may_watch);
-        let far = Instant::now() + Duration::from_secs(3600);
-        let until = if may_watch {
-            self.next_due.map_or(self.next_look, |due| due.min(self.next_look))
-        } else if may_take {
-            self.limited_until.unwrap_or(far)
-        } else {
-            far
-        };
+        let due = if may_watch { self.next_due } else { self.limited_until.filter(|_| may_take) };
+        let clock = self.core.queue.clock();
         tokio::select! {
             () = self.core.wake.rung() => {}
-            () = sleep_until(until) => self.hungry = true,
+            () = clock.sleep_until(due.unwrap_or_else(|| clock.moment())), if due.is_some() => self.hungry = true,
+            () = sleep_until(self.next_look), if may_watch => self.hungry = true,
         }
         if self.core.wake.take_fetch() {
             self.hungry = true;
         }
         if let Some(due) = self.core.wake.take_due() {
-            let due = self.instant(due);
+            let due = self.moment(due);
             self.next_due = Some(self.next_due.map_or(due, |known| known.min(due)));
         }
     }

@@ -1,0 +1,47 @@
+// Stored time, and waiting for it, comes from the clock of a link, so that tests can move it.
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+
+const root = join(import.meta.dirname, '../..');
+
+/** Reads or waits for the system's time. */
+const SYSTEM_TIME =
+  /\bInstant::now\b|\btokio::time::(sleep|sleep_until|interval|timeout|timeout_at)\b|\bsleep(_until)?\(/g;
+/** Through the clock. */
+const BY_CLOCK = /\bclock(\(\))?\.(sleep|sleep_until|rest)\(/;
+
+/** What has nothing to do with stored time, and why. */
+const ALLOWED: Record<string, string> = {
+  'src/cache/remote_tier.rs': 'how long a server that does not answer is left alone',
+  'src/pubsub/publisher.rs': 'a pause before a server is tried again',
+  'src/queue/lock_keeper.rs': 'when a renewal was asked for: without an answer for a lock duration, locks are given up',
+  'src/queue/marker_watcher.rs': 'a pause before a server is tried again',
+  'src/queue/queue_events.rs': 'a pause before a server is tried again',
+  'src/queue/stalled_checker.rs': 'a pause before a server is tried again',
+  'src/queue/worker.rs': 'how long a close waits for processors',
+  'src/queue/worker_loop.rs': 'pauses before a server is tried again, and the look for markers that were lost',
+};
+
+function uses(path: string): string[] {
+  const code = readFileSync(join(root, path), 'utf8').split('#[cfg(test)]')[0]!;
+  return code
+    .split('\n')
+    .filter((line) => !line.trimStart().startsWith('//') && !line.startsWith('use ') && !BY_CLOCK.test(line))
+    .filter((line) => line.match(SYSTEM_TIME));
+}
+
+const files = ['cache', 'queue', 'scheduler', 'pubsub'].flatMap((engine) =>
+  readdirSync(join(root, 'src', engine), { recursive: true, encoding: 'utf8' })
+    .filter((name) => name.endsWith('.rs'))
+    .map((name) => join('src', engine, name)),
+);
+
+test('engines read and wait for time through the clock of their link', () => {
+  const offenders = files.filter((path) => !(path in ALLOWED)).filter((path) => uses(path).length > 0);
+  expect(offenders, 'use Clock, or say here why it is no stored time').toEqual([]);
+});
+
+test('every exception is still needed', () => {
+  expect(Object.keys(ALLOWED).filter((path) => uses(path).length === 0)).toEqual([]);
+});
