@@ -1,6 +1,23 @@
 -- The keys that belong to one job.
 
+local job_suffixes = { ':logs', ':dependencies', ':processed', ':failed', ':unsuccessful', ':lock' }
+
+-- `keys` are those of the hashes.
+local function delete_jobs(keys)
+  local names = {}
+  for index, key in ipairs(keys) do
+    names[#names + 1] = key
+    for _, suffix in ipairs(job_suffixes) do
+      names[#names + 1] = key .. suffix
+    end
+    -- unpack has its limits.
+    if #names > 1000 or index == #keys then
+      call('DEL', unpack(names))
+      names = {}
+    end
+  end
+end
+
 local function delete_job(key)
-  return call('DEL', key, key .. ':logs', key .. ':dependencies', key .. ':processed', key .. ':failed',
-    key .. ':unsuccessful', key .. ':lock')
+  delete_jobs({ key })
 end

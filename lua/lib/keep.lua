@@ -3,9 +3,11 @@
 -- @use lib/job_keys
 
 local function evict(prefix, set, ids)
-  for _, id in ipairs(ids) do
-    delete_job(prefix .. id)
+  local keys = {}
+  for index, id in ipairs(ids) do
+    keys[index] = prefix .. id
   end
+  delete_jobs(keys)
   -- unpack has its limits.
   for at = 1, #ids, 1000 do
     call('ZREM', set, unpack(ids, at, math.min(at + 999, #ids)))

@@ -1,7 +1,8 @@
 -- Takes waiting jobs for a worker: the one way by which a job becomes active.
 --
 -- The inner commands of one job are those that the stored form demands (hash, lock, event); everything that holds for
--- the whole queue is read and written once for all jobs of a call.
+-- the whole queue is read and written once for all jobs of a call. What is written is text from the start: a number
+-- costs more to format than most commands to run.
 --
 -- @use lib/event, lib/marker, lib/place
 
@@ -16,35 +17,54 @@ local function promote_due(q, now)
     local key = q.prefix .. id
     local job = redis.pcall('HMGET', key, 'timestamp', 'priority')
     if not job.err and job[1] then
-      call('HSET', key, 'delay', 0)
+      call('HSET', key, 'delay', '0')
       place_waiting(q, id, tonumber(job[2]) or 0, false, 'delayed')
     end
   end
 end
 
--- Makes one job active and appends id and hash to `taken`. The hash is the one before: the caller knows what is added.
-local function take_one(q, id, now, token, lock_ms, worker_name, taken)
-  local key = q.prefix .. id
-  -- A key of another type is no job either; an error here would lose what was taken beside it.
-  local job = redis.pcall('HGETALL', key)
-  if job.err or #job == 0 then
-    return false, false
+-- Reads a job. One that was never touched since it was added has these fields only, and comes as their values and a 1:
+-- most jobs do, and names cost as much as values. Any other comes as its whole hash; nil stands for no job. A key of
+-- another type is no job either; an error here would lose what was taken beside it.
+local function read_job(key)
+  local job = redis.pcall('HMGET', key, 'name', 'data', 'opts', 'timestamp', 'delay', 'priority')
+  if job.err then
+    return nil
   end
-  local started, deferred = 0, false
+  if job[1] and job[2] and job[3] and job[4] and job[5] and job[6] and call('HLEN', key) == 6 then
+    job[7] = 1
+    return job, '1', false
+  end
+  job = call('HGETALL', key)
+  if #job == 0 then
+    return nil
+  end
+  local started, deferred = '1', false
   for at = 1, #job, 2 do
-    if job[at] == 'ats' then
-      started = tonumber(job[at + 1]) or 0
-    elseif job[at] == 'defa' then
+    local field = job[at]
+    if field == 'ats' then
+      started = string.format('%d', (tonumber(job[at + 1]) or 0) + 1)
+    elseif field == 'defa' then
       deferred = true
     end
   end
-  call('SET', key .. ':lock', token, 'PX', lock_ms)
-  if worker_name ~= '' then
-    call('HSET', key, 'processedOn', now, 'ats', started + 1, 'pb', worker_name)
-  else
-    call('HSET', key, 'processedOn', now, 'ats', started + 1)
+  return job, started, deferred
+end
+
+-- Makes one job active and appends id and job to `taken`. The job is the one before: the caller knows what is added.
+local function take_one(q, id, take, taken)
+  local key = q.prefix .. id
+  local job, started, deferred = read_job(key)
+  if not job then
+    return false, false
   end
-  emit(q.events, 'active', 'jobId', id, 'prev', 'waiting')
+  call('SET', key .. ':lock', take.token, 'PX', take.lock_ms)
+  if take.worker_name ~= '' then
+    call('HSET', key, 'processedOn', take.time, 'ats', started, 'pb', take.worker_name)
+  else
+    call('HSET', key, 'processedOn', take.time, 'ats', started)
+  end
+  call('XADD', q.events, '*', 'event', 'active', 'jobId', id, 'prev', 'waiting')
   taken[#taken + 1] = id
   taken[#taken + 1] = job
   return true, deferred
@@ -55,12 +75,14 @@ local function read_meta(meta)
   return call('HMGET', meta, 'paused', 'concurrency', 'max', 'duration', 'opts.maxLenEvents')
 end
 
--- Takes up to `wanted` jobs; `meta` is what read_meta gave. Gives { ms to wait for the rate limit, ms of next due job,
--- id, hash, id, hash ... }; the second is 0 also when the queue had enough, for then nobody waits for it.
-local function take_jobs(q, meta, now, wanted, token, lock_ms, worker_name, limiter_max, limiter_duration)
+-- `take` has what the caller was given, all of it as text: time (now), wanted, token, lock_ms, worker_name,
+-- limiter_max, limiter_ms; `meta` is what read_meta gave. Gives { ms to wait for the rate limit, ms of next due job,
+-- id, job, id, job ... }; the second is 0 also when the queue had enough, for then nobody waits for it.
+local function take_jobs(q, meta, take)
   local taken = { 0, 0 }
+  local now, wanted = tonumber(take.time), tonumber(take.wanted)
   promote_due(q, now)
-  local max = tonumber(meta[3] or limiter_max)
+  local max = tonumber(meta[3] or take.limiter_max)
   if max then
     local started = tonumber(call('GET', q.limiter) or 0)
     if started >= max then
@@ -90,7 +112,7 @@ local function take_jobs(q, meta, now, wanted, token, lock_ms, worker_name, limi
   local function take_ids(ids, step)
     local live = {}
     for at = 1, #ids, step do
-      local is_job, deferred = take_one(q, ids[at], now, token, lock_ms, worker_name, taken)
+      local is_job, deferred = take_one(q, ids[at], take, taken)
       if is_job then
         live[#live + 1] = ids[at]
         counted = counted + (deferred and 0 or 1)
@@ -122,7 +144,7 @@ local function take_jobs(q, meta, now, wanted, token, lock_ms, worker_name, limi
   end
 
   if max and counted > 0 and call('INCRBY', q.limiter, counted) == counted then
-    call('PEXPIRE', q.limiter, tonumber(limiter_duration) or tonumber(meta[4]) or 1000)
+    call('PEXPIRE', q.limiter, tonumber(take.limiter_ms) or tonumber(meta[4]) or 1000)
   end
   if drained then
     taken[2] = next_due(q.delayed)

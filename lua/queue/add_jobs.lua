@@ -13,8 +13,10 @@
 -- @key <id>         hash of each job
 -- @key de:<id>       id of the job that owns a deduplication id, and dn:<id> what follows it
 -- @arg now
--- @arg ...jobs      11 a job: own id or '', name, data, opts as JSON, timestamp, delay, priority, 1 for
---                   last-in-first-out, deduplication id or '', its time in milliseconds or 0, its rules
+-- @arg profile_count
+-- @arg ...jobs      what jobs have in common comes first, as profiles, 8 each: name, opts as JSON, delay, priority, 1 for
+--                   last-in-first-out, deduplication id or '', its time in milliseconds or 0, its rules;
+--                   then the jobs, 4 each: own id or '', data, timestamp, number of its profile
 -- @ret ids in order; a job whose own id exists already, or which another one stands for, is not added again
 -- @use lib/deduplicate, lib/event, lib/marker, lib/place
 
@@ -22,53 +24,60 @@ local q = {
   prefix = prefix, wait = wait, prioritized = prioritized, pc = pc, delayed = delayed, events = events, active = active,
   marker = marker,
 }
-local stride = 11
-local count = (#jobs - jobs_offset) / stride
+local profiles = {}
+local at = jobs_offset
+for number = 1, tonumber(profile_count) do
+  -- By its number as text, as the jobs name it.
+  profiles[tostring(number)] = {
+    name = jobs[at + 1], opts = jobs[at + 2], delay = jobs[at + 3], priority = jobs[at + 4], lifo = jobs[at + 5] == '1',
+    deduplication = jobs[at + 6], deduplication_ms = jobs[at + 7], deduplication_rules = jobs[at + 8],
+  }
+  at = at + 8
+end
+local count = (#jobs - at) / 4
 local number = call('INCRBY', counter, count) - count
 local ids, back, front, ranked = {}, {}, {}, {}
 local has_delayed = false
 
 for index = 1, count do
-  local at = jobs_offset + (index - 1) * stride
-  number = number + 1
-  local id, name = jobs[at + 1], jobs[at + 2]
+  local id, data, timestamp, like = jobs[at + 1], jobs[at + 2], jobs[at + 3], profiles[jobs[at + 4]]
+  at = at + 4
   local is_new = true
   if id == '' then
-    id = string.format('%.0f', number)
+    id = string.format('%d', number + index)
   elseif call('EXISTS', prefix .. id) == 1 then
     emit(events, 'duplicated', 'jobId', id)
     is_new = false
   end
-  local dedup_id = jobs[at + 9]
-  if is_new and dedup_id ~= '' then
-    local job = { id = id, name = name, data = jobs[at + 3], opts = jobs[at + 4], delay = tonumber(jobs[at + 6]) }
-    local owner = deduplicate(q, dedup_id, tonumber(jobs[at + 10]), jobs[at + 11], job, tonumber(now))
+  if is_new and like.deduplication ~= '' then
+    local job = { id = id, name = like.name, data = data, opts = like.opts, delay = tonumber(like.delay) }
+    local owner =
+      deduplicate(q, like.deduplication, tonumber(like.deduplication_ms), like.deduplication_rules, job, tonumber(now))
     if owner then
       id, is_new = owner, false
     end
   end
   ids[index] = id
   if is_new then
-    local timestamp, delay, priority = jobs[at + 5], jobs[at + 6], jobs[at + 7]
-    call('HSET', prefix .. id, 'name', name, 'data', jobs[at + 3], 'opts', jobs[at + 4],
-      'timestamp', timestamp, 'delay', delay, 'priority', priority)
-    if dedup_id ~= '' then
-      call('HSET', prefix .. id, 'deid', dedup_id)
+    call('HSET', prefix .. id, 'name', like.name, 'data', data, 'opts', like.opts, 'timestamp', timestamp,
+      'delay', like.delay, 'priority', like.priority)
+    if like.deduplication ~= '' then
+      call('HSET', prefix .. id, 'deid', like.deduplication)
     end
-    emit(events, 'added', 'jobId', id, 'name', name)
-    if delay ~= '0' then
-      place_delayed(q, id, tonumber(timestamp) + tonumber(delay))
+    call('XADD', events, '*', 'event', 'added', 'jobId', id, 'name', like.name)
+    if like.delay ~= '0' then
+      place_delayed(q, id, tonumber(timestamp) + tonumber(like.delay))
       has_delayed = true
     else
-      if priority ~= '0' then
-        ranked[#ranked + 1] = priority * 4294967296
+      if like.priority ~= '0' then
+        ranked[#ranked + 1] = like.priority * 4294967296
         ranked[#ranked + 1] = id
-      elseif jobs[at + 8] == '1' then
+      elseif like.lifo then
         front[#front + 1] = id
       else
         back[#back + 1] = id
       end
-      emit(events, 'waiting', 'jobId', id)
+      call('XADD', events, '*', 'event', 'waiting', 'jobId', id)
     end
   end
 end

@@ -19,12 +19,15 @@
 -- @arg worker_name    or ''
 -- @arg limiter_max    jobs a period, or ''
 -- @arg limiter_ms     the period, or ''
--- @ret { ms until the rate limit ends or 0, when the next delayed job is due or 0, id, hash before, id, hash ... }
+-- @ret { ms until the rate limit ends or 0, when the next delayed job is due or 0, id, job before, id, job ... }; a job
+--      is its hash, or when it has no other fields the values of name, data, opts, timestamp, delay, priority, and 1
 -- @use lib/take
 
 local q = {
   prefix = prefix, wait = wait, active = active, prioritized = prioritized, pc = pc, delayed = delayed, meta = meta,
   marker = marker, limiter = limiter, events = events,
 }
-now, wanted = tonumber(now), tonumber(wanted)
-return take_jobs(q, read_meta(meta), now, wanted, token, lock_ms, worker_name, limiter_max, limiter_ms)
+return take_jobs(q, read_meta(meta), {
+  time = now, wanted = wanted, token = token, lock_ms = lock_ms, worker_name = worker_name, limiter_max = limiter_max,
+  limiter_ms = limiter_ms,
+})

@@ -1,6 +1,7 @@
 -- Stores what became of active jobs, and takes further ones for the slots that they leave.
 --
 -- Each outcome stands alone: one that is refused (its reply is an error) leaves its job untouched and stops no other.
+-- What many outcomes have in common is passed and read once, as a profile; what can be asked for all jobs at once is.
 --
 -- @key wait
 -- @key active
@@ -28,138 +29,172 @@
 -- @arg worker_name
 -- @arg limiter_max
 -- @arg limiter_ms
--- @arg ...outcomes    16 each: id, token, kind (completed, failed, retry, later, delayed, wait, children), its time,
---                     result or reason, stack traces as JSON, attempts made, due time, 1 for last-in-first-out,
---                     kept count, kept age, eviction limit, deduplication id, parent prefix, parent id, parent policy
+-- @arg profile_count
+-- @arg ...outcomes    the profiles, 13 each: token, kind (completed, failed, retry, later, delayed, wait, children),
+--                     stack traces as JSON, attempts made, due time, 1 for last-in-first-out, kept count, kept age,
+--                     eviction limit, deduplication id, parent prefix, parent id, parent policy;
+--                     then the outcomes, 4 each: id, its time, result or reason, number of its profile
 -- @ret { 1 or an error for each outcome, what fetch_jobs gives }
 -- @err JOBNOTFOUND LOCKMISSING LOCKMISMATCH NOTINSTATE PENDINGCHILDREN FAILEDCHILDREN
--- @use lib/deduplication, lib/event, lib/job_keys, lib/keep, lib/marker, lib/metrics, lib/parent, lib/place, lib/take
+-- @use lib/active, lib/deduplication, lib/event, lib/job_keys, lib/keep, lib/marker, lib/metrics, lib/parent
+-- @use lib/place, lib/take
 
 local q = {
   prefix = prefix, wait = wait, active = active, prioritized = prioritized, pc = pc, delayed = delayed, meta = meta,
   marker = marker, limiter = limiter, events = events,
 }
-local stride = 16
+local time = now
 now = tonumber(now)
-local results, locks, ended = {}, {}, {}
+
+local profiles = {}
+local at = outcomes_offset
+for number = 1, tonumber(profile_count) do
+  -- By its number as text, as the outcomes name it.
+  profiles[tostring(number)] = {
+    token = outcomes[at + 1], kind = outcomes[at + 2], stacktrace = outcomes[at + 3], attempts = outcomes[at + 4],
+    due = outcomes[at + 5], lifo = outcomes[at + 6] == '1', kept_count = outcomes[at + 7], kept_age = outcomes[at + 8],
+    evicted = outcomes[at + 9], deduplication = outcomes[at + 10], parent_prefix = outcomes[at + 11],
+    parent_id = outcomes[at + 12], parent_policy = outcomes[at + 13],
+  }
+  at = at + 13
+end
+local ids, keys, locks, times, texts, ways = {}, {}, {}, {}, {}, {}
+local children = {}
+for index = 1, (#outcomes - at) / 4 do
+  local key = prefix .. outcomes[at + 1]
+  ids[index], keys[index], locks[index] = outcomes[at + 1], key, key .. ':lock'
+  times[index], texts[index], ways[index] = outcomes[at + 2], outcomes[at + 3], profiles[outcomes[at + 4]]
+  children[2 * index - 1], children[2 * index] = key .. ':dependencies', key .. ':unsuccessful'
+  at = at + 4
+end
+
 local finished = { completed = {}, failed = {} }
 local finished_counts = { completed = 0, failed = 0 }
-local policies = {}
+local removed = {}
 local has_delayed = false
 
 -- The two ends of a job.
-local function finish(kind, id, key, at)
-  local time, text, attempts = outcomes[at + 4], outcomes[at + 5], outcomes[at + 7]
-  local parent_prefix, parent_id = outcomes[at + 14], outcomes[at + 15]
-  if outcomes[at + 13] ~= '' then
-    release_deduplication(q, outcomes[at + 13], id, now)
+local function finish(way, id, key, ended, text)
+  local kind = way.kind
+  if way.deduplication ~= '' then
+    release_deduplication(q, way.deduplication, id, now)
   end
-  if parent_prefix ~= '' then
+  if way.parent_prefix ~= '' then
     if kind == 'completed' then
-      child_completed(parent_prefix, parent_id, key, text, now)
+      child_completed(way.parent_prefix, way.parent_id, key, text, now)
     else
-      child_failed(parent_prefix, parent_id, key, outcomes[at + 16], text, now)
+      child_failed(way.parent_prefix, way.parent_id, key, way.parent_policy, text, now)
     end
   end
   finished_counts[kind] = finished_counts[kind] + 1
-  if outcomes[at + 10] == '0' then
-    delete_job(key)
+  if way.kept_count == '0' then
+    removed[#removed + 1] = key
   else
     if kind == 'completed' then
-      call('HSET', key, 'returnvalue', text, 'finishedOn', time, 'atm', attempts)
-    elseif outcomes[at + 6] ~= '' then
-      call('HSET', key, 'failedReason', text, 'finishedOn', time, 'atm', attempts, 'stacktrace', outcomes[at + 6])
+      call('HSET', key, 'returnvalue', text, 'finishedOn', ended, 'atm', way.attempts)
+    elseif way.stacktrace ~= '' then
+      call('HSET', key, 'failedReason', text, 'finishedOn', ended, 'atm', way.attempts, 'stacktrace', way.stacktrace)
     else
-      call('HSET', key, 'failedReason', text, 'finishedOn', time, 'atm', attempts)
+      call('HSET', key, 'failedReason', text, 'finishedOn', ended, 'atm', way.attempts)
     end
     local set = finished[kind]
-    set[#set + 1] = time
+    set[#set + 1] = ended
     set[#set + 1] = id
-    if outcomes[at + 10] ~= '-1' or outcomes[at + 11] ~= '' then
-      local policy = kind .. ' ' .. outcomes[at + 10] .. ' ' .. outcomes[at + 11] .. ' ' .. outcomes[at + 12]
-      policies[policy] = { kind, tonumber(outcomes[at + 10]), outcomes[at + 11], tonumber(outcomes[at + 12]) }
-    end
   end
   if kind == 'completed' then
-    emit(events, 'completed', 'jobId', id, 'returnvalue', text, 'prev', 'active')
+    call('XADD', events, '*', 'event', 'completed', 'jobId', id, 'returnvalue', text, 'prev', 'active')
   else
     emit(events, 'failed', 'jobId', id, 'failedReason', text, 'prev', 'active')
-    emit(events, 'retries-exhausted', 'jobId', id, 'attemptsMade', attempts)
+    emit(events, 'retries-exhausted', 'jobId', id, 'attemptsMade', way.attempts)
   end
 end
 
 -- The ways of a job that is not at its end.
-local function move(kind, id, key, at)
+local function move(way, id, key, text)
+  local kind = way.kind
   if kind == 'retry' or kind == 'later' then
-    call('HSET', key, 'failedReason', outcomes[at + 5], 'stacktrace', outcomes[at + 6], 'atm', outcomes[at + 7])
+    call('HSET', key, 'failedReason', text, 'stacktrace', way.stacktrace, 'atm', way.attempts)
   end
   if kind == 'later' or kind == 'delayed' then
-    local due = tonumber(outcomes[at + 8])
+    local due = tonumber(way.due)
     call('HSET', key, 'delay', math.max(due - now, 0))
     place_delayed(q, id, due)
     has_delayed = true
-  elseif kind == 'children' then
-    call('ZADD', waiting_children, now, id)
+  elseif kind == 'children' and call('SCARD', key .. ':dependencies') > 0
+      and call('ZCARD', key .. ':unsuccessful') == 0 then
+    call('ZADD', waiting_children, time, id)
     emit(events, 'waiting-children', 'jobId', id, 'prev', 'active')
   else
-    local front = kind == 'wait' or outcomes[at + 9] == '1'
+    -- Also when the last child finished, or one failed, before its parent began to wait.
+    local front = kind == 'wait' or kind == 'children' or way.lifo
     place_waiting(q, id, tonumber(call('HGET', key, 'priority')) or 0, front, 'active')
   end
 end
 
-local function settle(at)
-  local id, kind = outcomes[at + 1], outcomes[at + 3]
-  local key = prefix .. id
-  local present = call('EXISTS', key, key .. ':dependencies', key .. ':unsuccessful')
-  local pending = 0
-  if present ~= 1 then
-    if call('EXISTS', key) == 0 then
-      return redis.error_reply('JOBNOTFOUND job ' .. id .. ' does not exist')
-    end
-    pending = call('SCARD', key .. ':dependencies')
-    if kind == 'completed' and pending > 0 then
+local owners = call('MGET', unpack(locks))
+local all_exist = call('EXISTS', unpack(keys)) == #keys
+local any_children = call('EXISTS', unpack(children)) > 0
+
+-- Why an outcome cannot be stored, or nil.
+local function refusal(index)
+  local id, key, way = ids[index], keys[index], ways[index]
+  if not all_exist and call('EXISTS', key) == 0 then
+    return redis.error_reply('JOBNOTFOUND job ' .. id .. ' does not exist')
+  end
+  if any_children and (way.kind == 'completed' or way.kind == 'children') then
+    if way.kind == 'completed' and call('SCARD', key .. ':dependencies') > 0 then
       return redis.error_reply('PENDINGCHILDREN job ' .. id .. ' has children that are not finished')
     end
-    if (kind == 'completed' or kind == 'children') and call('ZCARD', key .. ':unsuccessful') > 0 then
+    if call('ZCARD', key .. ':unsuccessful') > 0 then
       return redis.error_reply('FAILEDCHILDREN job ' .. id .. ' has children that failed')
     end
   end
-  local lock = call('GET', key .. ':lock')
-  if not lock then
+  if not owners[index] then
     return redis.error_reply('LOCKMISSING job ' .. id .. ' is locked by nobody')
   end
-  if lock ~= outcomes[at + 2] then
+  if owners[index] ~= way.token then
     return redis.error_reply('LOCKMISMATCH job ' .. id .. ' is locked by another worker')
   end
-  if call('LREM', active, -1, id) == 0 then
-    return redis.error_reply('NOTINSTATE job ' .. id .. ' is not active')
-  end
-  locks[#locks + 1] = key .. ':lock'
-  ended[#ended + 1] = id
-  if kind == 'completed' or kind == 'failed' then
-    finish(kind, id, key, at)
-  elseif kind == 'children' and pending == 0 then
-    -- The last child finished before its parent began to wait.
-    move('wait', id, key, at)
-  else
-    move(kind, id, key, at)
-  end
-  return 1
 end
 
-for at = outcomes_offset, #outcomes - stride, stride do
-  -- A job with a key of a wrong type must not take the others with it, half-stored.
-  local ran, result = pcall(settle, at)
-  if not ran then
-    result = { err = type(result) == 'table' and result.err or tostring(result) }
+-- A job with a key of a wrong type must not take the others with it, half-stored.
+local function guarded(run, ...)
+  local ran, result = pcall(run, ...)
+  if ran then
+    return result
   end
-  results[#results + 1] = result
+  return { err = type(result) == 'table' and result.err or tostring(result) }
 end
 
-if #ended > 0 then
-  call('DEL', unpack(locks))
-  call('SREM', stalled, unpack(ended))
+local results, leaving = {}, {}
+for index = 1, #ids do
+  results[index] = guarded(refusal, index) or 1
+  if results[index] == 1 then
+    leaving[#leaving + 1] = ids[index]
+  end
 end
+local left = leave_active(active, leaving)
+local freed = {}
+for index, id in ipairs(ids) do
+  if results[index] == 1 and not left[id] then
+    results[index] = redis.error_reply('NOTINSTATE job ' .. id .. ' is not active')
+  elseif results[index] == 1 then
+    left[id] = nil
+    freed[#freed + 1] = locks[index]
+    local way = ways[index]
+    if way.kind == 'completed' or way.kind == 'failed' then
+      results[index] = guarded(finish, way, id, keys[index], times[index], texts[index]) or 1
+    else
+      results[index] = guarded(move, way, id, keys[index], texts[index]) or 1
+    end
+  end
+end
+
+if #freed > 0 then
+  call('DEL', unpack(freed))
+  call('SREM', stalled, unpack(leaving))
+end
+delete_jobs(removed)
 local sets = { completed = completed, failed = failed }
 local metrics = { completed = metrics_completed, failed = metrics_failed }
 for kind, set in pairs(sets) do
@@ -170,8 +205,16 @@ for kind, set in pairs(sets) do
     count_finished(metrics[kind], finished_counts[kind], tonumber(metrics_points), now)
   end
 end
-for _, policy in pairs(policies) do
-  keep_finished(prefix, sets[policy[1]], policy[2], policy[3], policy[4], now)
+local evaluated = {}
+for _, way in pairs(profiles) do
+  local kind, count, age = way.kind, way.kept_count, way.kept_age
+  if sets[kind] and count ~= '0' and (count ~= '-1' or age ~= '') then
+    local policy = kind .. ' ' .. count .. ' ' .. age .. ' ' .. way.evicted
+    if not evaluated[policy] and finished_counts[kind] > 0 then
+      evaluated[policy] = true
+      keep_finished(prefix, sets[kind], tonumber(count), age, tonumber(way.evicted), now)
+    end
+  end
 end
 if has_delayed then
   mark_delayed(marker, delayed)
@@ -180,9 +223,12 @@ end
 local settings = read_meta(meta)
 local taken = { 0, 0 }
 if wanted ~= '0' then
-  taken = take_jobs(q, settings, now, tonumber(wanted), token, lock_ms, worker_name, limiter_max, limiter_ms)
+  taken = take_jobs(q, settings, {
+    time = time, wanted = wanted, token = token, lock_ms = lock_ms, worker_name = worker_name,
+    limiter_max = limiter_max, limiter_ms = limiter_ms,
+  })
 end
-if #taken == 2 and #ended > 0 then
+if #taken == 2 and #freed > 0 then
   local waiting = call('LLEN', wait) + call('ZCARD', prioritized)
   if waiting > 0 then
     -- A slot became free that nobody here uses.

@@ -16,21 +16,26 @@ end
 if force ~= '1' and call('LLEN', prefix .. 'active') > 0 then
   return redis.error_reply('NOTINSTATE jobs are active')
 end
+
+local function delete_listed(ids, step)
+  local keys = {}
+  for at = 1, #ids, step do
+    keys[#keys + 1] = prefix .. ids[at]
+  end
+  delete_jobs(keys)
+end
+
 for _, name in ipairs({ 'active', 'wait', 'paused' }) do
   local ids = call('LPOP', prefix .. name, slice)
   if ids and #ids > 0 then
-    for _, id in ipairs(ids) do
-      delete_job(prefix .. id)
-    end
+    delete_listed(ids, 1)
     return 1
   end
 end
 for _, name in ipairs({ 'delayed', 'prioritized', 'waiting-children', 'completed', 'failed' }) do
   local ids = call('ZPOPMIN', prefix .. name, slice)
   if #ids > 0 then
-    for at = 1, #ids, 2 do
-      delete_job(prefix .. ids[at])
-    end
+    delete_listed(ids, 2)
     return 1
   end
 end

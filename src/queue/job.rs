@@ -57,6 +57,9 @@ pub struct JobRecord {
     pub deduplication_id: Option<String>,
 }
 
+/// Values of a job that was never touched since it was added, and one that tells them from fields and values.
+const UNTOUCHED: usize = 7;
+
 /// A job that this process runs.
 #[derive(Clone, Debug)]
 pub struct ActiveJob {
@@ -66,13 +69,18 @@ pub struct ActiveJob {
 }
 
 impl JobRecord {
-    /// A job from the fields and values of its hash; `None` when there are none.
+    /// A job from the fields and values of its hash, or from what `take_jobs` gives for one that has only those that
+    /// every job has; `None` when there are none.
     pub(crate) fn from_hash(id: String, hash: Value) -> Result<Option<Self>> {
         let fields = hash.into_items()?;
         if fields.is_empty() {
             return Ok(None);
         }
         let mut job = Self { id, ..Self::default() };
+        if fields.len() == UNTOUCHED {
+            job.fill_untouched(fields)?;
+            return Ok(Some(job));
+        }
         let mut fields = fields.into_iter();
         while let (Some(field), Some(value)) = (fields.next(), fields.next()) {
             let (field, value) = (field.into_text()?, value.into_text()?);
@@ -103,6 +111,14 @@ impl JobRecord {
             }
         }
         Ok(Some(job))
+    }
+
+    fn fill_untouched(&mut self, values: Vec<Value>) -> Result<()> {
+        let mut values = values.into_iter().map(Value::into_text);
+        let mut next = || values.next().unwrap_or_else(|| Ok(String::new()));
+        (self.name, self.data, self.opts) = (next()?, next()?, next()?);
+        (self.timestamp, self.delay, self.priority) = (whole(&next()?), whole(&next()?), whole(&next()?));
+        Ok(())
     }
 
     /// The whole job as one JSON object with BullMQ's names of fields and options.

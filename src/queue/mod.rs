@@ -9,6 +9,7 @@ mod keys;
 mod lock_keeper;
 mod marker_watcher;
 mod outcome;
+mod profiles;
 mod queue;
 mod queue_events;
 mod scripts;

@@ -2,10 +2,14 @@
 
 use std::sync::Arc;
 
-use super::{JobRecord, JobState, keys::QueueKeys};
+use super::{
+    JobRecord, JobState,
+    keys::QueueKeys,
+    profiles::{Profiled, Profiles},
+};
 use crate::{
     codec::resp::Value,
-    connection::Link,
+    connection::{Command, Link},
     error::{Error, Result},
     script::{ScriptCall, queue as lua},
 };
@@ -27,6 +31,14 @@ pub(super) struct AddedJob {
     pub(super) priority: i64,
     pub(super) lifo: bool,
     pub(super) deduplication: Option<super::Deduplication>,
+}
+
+impl Profiled for AddedJob {
+    fn is_like(&self, other: &Self) -> bool {
+        (&self.name, &self.opts) == (&other.name, &other.opts)
+            && (self.delay, self.priority, self.lifo) == (other.delay, other.priority, other.lifo)
+            && self.deduplication == other.deduplication
+    }
 }
 
 /// How a worker takes jobs.
@@ -81,6 +93,15 @@ pub(super) struct StoredOutcome {
     pub(super) parent_policy: &'static str,
 }
 
+impl Profiled for StoredOutcome {
+    fn is_like(&self, other: &Self) -> bool {
+        (self.kind, self.lifo, self.due, self.attempts_made) == (other.kind, other.lifo, other.due, other.attempts_made)
+            && (&self.token, self.keep, &self.stacktrace) == (&other.token, other.keep, &other.stacktrace)
+            && (&self.parent_id, &self.parent_prefix) == (&other.parent_id, &other.parent_prefix)
+            && (self.parent_policy, &self.deduplication_id) == (other.parent_policy, &other.deduplication_id)
+    }
+}
+
 fn text(number: impl Into<i128>) -> Vec<u8> {
     itoa::Buffer::new().format(number.into()).as_bytes().to_vec()
 }
@@ -104,30 +125,20 @@ impl Storage {
         jobs: &[AddedJob],
     ) -> impl Future<Output = Result<Vec<String>>> + Send + use<> {
         let keys = &self.keys;
-        let numbers: Vec<[Vec<u8>; 5]> = jobs
-            .iter()
-            .map(|job| {
-                let (ttl, rules) =
-                    job.deduplication.as_ref().map_or((0, String::new()), |one| (one.ttl_ms(), one.rules()));
-                [text(job.timestamp), text(job.delay), text(job.priority), text(ttl), rules.into_bytes()]
-            })
-            .collect();
-        let rest = jobs.iter().zip(&numbers).flat_map(|(job, [timestamp, delay, priority, ttl, rules])| {
-            [
-                job.own_id.as_deref().unwrap_or_default().as_bytes(),
-                job.name.as_bytes(),
-                job.data.as_bytes(),
-                job.opts.as_bytes(),
-                timestamp,
-                delay,
-                priority,
-                flag(job.lifo),
-                job.deduplication.as_ref().map_or(&[][..], |one| one.id.as_bytes()),
-                ttl,
-                rules,
-            ]
-        });
-        let call = lua::ADD_JOBS.with(
+        let mut profiles = Profiles::default();
+        let numbers: Vec<_> = jobs.iter().map(|job| profiles.number(job)).collect();
+        let mut rest = Command::default();
+        for job in &profiles.known {
+            rest = rest.arg(&job.name).arg(&job.opts).int(job.delay).int(job.priority).arg(flag(job.lifo));
+            rest = match &job.deduplication {
+                Some(one) => rest.arg(&one.id).int(one.ttl_ms()).arg(one.rules()),
+                None => rest.arg("").int(0).arg(""),
+            };
+        }
+        for (job, number) in jobs.iter().zip(numbers) {
+            rest = rest.arg(job.own_id.as_deref().unwrap_or_default()).arg(&job.data).int(job.timestamp).int(number);
+        }
+        let call = lua::ADD_JOBS.with_rest(
             [
                 &keys.counter,
                 &keys.wait,
@@ -140,8 +151,8 @@ impl Storage {
                 &keys.events,
                 &keys.prefix,
             ],
-            [&text(now)],
-            rest,
+            [&text(now), &text(profiles.known.len() as u64)],
+            &rest,
         );
         let reply = call.start(Arc::clone(&self.link));
         async move { texts(reply.await?) }
@@ -186,40 +197,20 @@ impl Storage {
     ) -> Result<(Vec<Result<()>>, Taken)> {
         let keys = &self.keys;
         let (max, ms) = limiter(take);
-        let numbers: Vec<[Vec<u8>; 6]> = outcomes
-            .iter()
-            .map(|outcome| {
-                [
-                    text(outcome.at),
-                    text(outcome.attempts_made),
-                    text(outcome.due),
-                    text(outcome.keep.count.unwrap_or(-1)),
-                    outcome.keep.age.map(text).unwrap_or_default(),
-                    text(outcome.keep.limit.unwrap_or(1000).clamp(1, super::job_options::MAX_EVICTED)),
-                ]
-            })
-            .collect();
-        let rest = outcomes.iter().zip(&numbers).flat_map(|(outcome, [at, attempts, due, count, age, limit])| {
-            [
-                outcome.id.as_bytes(),
-                outcome.token.as_bytes(),
-                outcome.kind.as_bytes(),
-                at,
-                outcome.text.as_bytes(),
-                outcome.stacktrace.as_bytes(),
-                attempts,
-                due,
-                flag(outcome.lifo),
-                count,
-                age,
-                limit,
-                outcome.deduplication_id.as_bytes(),
-                outcome.parent_prefix.as_bytes(),
-                outcome.parent_id.as_bytes(),
-                outcome.parent_policy.as_bytes(),
-            ]
-        });
-        let call = lua::FINISH_JOBS.with(
+        let mut profiles = Profiles::default();
+        let numbers: Vec<_> = outcomes.iter().map(|one| profiles.number(one)).collect();
+        let mut rest = Command::default();
+        for one in &profiles.known {
+            rest = rest.arg(&one.token).arg(one.kind).arg(&one.stacktrace).int(one.attempts_made).int(one.due);
+            rest = rest.arg(flag(one.lifo)).int(one.keep.count.unwrap_or(-1));
+            rest = rest.arg(one.keep.age.map(text).unwrap_or_default());
+            rest = rest.int(one.keep.limit.unwrap_or(1000).clamp(1, super::job_options::MAX_EVICTED));
+            rest = rest.arg(&one.deduplication_id).arg(&one.parent_prefix).arg(&one.parent_id).arg(one.parent_policy);
+        }
+        for (one, number) in outcomes.iter().zip(numbers) {
+            rest = rest.arg(&one.id).int(one.at).arg(&one.text).int(number);
+        }
+        let call = lua::FINISH_JOBS.with_rest(
             [
                 &keys.wait,
                 &keys.active,
@@ -247,8 +238,9 @@ impl Storage {
                 take.worker_name.as_bytes(),
                 &max,
                 &ms,
+                &text(profiles.known.len() as u64),
             ],
-            rest,
+            &rest,
         );
         let [results, jobs] = pair(self.run(call).await?)?;
         let results = results

@@ -31,8 +31,9 @@ impl<const K: usize, const A: usize, const REST: bool> Script<K, A, REST> {
 
     fn prepare(self, keys: [&str; K], args: [&[u8]; A]) -> ScriptCall {
         let mut tail = Command::default();
-        for key in keys {
-            tail = tail.key(key);
+        for (index, key) in keys.iter().enumerate() {
+            // All keys of a script share a slot.
+            tail = if index == 0 { tail.key(key) } else { tail.arg(key) };
         }
         ScriptCall { source: self.source, keys: K, tail: tail.args(args) }
     }
@@ -55,6 +56,13 @@ impl<const K: usize, const A: usize> Script<K, A, true> {
     ) -> ScriptCall {
         let mut call = self.prepare(keys, args);
         call.tail = call.tail.args(rest);
+        call
+    }
+
+    /// A call with these keys, arguments, and the arguments of `rest`, which is encoded already.
+    pub fn with_rest(&self, keys: [&str; K], args: [&[u8]; A], rest: &Command) -> ScriptCall {
+        let mut call = self.prepare(keys, args);
+        call.tail = call.tail.append(rest);
         call
     }
 }

@@ -65,6 +65,7 @@ fn argument(random: &mut Rng, name: &str, now: i64) -> String {
         ),
         "from" => pick(random, &["completed", "failed"]),
         "delay" | "skip" => pick(random, &["0", "0", "1000"]),
+        "profile_count" => PROFILES.to_string(),
         "metrics_points" => pick(random, &["0", "3"]),
         "cursor" => pick(random, &["", "0"]),
         "data" | "progress" | "opts" | "row" => pick(random, &["{}", r#"{"a":1}"#, "5", "null"]),
@@ -73,41 +74,56 @@ fn argument(random: &mut Rng, name: &str, now: i64) -> String {
     }
 }
 
+/// Profiles of `queue/add_jobs` and `queue/finish_jobs` in each call.
+const PROFILES: usize = 2;
+
+fn profile(random: &mut Rng, script: &str, now: i64) -> Vec<String> {
+    match script {
+        "queue/add_jobs" => vec![
+            pick(random, &["mail", "sms"]),
+            pick(random, &["{}", r#"{"attempts":2}"#]),
+            pick(random, &["0", "0", "1500"]),
+            pick(random, &["0", "0", "3"]),
+            pick(random, &["0", "1", ""]),
+            pick(random, &["", "", "d1"]),
+            pick(random, &["0", "60000"]),
+            pick(random, &["", "{}"]),
+        ],
+        "queue/finish_jobs" => vec![
+            pick(random, &["t1", "t2"]),
+            pick(random, &["completed", "failed", "retry", "later", "delayed", "wait", "children"]),
+            pick(random, &["", r#"["stack"]"#]),
+            "1".to_owned(),
+            (now + 1000).to_string(),
+            pick(random, &["0", "1"]),
+            pick(random, &["", "-1", "0", "2"]),
+            pick(random, &["", "0", "10"]),
+            "100".to_owned(),
+            pick(random, &["", "d1"]),
+            String::new(),
+            String::new(),
+            String::new(),
+        ],
+        _ => Vec::new(),
+    }
+}
+
 fn rest(random: &mut Rng, script: &str, now: i64) -> Vec<String> {
     let mut rest = Vec::new();
+    for _ in 0..PROFILES {
+        rest.extend(profile(random, script, now));
+    }
     for _ in 0..random.usize(1..=3) {
         match script {
             "queue/add_jobs" => rest.extend([
                 pick(random, &["", "", "", "own"]),
-                pick(random, &["mail", "sms"]),
                 r#"{"to":1}"#.to_owned(),
-                pick(random, &["{}", r#"{"attempts":2}"#]),
                 now.to_string(),
-                pick(random, &["0", "0", "1500"]),
-                pick(random, &["0", "0", "3"]),
-                pick(random, &["0", "1", ""]),
-                pick(random, &["", "", "d1"]),
-                pick(random, &["0", "60000"]),
-                pick(random, &["", "{}"]),
+                pick(random, &["1", "2"]),
             ]),
-            "queue/finish_jobs" => rest.extend([
-                id(random),
-                pick(random, &["t1", "t2"]),
-                pick(random, &["completed", "failed", "retry", "later", "delayed", "wait", "children"]),
-                now.to_string(),
-                pick(random, &["5", "why"]),
-                pick(random, &["", r#"["stack"]"#]),
-                "1".to_owned(),
-                (now + 1000).to_string(),
-                pick(random, &["0", "1"]),
-                pick(random, &["", "-1", "0", "2"]),
-                pick(random, &["", "0", "10"]),
-                "100".to_owned(),
-                pick(random, &["", "d1"]),
-                String::new(),
-                String::new(),
-                String::new(),
-            ]),
+            "queue/finish_jobs" => {
+                rest.extend([id(random), now.to_string(), pick(random, &["5", "why"]), pick(random, &["1", "2"])])
+            }
             "queue/extend_locks" => rest.extend([id(random), pick(random, &["t1", "t2"])]),
             "scheduler/upsert_scheduler" => rest.extend([pick(random, &["name", "tz", "limit"]), "1".to_owned()]),
             _ => {}
