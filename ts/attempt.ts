@@ -2,7 +2,7 @@ import { inspect } from 'node:util';
 import type { Job } from './job.js';
 import { jobTimedOut } from './job-errors.js';
 import { toJson } from './json.js';
-import type { Processor, ProcessorClass, ProcessorFunction, ProcessorObject } from './processor.js';
+import type { ProcessorFunction } from './processor.js';
 import { isThenable } from './service-emitter.js';
 import { steeringOf } from './steering.js';
 import type { BackoffStrategy } from './types/queue-options.js';
@@ -16,25 +16,6 @@ export type AttemptOutcome<Result> =
   | { kind: 'failed'; error: Error; retryAfterMs: number | null; fault?: Error }
   | { kind: 'delayed'; untilMs: number; error: Error | undefined }
   | { kind: 'waiting' | 'waiting-children'; error: Error | undefined };
-
-/** The function behind the three forms of a processor, or undefined for anything else. */
-export function processorFunction<Data, Result, Name extends string>(
-  processor: Processor<Data, Result, Name>,
-): ProcessorFunction<Data, Result, Name> | undefined {
-  if (typeof processor === 'function') {
-    const { prototype } = processor as ProcessorClass<Data, Result, Name>;
-    if (prototype && typeof prototype.process === 'function') {
-      return processorFunction(new (processor as ProcessorClass<Data, Result, Name>)());
-    }
-    return processor as ProcessorFunction<Data, Result, Name>;
-  }
-  if (processor === null || typeof processor !== 'object') return undefined;
-  const { process } = processor as ProcessorObject<Data, Result, Name>;
-  if (typeof process !== 'function') return undefined;
-  const bound = process.bind(processor) as ProcessorFunction<Data, Result, Name>;
-  // `bind` keeps the number of parameters, by which a signal is asked for.
-  return bound;
-}
 
 /** One run of a processor on one job, with its time limit and its signal. */
 export class Attempt<Data, Result, Name extends string> {

@@ -93,4 +93,5 @@ export type {
   ScheduleOptions,
   SchedulerServiceOptions,
 } from './types/scheduler-options.js';
-export { Worker, type WorkerEventMap } from './worker.js';
+export { Worker } from './worker.js';
+export type { WorkerEventMap } from './worker-events.js';

@@ -1,7 +1,7 @@
-import { processorFunction } from './attempt.js';
 import { invalidArgument } from './errors.js';
 import type { Job } from './job.js';
 import type { Processor, ProcessorFunction } from './processor.js';
+import { processorFunction } from './processor-function.js';
 import { UnrecoverableError } from './steering.js';
 import type { LimiterOptions } from './types/queue-options.js';
 import type { ProcessorOptions } from './types/queue-service-options.js';

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { Attempt, type AttemptOutcome, processorFunction } from './attempt.js';
+import { Attempt, type AttemptOutcome } from './attempt.js';
 import type { ServiceConnection } from './connection.js';
 import { invalidArgument, invalidOption } from './errors.js';
 import { Job, type JobMaker } from './job.js';
@@ -8,67 +8,14 @@ import { type JobHost, QUEUE_CALL } from './job-host.js';
 import { type JobRow, ROW_WIDTH } from './job-row.js';
 import { type Argument, door, NativeWorker } from './native.js';
 import type { Processor, ProcessorFunction } from './processor.js';
+import { processorFunction } from './processor-function.js';
 import { ServiceEmitter } from './service-emitter.js';
 import { onConnection, splitConnection } from './split-connection.js';
 import { RateLimitError } from './steering.js';
 import type { WorkerOptions } from './types/queue-options.js';
-import type { ConnectionState } from './types/redis-config.js';
-
-export interface WorkerEventMap<Data = any, Result = any, Name extends string = string, J = Job<Data, Result, Name>> {
-  /** A processor starts on a job. */
-  active: [job: J, prev: string];
-  /** The job's result is stored. */
-  completed: [job: J, result: Result, prev: string];
-  /** An attempt failed and that is stored; `job.finishedOn` is set when it was the last. */
-  failed: [job: J | undefined, error: Error, prev: string];
-  /** A running job reported progress. */
-  progress: [job: J, progress: unknown];
-  /** The worker of this job died; the job waits again. */
-  stalled: [jobId: string, prev: string];
-  /** Nothing is left to take. */
-  drained: [];
-  /** Something failed; the worker goes on by itself. */
-  error: [error: Error];
-  /** The shared connection changed its state. */
-  state: [state: ConnectionState];
-  /** The worker takes jobs. */
-  ready: [];
-  paused: [];
-  resumed: [];
-  closing: [message: string];
-  closed: [];
-  /** These jobs' locks are lost: another worker may run them. Their signals are aborted. */
-  lockRenewalFailed: [jobIds: string[]];
-}
-
-/** Calls beside those of queues. The numbers are those of `src/node/worker.rs`. */
-const CALL = {
-  run: 100,
-  report: 101,
-  pause: 102,
-  resume: 103,
-  setConcurrency: 104,
-  rateLimit: 105,
-  close: 106,
-} as const;
-
-const OUTCOME = { completed: 0, failed: 1, delayed: 2, waiting: 3, 'waiting-children': 4 } as const;
-
-/** Events of `src/node/worker.rs`. */
-const EVENT = {
-  jobs: 0,
-  lockLost: 1,
-  failedUndelivered: 2,
-  stalled: 3,
-  drained: 4,
-  error: 5,
-  paused: 6,
-  resumed: 7,
-  closed: 8,
-} as const;
-
-/** How an attempt was stored. */
-type Settlement = [kind: 'completed' | 'failed' | 'retrying' | 'moved', attemptsMade: number, delayMs: number];
+import type { WorkerEventMap } from './worker-events.js';
+import { checkOwnOptions } from './worker-own-options.js';
+import { reportArguments, type Settlement, WORKER_CALL, WORKER_EVENT } from './worker-protocol.js';
 
 /**
  * Takes jobs of a queue and runs a processor on them.
@@ -162,7 +109,8 @@ export class Worker<
     if (!Number.isInteger(jobs) || jobs < 1) throw invalidOption('concurrency', String(jobs), 'an integer from 1');
     this.#concurrency = jobs;
     // One that does not run yet is told when it starts.
-    if (this.#isStarted) this.#call(CALL.setConcurrency, [jobs]).catch((error: Error) => this.fire('error', error));
+    if (this.#isStarted)
+      this.#call(WORKER_CALL.setConcurrency, [jobs]).catch((error: Error) => this.fire('error', error));
   }
 
   /**
@@ -198,18 +146,18 @@ export class Worker<
   /** Takes no further jobs; resolves when the running ones have ended, or at once with `doNotWaitActive`. */
   async pause(doNotWaitActive = false): Promise<void> {
     await this.#started;
-    await this.#call(CALL.pause, [doNotWaitActive]);
+    await this.#call(WORKER_CALL.pause, [doNotWaitActive]);
     this.#paused = true;
   }
 
   async resume(): Promise<void> {
-    await this.#call(CALL.resume, []);
+    await this.#call(WORKER_CALL.resume, []);
     this.#paused = false;
   }
 
   /** Lets no worker of the queue take a job for so many milliseconds; throw a {@link RateLimitError} after it. */
   async rateLimit(ms: number): Promise<void> {
-    await this.#call(CALL.rateLimit, [ms]);
+    await this.#call(WORKER_CALL.rateLimit, [ms]);
   }
 
   /** Aborts the signal of a running job. False when this worker does not run it. */
@@ -242,7 +190,7 @@ export class Worker<
     if (force && this.#closing && !this.#forced) {
       this.#forced = true;
       // A second, forced call ends the wait of the first.
-      this.#call(CALL.close, [0]).catch(() => undefined);
+      this.#call(WORKER_CALL.close, [0]).catch(() => undefined);
     }
     this.#closing ??= this.#close(force);
     return this.#closing;
@@ -264,10 +212,10 @@ export class Worker<
   async #start(): Promise<void> {
     door.hold(this.#native.id);
     try {
-      await this.#call(CALL.run, []);
+      await this.#call(WORKER_CALL.run, []);
       this.#isStarted = true;
       if (this.#concurrency !== (this.opts.concurrency ?? 1)) {
-        await this.#call(CALL.setConcurrency, [this.#concurrency]);
+        await this.#call(WORKER_CALL.setConcurrency, [this.#concurrency]);
       }
     } catch (error) {
       door.release(this.#native.id);
@@ -282,7 +230,7 @@ export class Worker<
     try {
       // A start that failed has been reported by `run`.
       await this.#started?.then(undefined, () => undefined);
-      if (this.#isStarted) await this.#call(CALL.close, [force ? 0 : this.opts.closeTimeout]);
+      if (this.#isStarted) await this.#call(WORKER_CALL.close, [force ? 0 : this.opts.closeTimeout]);
     } finally {
       for (const attempt of this.#attempts.values()) attempt.abort(new Error('the worker was closed'));
       if (this.#isStarted) door.release(this.#native.id);
@@ -299,19 +247,19 @@ export class Worker<
 
   #hear(event: number, a: number, values: unknown[]): void {
     switch (event) {
-      case EVENT.jobs:
+      case WORKER_EVENT.jobs:
         for (let index = 0; index < a; index++) {
           const at = index * ROW_WIDTH;
           void this.#work(values.slice(at, at + ROW_WIDTH) as JobRow);
         }
         break;
-      case EVENT.lockLost: {
+      case WORKER_EVENT.lockLost: {
         const [id, token] = values as [string, string];
         this.#attempts.get(`${id} ${token}`)?.abort(jobLockLost(id, this.name));
         this.fire('lockRenewalFailed', [id]);
         break;
       }
-      case EVENT.failedUndelivered: {
+      case WORKER_EVENT.failedUndelivered: {
         const job = this.Job.fromRow(this.#host, values.slice(0, ROW_WIDTH) as JobRow);
         const reason = values[ROW_WIDTH] as string;
         job.failedReason = reason;
@@ -319,19 +267,19 @@ export class Worker<
         this.fire('failed', job, new Error(reason), 'active');
         break;
       }
-      case EVENT.stalled:
+      case WORKER_EVENT.stalled:
         for (const id of values as string[]) this.fire('stalled', id, 'active');
         break;
-      case EVENT.drained:
+      case WORKER_EVENT.drained:
         this.fire('drained');
         break;
-      case EVENT.error:
+      case WORKER_EVENT.error:
         this.fire('error', values[0] as Error);
         break;
-      case EVENT.paused:
+      case WORKER_EVENT.paused:
         this.fire('paused');
         break;
-      case EVENT.resumed:
+      case WORKER_EVENT.resumed:
         this.fire('resumed');
         break;
       default:
@@ -348,7 +296,7 @@ export class Worker<
     const outcome = await attempt.run();
     if (outcome.kind === 'failed' && outcome.fault) this.fire('error', outcome.fault);
     try {
-      const settlement = (await this.#report(job.id, token, outcome)) as Settlement;
+      const settlement = (await this.#call(WORKER_CALL.report, reportArguments(job.id, token, outcome))) as Settlement;
       this.#settled(job, outcome, settlement);
     } catch (error) {
       // After a close that did not wait for it nobody wants the outcome: another worker runs the job.
@@ -356,23 +304,6 @@ export class Worker<
       if (!leftBehind) this.fire('error', error as Error);
     } finally {
       this.#attempts.delete(`${job.id} ${token}`);
-    }
-  }
-
-  #report(id: string, token: string, outcome: AttemptOutcome<Result>): Promise<unknown> {
-    const kind = OUTCOME[outcome.kind];
-    switch (outcome.kind) {
-      case 'completed':
-        return this.#call(CALL.report, [id, token, kind, outcome.value]);
-      case 'failed': {
-        const { message, stack } = outcome.error;
-        const after = outcome.retryAfterMs ?? undefined;
-        return this.#call(CALL.report, [id, token, kind, String(message), stack, after]);
-      }
-      case 'delayed':
-        return this.#call(CALL.report, [id, token, kind, outcome.untilMs]);
-      default:
-        return this.#call(CALL.report, [id, token, kind]);
     }
   }
 
@@ -396,19 +327,4 @@ export class Worker<
 function keepLast(traces: string[], limit: number | undefined): string[] {
   if (limit === undefined) return traces;
   return limit === 0 ? [] : traces.slice(-limit);
-}
-
-/** Options that only this layer knows; the engine checks the others. */
-function checkOwnOptions(autorun: unknown, settings: unknown, closeTimeout: unknown): void {
-  if (typeof autorun !== 'boolean') throw invalidOption('autorun', typeof autorun, 'true or false');
-  if (settings === null || typeof settings !== 'object') throw invalidOption('settings', typeof settings, 'an object');
-  for (const [name, value] of Object.entries(settings)) {
-    if (name !== 'backoffStrategy') throw invalidOption(`settings.${name}`, 'unknown', 'backoffStrategy');
-    if (value !== undefined && typeof value !== 'function') {
-      throw invalidOption('settings.backoffStrategy', typeof value, 'a function');
-    }
-  }
-  if (closeTimeout !== undefined && !(typeof closeTimeout === 'number' && closeTimeout >= 0)) {
-    throw invalidOption('closeTimeout', String(closeTimeout), 'milliseconds from 0');
-  }
 }

@@ -1,0 +1,50 @@
+// What crosses between a worker and its native side.
+
+import type { AttemptOutcome } from './attempt.js';
+import type { Argument } from './native.js';
+
+/** Calls beside those of queues. The numbers are those of `src/node/worker.rs`. */
+export const WORKER_CALL = {
+  run: 100,
+  report: 101,
+  pause: 102,
+  resume: 103,
+  setConcurrency: 104,
+  rateLimit: 105,
+  close: 106,
+} as const;
+
+const OUTCOME = { completed: 0, failed: 1, delayed: 2, waiting: 3, 'waiting-children': 4 } as const;
+
+/** Events of `src/node/worker.rs`. */
+export const WORKER_EVENT = {
+  jobs: 0,
+  lockLost: 1,
+  failedUndelivered: 2,
+  stalled: 3,
+  drained: 4,
+  error: 5,
+  paused: 6,
+  resumed: 7,
+  closed: 8,
+} as const;
+
+/** How an attempt was stored. */
+export type Settlement = [kind: 'completed' | 'failed' | 'retrying' | 'moved', attemptsMade: number, delayMs: number];
+
+/** The arguments of the call that reports an outcome. */
+export function reportArguments(id: string, token: string, outcome: AttemptOutcome<unknown>): Argument[] {
+  const kind = OUTCOME[outcome.kind];
+  switch (outcome.kind) {
+    case 'completed':
+      return [id, token, kind, outcome.value];
+    case 'failed': {
+      const { message, stack } = outcome.error;
+      return [id, token, kind, String(message), stack, outcome.retryAfterMs ?? undefined];
+    }
+    case 'delayed':
+      return [id, token, kind, outcome.untilMs];
+    default:
+      return [id, token, kind];
+  }
+}
