@@ -15,6 +15,7 @@ export const {
   Job,
   JobScheduler,
   JobStateError,
+  SandboxError,
   OptionError,
   OverloadedError,
   OxcartError,

@@ -93,6 +93,8 @@ codes! {
     IncompatibleData = "ERR_INCOMPATIBLE_DATA",
     /// The operation's wait ended before its result came.
     WaitTimedOut = "ERR_WAIT_TIMED_OUT",
+    /// The process or thread of a sandboxed processor ended under its job.
+    SandboxCrashed = "ERR_SANDBOX_CRASHED",
     /// A fault of oxcart itself. Please report it.
     Internal = "ERR_INTERNAL",
 }

@@ -1,10 +1,10 @@
-import { inspect } from 'node:util';
 import type { Job } from './job.js';
 import { jobTimedOut } from './job-errors.js';
 import { toJson } from './json.js';
 import type { ProcessorFunction } from './processor.js';
 import { isThenable } from './service-emitter.js';
 import { steeringOf } from './steering.js';
+import { toError } from './thrown-error.js';
 import type { BackoffStrategy } from './types/queue-options.js';
 
 /**
@@ -118,11 +118,4 @@ export class Attempt<Data, Result, Name extends string> {
       clearTimeout(timer);
     }
   }
-}
-
-/** What was thrown, as an error; other values stand in its message and are its cause. */
-function toError(thrown: unknown): Error {
-  if (thrown instanceof Error) return thrown;
-  const told = typeof thrown === 'string' ? thrown : inspect(thrown, { depth: 2, breakLength: Infinity });
-  return new Error(told, { cause: thrown });
 }

@@ -61,6 +61,9 @@ export class ClosedError extends OxcartError {}
 /** The job, queue or scheduler is not in a state in which this can be done. */
 export class JobStateError extends OxcartError {}
 
+/** A sandboxed processor's process or thread ended under its job. */
+export class SandboxError extends OxcartError {}
+
 /** A fault of oxcart itself. Please report it. */
 export class InternalError extends OxcartError {}
 
@@ -74,6 +77,7 @@ named({
   OptionError,
   ClosedError,
   JobStateError,
+  SandboxError,
   InternalError,
 });
 
@@ -112,6 +116,7 @@ export const ERROR_CLASSES = {
   ERR_SCHEDULER_SLOT_TAKEN: JobStateError,
   ERR_INCOMPATIBLE_DATA: JobStateError,
   ERR_WAIT_TIMED_OUT: TimeoutError,
+  ERR_SANDBOX_CRASHED: SandboxError,
   ERR_INTERNAL: InternalError,
 } as const;
 

@@ -22,11 +22,12 @@ export {
   OverloadedError,
   OxcartError,
   ReplyError,
+  SandboxError,
   TimeoutError,
 } from './errors.js';
 export { Job, type JobJson, type JobProgress, type ProgressAccess } from './job.js';
 export { JobScheduler, type ScheduleJobOptions } from './job-scheduler.js';
-export type { Processor, ProcessorClass, ProcessorFunction, ProcessorObject } from './processor.js';
+export type { Processor, ProcessorClass, ProcessorFile, ProcessorFunction, ProcessorObject } from './processor.js';
 export { type PubSubEventMap, PubSubService } from './pubsub-service.js';
 export { type JobSchedulerJson, type JobTemplate, Queue } from './queue.js';
 export type { QueueEventMap } from './queue-base.js';
@@ -74,6 +75,7 @@ export type {
   LimiterOptions,
   QueueEventsOptions,
   QueueOptions,
+  SandboxOptions,
   WorkerOptions,
 } from './types/queue-options.js';
 export type {

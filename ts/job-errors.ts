@@ -46,6 +46,11 @@ export function jobTimedOut(jobId: string, queue: string, timeoutMs: number): Ox
   });
 }
 
+/** Whether a signal's reason is that an attempt took too long. */
+export function isTimeout(reason: unknown): boolean {
+  return (reason as { code?: unknown } | undefined)?.code === 'ERR_WAIT_TIMED_OUT';
+}
+
 /** The wait for `what` ended before its result came. */
 export function waitTimedOut(what: string, limitMs: number): OxcartError {
   return createError({

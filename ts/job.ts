@@ -101,6 +101,7 @@ export class Job<Data = any, Result = any, Name extends string = string, Progres
   #dataText: string;
   #data: Data | typeof UNREAD = UNREAD;
   #optsText: string;
+  #restText: string;
   #opts: JobOptions | typeof UNREAD = UNREAD;
   #progress: JobProgress = 0;
   #progressAccess: ProgressAccess | undefined;
@@ -115,6 +116,7 @@ export class Job<Data = any, Result = any, Name extends string = string, Progres
     if (row[2] !== '') this.token = row[2];
     this.#dataText = row[3];
     this.#optsText = row[4];
+    this.#restText = row[5];
     if (row[5] !== '') this.#readRest(JSON.parse(row[5]) as JobRest);
   }
 
@@ -370,6 +372,29 @@ export class Job<Data = any, Result = any, Name extends string = string, Progres
   /** @internal */
   get isDiscarded(): boolean {
     return this.#discarded;
+  }
+
+  /** @internal The stored job, as it was read. */
+  toRow(): JobRow {
+    return [this.id, this.name, this.token ?? '', this.#dataText, this.#optsText, this.#restText];
+  }
+
+  /** @internal A call of this job's copy in a sandbox. */
+  async relay(code: number, args: Parameters<JobHost['call']>[1]): Promise<unknown> {
+    const answer = await this.#call(code, args);
+    if (args[0] === this.id && code === QUEUE_CALL.updateProgress) {
+      this.#progress = storedJson(String(args[1])) as JobProgress;
+      this.#host.progressed?.(this, this.#progress);
+    } else if (args[0] === this.id && code === QUEUE_CALL.updateData) {
+      this.#data = storedJson(String(args[1])) as Data;
+    }
+    return answer;
+  }
+
+  /** @internal What this job's copy in a sandbox was asked for. */
+  adopt(move: JobMove | undefined, isDiscarded: boolean): void {
+    this.#move = move;
+    this.#discarded = isDiscarded;
   }
 
   #call(code: number, args: Parameters<JobHost['call']>[1]): Promise<unknown> {

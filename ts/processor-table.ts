@@ -1,7 +1,7 @@
-import { invalidArgument } from './errors.js';
 import type { Job } from './job.js';
-import type { Processor, ProcessorFunction } from './processor.js';
-import { processorFunction } from './processor-function.js';
+import type { Processor, ProcessorFile, ProcessorFunction } from './processor.js';
+import { openProcessor } from './sandbox/open-sandbox.js';
+import type { SandboxPool } from './sandbox/sandbox-pool.js';
 import { UnrecoverableError } from './steering.js';
 import type { LimiterOptions } from './types/queue-options.js';
 import type { ProcessorOptions } from './types/queue-service-options.js';
@@ -10,6 +10,8 @@ interface Entry {
   run: ProcessorFunction;
   concurrency: number;
   limiter: LimiterOptions | undefined;
+  /** Of a processor that is a file. */
+  sandbox?: SandboxPool;
 }
 
 /** Which processor runs which jobs of a queue: by name, and one for all other names. Never changed, only replaced. */
@@ -24,13 +26,20 @@ export class ProcessorTable {
   }
 
   /** This table with another processor for a name, or for jobs without a processor by name. */
-  with(processor: Processor, options: ProcessorOptions & { concurrency: number }): ProcessorTable {
-    const run = processorFunction(processor);
-    if (!run) {
-      throw invalidArgument('processor', typeof processor, 'a function, or an object or class with process(job)');
-    }
+  with(processor: Processor | ProcessorFile, options: ProcessorOptions & { concurrency: number }): ProcessorTable {
     const { name, concurrency, limiter } = options;
-    return new ProcessorTable(this.queue, new Map([...this.#entries, [name, { run, concurrency, limiter }]]));
+    return new ProcessorTable(
+      this.queue,
+      new Map([
+        ...this.#entries,
+        [name, { ...openProcessor(processor, options, () => concurrency), concurrency, limiter }],
+      ]),
+    );
+  }
+
+  /** The sandboxes of processors that are files. */
+  get sandboxes(): SandboxPool[] {
+    return [...this.#entries.values()].flatMap(({ sandbox }) => sandbox ?? []);
   }
 
   /** Jobs at once: as in Bull, that of all processors together. */

@@ -29,3 +29,9 @@ export type Processor<Data = any, Result = any, Name extends string = string> =
   | ProcessorFunction<Data, Result, Name>
   | ProcessorObject<Data, Result, Name>
   | ProcessorClass<Data, Result, Name>;
+
+/**
+ * The path or URL of a file whose default export (or `module.exports`) is a {@link Processor}: it runs in a sandbox, a
+ * child process or a worker thread.
+ */
+export type ProcessorFile = string | URL;

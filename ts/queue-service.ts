@@ -2,7 +2,7 @@ import { invalidArgument, invalidOption } from './errors.js';
 import type { Job } from './job.js';
 import { closed, queueNotFound } from './job-errors.js';
 import { type JobEventMap, JobEventRelay } from './job-event-relay.js';
-import type { Processor } from './processor.js';
+import type { Processor, ProcessorFile } from './processor.js';
 import { ProcessorTable } from './processor-table.js';
 import { Queue } from './queue.js';
 import { ServiceEmitter } from './service-emitter.js';
@@ -45,6 +45,10 @@ type IfUntyped<Payloads, Form> = 0 extends 1 & Payloads ? Form : never;
 
 const DEFAULT_CONCURRENCY = 5;
 const OPTION_NAMES = ['redis', 'prefix', 'defaultJobOptions', 'queues', 'settings'];
+const PROCESSOR_OPTION_NAMES = [
+  ...['concurrency', 'limiter', 'name'],
+  ...['useWorkerThreads', 'workerForkOptions', 'workerThreadsOptions'],
+];
 const SETTING_NAMES = ['lockDuration', 'lockRenewTime', 'stalledInterval', 'maxStalledCount'];
 
 /**
@@ -169,14 +173,14 @@ export class QueueService<Payloads = any, Results = any> extends ServiceEmitter<
    */
   registerProcessor<Q extends QueueNameOf<Payloads>>(
     queue: Q,
-    processor: Processor<Payloads[Q], ResultOf<Results, Q>>,
+    processor: Processor<Payloads[Q], ResultOf<Results, Q>> | ProcessorFile,
     options: ProcessorOptions = {},
   ): Worker<Payloads[Q], ResultOf<Results, Q>> {
     this.#queue(queue);
-    onlyKnown('', options, ['concurrency', 'limiter', 'name']);
+    onlyKnown('', options, PROCESSOR_OPTION_NAMES);
     const definition = this.#definitions?.get(queue);
     const table = this.#processors.get(queue) ?? new ProcessorTable(queue);
-    const next = table.with(processor as Processor, {
+    const next = table.with(processor as Processor | ProcessorFile, {
       concurrency: definition?.concurrency ?? DEFAULT_CONCURRENCY,
       limiter: definition?.rateLimit,
       ...options,
@@ -190,7 +194,7 @@ export class QueueService<Payloads = any, Results = any> extends ServiceEmitter<
     this.#processors.set(queue, next);
     const earlier = this.#workers.get(queue);
     this.#workers.set(queue, worker);
-    if (earlier) this.#letGo(earlier);
+    if (earlier) this.#letGo(earlier, table);
     worker.on('active', (job) => this.fire('worker:active', job, queue));
     worker.on('completed', (job, result) => this.fire('worker:completed', job, result, queue));
     worker.on('failed', (job, error) => this.fire('worker:failed', job, error, queue));
@@ -286,6 +290,8 @@ export class QueueService<Payloads = any, Results = any> extends ServiceEmitter<
   async #close(): Promise<void> {
     const ending = [...this.#workers.values()].map((worker) => worker.close());
     await Promise.allSettled([...ending, ...this.#leaving]);
+    const sandboxes = [...this.#processors.values()].flatMap((table) => table.sandboxes);
+    await Promise.all(sandboxes.map((sandbox) => sandbox.close(false)));
     await this.#relay.close();
     await Promise.all([this.#control, ...this.#queues.values()].map((queue) => queue.close()));
     this.#workers.clear();
@@ -316,8 +322,16 @@ export class QueueService<Payloads = any, Results = any> extends ServiceEmitter<
     return { redis, prefix, ...settings, concurrency: table.concurrency, limiter: table.limiter };
   }
 
-  #letGo(worker: Worker): void {
-    const closing = worker.close().catch((error: Error) => this.fire('error', error));
+  #letGo(worker: Worker, table: ProcessorTable): void {
+    const queue = worker.name;
+    const closing = worker
+      .close()
+      .catch((error: Error) => this.fire('error', error))
+      .then(async () => {
+        const inUse = this.#processors.get(queue)?.sandboxes ?? [];
+        const unused = table.sandboxes.filter((sandbox) => !inUse.includes(sandbox));
+        await Promise.all(unused.map((sandbox) => sandbox.close(false)));
+      });
     this.#leaving.add(closing);
     void closing.finally(() => this.#leaving.delete(closing));
   }

@@ -7,8 +7,9 @@ import { jobLockLost } from './job-errors.js';
 import { type JobHost, QUEUE_CALL } from './job-host.js';
 import { type JobRow, ROW_WIDTH } from './job-row.js';
 import { type Argument, door, NativeWorker } from './native.js';
-import type { Processor, ProcessorFunction } from './processor.js';
-import { processorFunction } from './processor-function.js';
+import type { Processor, ProcessorFile, ProcessorFunction } from './processor.js';
+import { openProcessor } from './sandbox/open-sandbox.js';
+import type { SandboxPool } from './sandbox/sandbox-pool.js';
 import { ServiceEmitter } from './service-emitter.js';
 import { onConnection, splitConnection } from './split-connection.js';
 import { RateLimitError } from './steering.js';
@@ -42,6 +43,7 @@ export class Worker<
   readonly #connection: ServiceConnection;
   readonly #host: JobHost;
   readonly #process: ProcessorFunction<Data, Result, Name>;
+  readonly #sandbox: SandboxPool | undefined;
   readonly #attempts = new Map<string, Attempt<Data, Result, Name>>();
   #concurrency: number;
   #started: Promise<void> | undefined;
@@ -59,21 +61,20 @@ export class Worker<
   /** @throws `ERR_INVALID_OPTION` with the path of a wrong or unknown option; `ERR_INVALID_ARGUMENT` for the processor. */
   constructor(
     readonly name: string,
-    processor: Processor<Data, Result, Name>,
+    processor: Processor<Data, Result, Name> | ProcessorFile,
     opts: WorkerOptions = {},
   ) {
     super();
-    const run = processorFunction(processor);
-    if (!run) {
-      throw invalidArgument('processor', typeof processor, 'a function, or an object or class with process(job)');
-    }
+    const { run, sandbox } = openProcessor(processor, opts, () => this.#concurrency);
     this.#process = run;
+    this.#sandbox = sandbox;
     const { connection, asBullmq, engine } = splitConnection(name, opts, {
       state: (state) => this.fire('state', state),
       error: (error) => this.fire('error', error),
     });
     this.#connection = connection;
-    const { autorun = true, prefix, settings = {}, closeTimeout, ...rest } = engine;
+    const { autorun = true, prefix, settings = {}, closeTimeout, ...others } = engine;
+    const { useWorkerThreads, workerForkOptions, workerThreadsOptions, ...rest } = others;
     onConnection(connection, () => checkOwnOptions(autorun, settings, closeTimeout));
     this.opts = opts;
     this.prefix = prefix ?? 'bull';
@@ -233,6 +234,8 @@ export class Worker<
       if (this.#isStarted) await this.#call(WORKER_CALL.close, [force ? 0 : this.opts.closeTimeout]);
     } finally {
       for (const attempt of this.#attempts.values()) attempt.abort(new Error('the worker was closed'));
+      // What is left runs again elsewhere.
+      await this.#sandbox?.close(this.#forced || this.#attempts.size > 0);
       if (this.#isStarted) door.release(this.#native.id);
       this.#native.close();
       this.#connection.close();

@@ -1,4 +1,4 @@
-import type { Processor } from '../../ts/processor.js';
+import type { Processor, ProcessorFile } from '../../ts/processor.js';
 import { Queue } from '../../ts/queue.js';
 import { QueueEvents } from '../../ts/queue-events.js';
 import type { QueueEventsOptions, QueueOptions, WorkerOptions } from '../../ts/types/queue-options.js';
@@ -17,7 +17,7 @@ export class JobBench {
 
   worker<Data = any, Result = any>(
     name: string,
-    processor: Processor<Data, Result>,
+    processor: Processor<Data, Result> | ProcessorFile,
     options: WorkerOptions = {},
   ): Worker<Data, Result> {
     return this.#keep(new Worker<Data, Result>(name, processor, { connection: this.connection, ...options }));

@@ -1,3 +1,5 @@
+import type { ForkOptions } from 'node:child_process';
+import type { WorkerOptions as ThreadOptions } from 'node:worker_threads';
 import type { JobOptions, KeepJobs } from './job-options.js';
 import type { RedisConfig } from './redis-config.js';
 
@@ -34,7 +36,17 @@ export type BackoffStrategy = (
   job: unknown,
 ) => number | Promise<number>;
 
-export interface WorkerOptions extends QueueConnection {
+/** How the sandboxes of a processor that is given as a file are made. */
+export interface SandboxOptions {
+  /** Worker threads of this process in place of child processes. Default false. */
+  useWorkerThreads?: boolean;
+  /** Of `child_process.fork`. `serialization` is always `advanced`. Default: this process's environment and `execArgv`. */
+  workerForkOptions?: ForkOptions;
+  /** Of `new Worker` of `node:worker_threads`. */
+  workerThreadsOptions?: ThreadOptions;
+}
+
+export interface WorkerOptions extends QueueConnection, SandboxOptions {
   /** Shows in each job that the worker takes. */
   name?: string;
   /** Take jobs at once, without `run()`. Default true. */

@@ -1,5 +1,5 @@
 import type { AddJobOptions, JobOptions, JobStateName } from './job-options.js';
-import type { LimiterOptions } from './queue-options.js';
+import type { LimiterOptions, SandboxOptions } from './queue-options.js';
 import type { RedisConfig } from './redis-config.js';
 
 /** A queue that a {@link QueueServiceOptions | service} has. */
@@ -34,7 +34,7 @@ export interface QueueServiceOptions {
   };
 }
 
-export interface ProcessorOptions {
+export interface ProcessorOptions extends SandboxOptions {
   /** Jobs at once. Default: that of the queue's definition, else 5. */
   concurrency?: number;
   limiter?: LimiterOptions;
