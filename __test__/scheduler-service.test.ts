@@ -2,6 +2,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { CRON_PATTERNS } from '../ts/cron-patterns.js';
 import type { Job } from '../ts/job.js';
 import { SchedulerService } from '../ts/scheduler-service.js';
+import type { LastRun } from '../ts/types/job-options.js';
 import type { SchedulerServiceOptions } from '../ts/types/scheduler-options.js';
 import { collect } from './helpers/job-bench.js';
 import { RedisServer } from './helpers/redis-server.js';
@@ -134,6 +135,57 @@ describe('running', () => {
     await scheduler.upsertScheduledJob('once', '', {}, { every: 60_000, attempts: 2 });
     expect((await failed)[0]?.[1].message).toBe('first');
     expect((await completed)[0]?.[1]).toBe(2);
+  });
+});
+
+describe('policies', () => {
+  test('the last run is told, with its failure', async () => {
+    const scheduler = newScheduler();
+    await scheduler.upsertScheduledJob('fails', '', {}, { every: 60_000 });
+    scheduler.process(async () => {
+      throw new Error('no disk');
+    });
+    await waitFor(async () => (await scheduler.getScheduledJobs())[0]?.lastRun?.status === 'failed');
+    const lastRun = (await scheduler.getScheduledJobs())[0]?.lastRun as LastRun;
+    expect(lastRun).toMatchObject({ failedReason: 'no disk', attemptsMade: 1 });
+    expect(lastRun.jobId).toBe(`repeat:fails:${lastRun.scheduledFor}`);
+    expect(lastRun.finishedAt).toBeGreaterThanOrEqual(lastRun.startedAt);
+    await scheduler.upsertScheduledJob('silent', '', {}, { every: 60_000, trackRuns: false });
+    await waitFor(async () => (await scheduler.getScheduledJobs()).every(({ next }) => next.getTime() > Date.now()));
+    expect((await scheduler.getScheduledJobs()).find(({ key }) => key === 'silent')).not.toHaveProperty('lastRun');
+  });
+
+  test('runs of a schedule that must not overlap come one after the other', async () => {
+    const scheduler = newScheduler();
+    await scheduler.upsertScheduledJob('slow', '', {}, { every: 30, overlap: 'queue' });
+    let [running, most, runs] = [0, 0, 0];
+    scheduler.process(
+      async () => {
+        most = Math.max(most, ++running);
+        await new Promise((resolve) => setTimeout(resolve, 80));
+        running -= 1;
+        runs += 1;
+      },
+      { concurrency: 5 },
+    );
+    await waitFor(() => runs >= 4);
+    expect(most).toBe(1);
+    expect(await scheduler.getScheduledJobs()).toMatchObject([{ key: 'slow', every: 30 }]);
+  });
+
+  test.each([
+    [{ missedRuns: 'never' }, 'missedRuns'],
+    [{ missedAfter: 5 }, 'repeat.missedAfter'],
+    [{ missedRuns: 'skip', maxMissedRuns: 5 }, 'repeat.maxMissedRuns'],
+    [{ overlap: 'sometimes' }, 'overlap'],
+    [{ every: 100, jitter: 100 }, 'repeat.jitter'],
+  ])('%o is refused', async (options, option) => {
+    const scheduler = newScheduler();
+    const cron = 'every' in options ? '' : '* * * * *';
+    await expect(scheduler.upsertScheduledJob('x', cron, {}, options as never)).rejects.toMatchObject({
+      code: 'ERR_INVALID_OPTION',
+      details: { option },
+    });
   });
 });
 

@@ -51,7 +51,9 @@ const stages = [
       '--features',
       'testing',
       '--no-fail-fast',
-      ...['cache', 'queue', 'queue_events', 'queue_worker', 'scheduler', 'scripts'].flatMap((name) => ['--test', name]),
+      ...['cache', 'queue', 'queue_events', 'queue_worker', 'scheduler', 'scheduler_policies', 'scripts'].flatMap(
+        (name) => ['--test', name],
+      ),
     ],
     env: { OXCART_TEST_ENGINE: 'memory' },
     count: countRustTests,

@@ -59,7 +59,9 @@ export type {
   JobStateName,
   JobsOptions,
   KeepJobs,
+  LastRun,
   RepeatOptions,
+  RunPolicies,
 } from './types/job-options.js';
 export type {
   LostSubscription,

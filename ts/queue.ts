@@ -3,10 +3,10 @@ import type { Job } from './job.js';
 import { QUEUE_CALL } from './job-host.js';
 import { toJson } from './json.js';
 import { QueueAdministration } from './queue-administration.js';
-import type { AddJobOptions, JobOptions, RepeatOptions } from './types/job-options.js';
+import type { AddJobOptions, JobOptions, LastRun, RepeatOptions, RunPolicies } from './types/job-options.js';
 
 /** A stored job scheduler. Times are milliseconds since the epoch. */
-export interface JobSchedulerJson<Data = any> {
+export interface JobSchedulerJson<Data = any> extends RunPolicies {
   key: string;
   /** Name of its jobs. */
   name: string;
@@ -20,6 +20,10 @@ export interface JobSchedulerJson<Data = any> {
   endDate?: number;
   /** Jobs made so far. */
   iterationCount?: number;
+  /** With `trackRuns`. */
+  lastRun?: LastRun;
+  /** Runs that `missedRuns: 'skip'` let go. */
+  skippedRuns?: number;
   template?: { data?: Data; opts?: JobOptions };
 }
 

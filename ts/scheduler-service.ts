@@ -166,12 +166,15 @@ export class SchedulerService extends ServiceEmitter<SchedulerServiceEventMap> {
     options: ScheduleOptions = {},
   ): Promise<void> {
     if (typeof name !== 'string' || name === '') throw invalidArgument('name', String(name), 'a name');
-    const { tz, timezone, every, startDate, endDate, limit, immediately, ...opts } = options;
+    const { tz, timezone, every, startDate, endDate, limit, immediately, ...others } = options;
+    const { missedRuns, missedAfter, maxMissedRuns, overlap, jitter, trackRuns = true, ...opts } = others;
+    const policies = { missedRuns, missedAfter, maxMissedRuns, overlap, jitter, trackRuns };
     if (tz !== undefined && timezone !== undefined && tz !== timezone) {
       throw invalidOption('timezone', 'given beside another `tz`', 'one of the two');
     }
     const pattern = cron === '' && every !== undefined ? undefined : cron;
-    const repeat: RepeatOptions = { pattern, tz: tz ?? timezone, every, startDate, endDate, limit, immediately };
+    const times = { pattern, tz: tz ?? timezone, every, startDate, endDate, limit, immediately };
+    const repeat: RepeatOptions = { ...times, ...policies };
     await this.#of(queue).upsertJobScheduler(id, repeat, { name, data, opts });
   }
 
@@ -181,7 +184,7 @@ export class SchedulerService extends ServiceEmitter<SchedulerServiceEventMap> {
 }
 
 function repeatable(scheduler: JobSchedulerJson): RepeatableJob {
-  const { key, name, pattern, every, next, endDate, tz } = scheduler;
+  const { key, name, pattern, every, next, endDate, tz, lastRun, skippedRuns } = scheduler;
   return {
     key,
     name,
@@ -190,6 +193,8 @@ function repeatable(scheduler: JobSchedulerJson): RepeatableJob {
     next: new Date(next ?? Number.NaN),
     ...(endDate === undefined ? {} : { endDate: new Date(endDate) }),
     ...(tz === undefined ? {} : { timezone: tz }),
+    ...(lastRun === undefined ? {} : { lastRun }),
+    ...(skippedRuns === undefined ? {} : { skippedRuns }),
   };
 }
 

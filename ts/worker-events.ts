@@ -12,6 +12,8 @@ export interface WorkerEventMap<Data = any, Result = any, Name extends string = 
   progress: [job: J, progress: unknown];
   /** The worker of this job died; the job waits again. */
   stalled: [jobId: string, prev: string];
+  /** These job schedulers had lost their next job; it has been made. */
+  schedulersRepaired: [schedulerIds: string[]];
   /** Nothing is left to take. */
   drained: [];
   /** Something failed; the worker goes on by itself. */

@@ -27,6 +27,7 @@ export const WORKER_EVENT = {
   paused: 6,
   resumed: 7,
   closed: 8,
+  schedulersRepaired: 40,
 } as const;
 
 /** How an attempt was stored. */

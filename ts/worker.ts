@@ -273,6 +273,9 @@ export class Worker<
       case WORKER_EVENT.stalled:
         for (const id of values as string[]) this.fire('stalled', id, 'active');
         break;
+      case WORKER_EVENT.schedulersRepaired:
+        this.fire('schedulersRepaired', values as string[]);
+        break;
       case WORKER_EVENT.drained:
         this.fire('drained');
         break;

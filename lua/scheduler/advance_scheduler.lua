@@ -1,4 +1,4 @@
--- Adds the next job of a scheduler whose current one a worker has taken. Of several calls for one job, the first counts.
+-- Adds the next job of a scheduler whose current one a worker has taken or ended. Of several calls for one job, the first counts.
 --
 -- @key repeat_set     schedulers by their next run
 -- @key scheduler      hash of this one
@@ -22,6 +22,7 @@
 -- @arg opts
 -- @arg priority
 -- @arg front          1 for last-in-first-out
+-- @arg due            when the job comes: next_run, or later
 -- @ret 1 when the next job was added; -1 when the job of that run has finished already, which nobody will take again
 -- @use lib/event, lib/iteration
 
@@ -43,6 +44,6 @@ if call('EXISTS', prefix .. job_id) == 1 then
   emit(events, 'duplicated', 'jobId', job_id)
   return 0
 end
-add_iteration(q, job_id, id, name, data, opts, tonumber(now), tonumber(next_run), tonumber(priority), front == '1')
+add_iteration(q, job_id, id, name, data, opts, tonumber(now), tonumber(due), tonumber(priority), front == '1')
 trim_events(events, meta)
 return 1

@@ -22,6 +22,7 @@
 -- @arg opts
 -- @arg priority
 -- @arg front          1 for last-in-first-out
+-- @arg due            when the job comes: next_run, or later
 -- @arg ...fields      of the scheduler's hash, names and values
 -- @ret 1; 0 when the scheduler is no longer as expected
 -- @err SLOTTAKEN
@@ -46,13 +47,23 @@ if current ~= '' then
     return redis.error_reply('SLOTTAKEN a job ' .. job_id .. ' is with a worker')
   end
 end
+-- What runs have left there outlives a change of the schedule.
+local runs = call('HMGET', scheduler, 'lastRun', 'skippedRuns')
 call('DEL', scheduler)
 local row = { 'ic', 1 }
+if runs[1] then
+  row[#row + 1] = 'lastRun'
+  row[#row + 1] = runs[1]
+end
+if runs[2] then
+  row[#row + 1] = 'skippedRuns'
+  row[#row + 1] = runs[2]
+end
 for at = fields_offset + 1, #fields do
   row[#row + 1] = fields[at]
 end
 call('HSET', scheduler, unpack(row))
 call('ZADD', repeat_set, next_run, id)
-add_iteration(q, job_id, id, name, data, opts, tonumber(now), tonumber(next_run), tonumber(priority), front == '1')
+add_iteration(q, job_id, id, name, data, opts, tonumber(now), tonumber(due), tonumber(priority), front == '1')
 trim_events(events, meta)
 return 1

@@ -47,6 +47,7 @@ mod code {
     pub(super) const ERROR: u16 = 5;
     pub(super) const PAUSED: u16 = 6;
     pub(super) const RESUMED: u16 = 7;
+    pub(super) const SCHEDULERS_REPAIRED: u16 = 40;
 }
 
 /// Values of one event, at most.
@@ -307,6 +308,11 @@ impl JobSink for ToDoor {
             WorkerEvent::Stalled { job_ids } => {
                 for ids in job_ids.chunks(MOST_VALUES) {
                     self.emit(code::STALLED, ids.iter().map(|id| Answer::from(id.as_str())).collect());
+                }
+            }
+            WorkerEvent::SchedulersRepaired { ids } => {
+                for ids in ids.chunks(MOST_VALUES) {
+                    self.emit(code::SCHEDULERS_REPAIRED, ids.iter().map(|id| Answer::from(id.as_str())).collect());
                 }
             }
             WorkerEvent::Drained => self.emit(code::DRAINED, Vec::new()),

@@ -1,8 +1,8 @@
-//! Puts back the jobs of dead workers.
+//! Puts back the jobs of dead workers, and lets series go on whose next job was lost.
 
 use std::{sync::Arc, time::Duration};
 
-use super::{WorkerEvent, worker_core::Core};
+use super::{Suspects, WorkerEvent, worker_core::Core};
 use crate::service::Duty;
 
 /// Before a pass that failed is tried again.
@@ -13,6 +13,7 @@ pub(super) fn start(core: Arc<Core>) -> Duty {
         let interval = core.options.stalled_interval;
         let interval_ms = u64::try_from(interval.as_millis()).unwrap_or(u64::MAX);
         let mut failing = false;
+        let mut suspects = Suspects::new();
         loop {
             let pass = core.queue.storage().move_stalled_jobs_to_wait(interval_ms, core.options.max_stalled_count);
             match pass.await {
@@ -22,6 +23,7 @@ pub(super) fn start(core: Arc<Core>) -> Duty {
                         core.tell(WorkerEvent::Stalled { job_ids });
                         core.wake.fetch();
                     }
+                    repair(&core, &mut suspects).await;
                     core.queue.clock().rest(interval).await;
                 }
                 Err(error) => {
@@ -34,4 +36,15 @@ pub(super) fn start(core: Arc<Core>) -> Duty {
             }
         }
     })
+}
+
+async fn repair(core: &Core, suspects: &mut Suspects) {
+    match core.recurrence.repair(&core.queue, suspects).await {
+        Ok(ids) if ids.is_empty() => {}
+        Ok(ids) => {
+            core.tell(WorkerEvent::SchedulersRepaired { ids });
+            core.wake.fetch();
+        }
+        Err(error) => core.tell(WorkerEvent::Error(error.during("job schedulers could not be looked after"))),
+    }
 }

@@ -3,11 +3,11 @@
 use std::{sync::Arc, time::Duration};
 
 use super::{
-    ActiveJob, JobRecord, Outcome, Queue, Settlement, WorkerOptions, lock_keeper, stalled_checker, worker_core::Core,
-    worker_loop,
+    ActiveJob, JobRecord, Outcome, Queue, Recurrence, Settlement, WorkerOptions, lock_keeper, stalled_checker,
+    worker_core::Core, worker_loop,
 };
 use crate::{
-    connection::{BoxFuture, Command},
+    connection::Command,
     error::{Error, Result},
     service::{self, Duty},
 };
@@ -41,6 +41,10 @@ pub enum WorkerEvent {
     Stalled {
         job_ids: Vec<String>,
     },
+    /// Job schedulers that had lost their next job, which has been made.
+    SchedulersRepaired {
+        ids: Vec<String>,
+    },
     /// Nothing is left to take, and nothing runs here.
     Drained,
     /// The worker goes on by itself.
@@ -55,12 +59,6 @@ pub enum WorkerEvent {
 pub trait JobSink: Send + Sync + 'static {
     fn deliver(&self, jobs: Vec<ActiveJob>);
     fn event(&self, event: WorkerEvent);
-}
-
-/// Makes the next iteration of a job scheduler when a worker takes the current one.
-/// [`NextIteration`](crate::scheduler::NextIteration) is the one to pass.
-pub trait Recurrence: Send + Sync + 'static {
-    fn taken<'a>(&'a self, queue: &'a Queue, job: &'a JobRecord) -> BoxFuture<'a, Result<()>>;
 }
 
 /// A running worker. Dropping it closes it by force.

@@ -9,7 +9,11 @@ use tokio::{sync::Notify, time::Instant};
 
 use super::{
     ActiveJob, JobRecord, JobSink, Outcome, Queue, Recurrence, Retry, Settlement, WorkerEvent, WorkerOptions,
-    marker_watcher::MarkerWatcher, outcome::RunningJob, scripts::StoredOutcome, wake::Wake,
+    marker_watcher::MarkerWatcher,
+    outcome::RunningJob,
+    scheduled_runs::{EndedRun, ScheduledRun, is_end},
+    scripts::StoredOutcome,
+    wake::Wake,
 };
 use crate::{
     clock::{Moment, Occupied},
@@ -37,6 +41,8 @@ struct State {
     /// By id and token: a job whose lock was lost may run here a second time before its first run ends.
     running: HashMap<(String, String), Slot>,
     reports: VecDeque<Report>,
+    /// Outcomes that wait until the next run of their scheduler is made.
+    ending: Vec<(Box<ScheduledRun>, Report)>,
     /// Told by the loop, so that a sink is only ever called on the I/O thread.
     events: Vec<WorkerEvent>,
     concurrency: usize,
@@ -53,6 +59,7 @@ struct State {
 
 struct Slot {
     job: RunningJob,
+    run: Option<Box<ScheduledRun>>,
     renewed_at: Instant,
     lost: bool,
     reported: bool,
@@ -137,12 +144,30 @@ impl Core {
                 slot.reported = true;
                 slot.occupied = None;
                 let (stored, settlement, fault) = slot.job.settle(&key.0, outcome, now, &self.options);
-                state.reports.push_back(Report { stored, settlement, maybe_stored: false });
+                let report = Report { stored, settlement, maybe_stored: false };
+                let ends = slot.run.as_ref().is_some_and(|run| run.plan.waits_for_end) && is_end(&report.settlement);
+                match slot.run.take_if(|_| ends) {
+                    Some(run) => state.ending.push((run, report)),
+                    None => state.reports.push_back(report),
+                }
                 state.events.extend(fault.map(WorkerEvent::Error));
             }
         }
         drop(state);
         self.wake.ring();
+    }
+
+    /// Outcomes whose jobs must be followed by others before they are stored.
+    pub(super) fn take_ending(&self) -> Vec<(Box<ScheduledRun>, Report)> {
+        std::mem::take(&mut self.state().ending)
+    }
+
+    /// The job that follows this one is made.
+    pub(super) fn ended(&self, run: Box<ScheduledRun>, report: Report) {
+        if let Some(slot) = self.state().running.get_mut(&report.key()) {
+            slot.run = Some(run);
+        }
+        self.queue_again(vec![report]);
     }
 
     /// Up to `most` outcomes, and how many jobs may run beside those that stay. A graceful close waits from here to
@@ -172,10 +197,16 @@ impl Core {
     }
 
     /// Outcomes that the server did not take. Those whose lock expired meanwhile are given up.
-    pub(super) fn put_back(&self, reports: Vec<Report>) {
-        let mut state = self.state();
-        for mut report in reports.into_iter().rev() {
+    pub(super) fn put_back(&self, mut reports: Vec<Report>) {
+        for report in &mut reports {
             report.maybe_stored = true;
+        }
+        self.queue_again(reports);
+    }
+
+    fn queue_again(&self, reports: Vec<Report>) {
+        let mut state = self.state();
+        for report in reports.into_iter().rev() {
             match state.running.get(&report.key()) {
                 Some(slot) if slot.lost => {
                     let (job_id, token) = report.key();
@@ -191,15 +222,18 @@ impl Core {
         self.wake.ring();
     }
 
-    /// The job no longer runs here.
-    pub(super) fn forget(&self, report: Report, result: Result<(), Error>) {
+    /// The job no longer runs here. Gives the run of a scheduler that has ended with it and is to be recorded.
+    pub(super) fn forget(&self, report: Report, result: Result<(), Error>) -> Option<EndedRun> {
         let (job_id, token) = report.key();
-        self.state().running.remove(&(job_id.clone(), token.clone()));
+        let slot = self.state().running.remove(&(job_id.clone(), token.clone()));
         self.settled.notify_waiters();
+        let run = slot.and_then(|slot| slot.run).filter(|run| run.plan.is_tracked && result.is_ok());
+        let ended = run.map(|run| EndedRun { run, settlement: report.settlement.clone(), reason: report.stored.text });
         self.tell(match result {
             Ok(()) => WorkerEvent::Settled { job_id, token, settlement: report.settlement },
             Err(error) => WorkerEvent::NotSettled { job_id, token, error },
         });
+        ended.filter(|ended| is_end(&ended.settlement))
     }
 
     /// Hands taken jobs to the sink, in one batch. Those that must fail at once do.
@@ -212,7 +246,8 @@ impl Core {
                 self.tell(WorkerEvent::Error(fault));
             }
             let occupied = self.queue.clock().occupied();
-            let slot = Slot { job, renewed_at: taken_at, lost: false, reported: false, occupied };
+            let run = ScheduledRun::of(self, &record);
+            let slot = Slot { job, run, renewed_at: taken_at, lost: false, reported: false, occupied };
             self.state().running.insert((record.id.clone(), token.to_owned()), slot);
             let started_too_often =
                 self.options.max_started_attempts.is_some_and(|most| record.attempts_started > most);

@@ -6,10 +6,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::{Instant, sleep_until};
 
 use super::{
-    JobRecord, WorkerEvent,
+    JobRecord, WorkerEvent, scheduled_runs,
     scripts::{Take, Taken},
     worker_core::{Core, Report},
 };
@@ -74,6 +74,9 @@ pub(super) async fn run(core: Arc<Core>) {
 impl Looping {
     async fn turn(&mut self) {
         self.core.tell_all(self.core.take_events());
+        for (run, report) in self.core.take_ending() {
+            service::spawn(scheduled_runs::end(Arc::clone(&self.core), run, report));
+        }
         // A lock that nobody renewed is gone, and its job with the stalled check.
         self.unsure.retain(|(_, sent_at)| sent_at.elapsed() < self.core.options.lock_duration);
         let now = self.core.queue.clock().moment();
@@ -163,7 +166,9 @@ impl Looping {
             };
             let result = result
                 .map_err(|error| error.with("jobId", report.stored.id.as_str()).with("queue", self.core.queue.name()));
-            self.core.forget(report, result);
+            if let Some(run) = self.core.forget(report, result) {
+                scheduled_runs::ended(&self.core, run);
+            }
         }
     }
 
@@ -210,12 +215,8 @@ impl Looping {
         if jobs.is_empty() {
             return;
         }
-        for job in jobs.iter().filter(|job| job.scheduler_id.is_some()) {
-            self.core.advancing(true);
-            service::spawn(advance(Arc::clone(&self.core), job.clone()));
-        }
         self.busy = true;
-        self.core.start_jobs(jobs, token, taken_at);
+        self.core.start_jobs(scheduled_runs::taken(&self.core, jobs, token), token, taken_at);
     }
 
     /// When a stored time comes.
@@ -281,36 +282,13 @@ impl Looping {
     }
 }
 
-/// Makes the scheduler's next job. Not giving up matters: a job that is not made ends the series.
-async fn advance(core: Arc<Core>, job: JobRecord) {
-    let mut pause = FIRST_PAUSE;
-    loop {
-        match core.recurrence.taken(&core.queue, &job).await {
-            Ok(()) => break,
-            Err(error) => {
-                let passing = is_passing(&error);
-                if pause == FIRST_PAUSE || !passing {
-                    core.tell(WorkerEvent::Error(error.during("the next job of a scheduler could not be made")));
-                }
-                // Whoever takes the job again, after the stalled check, makes it then.
-                if !passing || core.has_left() {
-                    break;
-                }
-                sleep(pause).await;
-                pause = (pause * 2).min(LONGEST_PAUSE);
-            }
-        }
-    }
-    core.advancing(false);
-}
-
 fn is_maybe_executed(error: &Error) -> bool {
     !error.details().iter().any(|(name, detail)| *name == "maybeExecuted" && *detail == Detail::Bool(false))
         && matches!(error.code(), ErrorCode::ConnectionLost | ErrorCode::CommandTimedOut)
 }
 
 /// Whether the same call may succeed later: the link or the server, not the call, is at fault.
-fn is_passing(error: &Error) -> bool {
+pub(super) fn is_passing(error: &Error) -> bool {
     const SERVER: [&str; 8] =
         ["OOM", "BUSY", "MISCONF", "CLUSTERDOWN", "MASTERDOWN", "TRYAGAIN", "NOREPLICAS", "NOSCRIPT"];
     error.is_retryable()

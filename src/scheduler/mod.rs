@@ -4,10 +4,15 @@ mod cron;
 mod every;
 mod iteration;
 mod keys;
+mod last_run;
+mod repair;
 mod repeat_options;
+mod run_policy;
 mod scheduler;
 mod scripts;
 
 pub use iteration::NextIteration;
+pub use last_run::LastRun;
 pub use repeat_options::RepeatOptions;
+pub use run_policy::{MissedRuns, Overlap, RunPolicy};
 pub use scheduler::{JobScheduler, SchedulerRecord};

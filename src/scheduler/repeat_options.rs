@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use super::{cron, every};
+use super::{MissedRuns, Overlap, RunPolicy, cron, every, run_policy::UserRunPolicy};
 use crate::{
     codec::option_text::{MAX_MS, milliseconds, read_options, whole},
     error::{Error, Result},
@@ -27,6 +27,7 @@ pub struct RepeatOptions {
     pub end_date: Option<i64>,
     /// The first job of a `pattern` comes at once.
     pub immediately: bool,
+    pub policy: RunPolicy,
 }
 
 #[derive(Deserialize)]
@@ -42,6 +43,12 @@ struct UserOptions {
     start_date: Option<UserDate>,
     end_date: Option<UserDate>,
     immediately: Option<bool>,
+    missed_runs: Option<MissedRuns>,
+    missed_after: Option<f64>,
+    max_missed_runs: Option<f64>,
+    overlap: Option<Overlap>,
+    jitter: Option<f64>,
+    track_runs: Option<bool>,
 }
 
 #[derive(Deserialize)]
@@ -88,6 +95,15 @@ impl RepeatOptions {
             start_date: user.start_date.map(|date| date.into_ms("repeat.startDate")).transpose()?,
             end_date: user.end_date.map(|date| date.into_ms("repeat.endDate")).transpose()?,
             immediately: user.immediately.unwrap_or(false),
+            policy: UserRunPolicy {
+                missed_runs: user.missed_runs,
+                missed_after: user.missed_after,
+                max_missed_runs: user.max_missed_runs,
+                overlap: user.overlap,
+                jitter: user.jitter,
+                track_runs: user.track_runs,
+            }
+            .into_policy()?,
         };
         options.check()?;
         Ok(options)
@@ -95,6 +111,7 @@ impl RepeatOptions {
 
     /// What holds for options however they were made.
     pub(super) fn check(&self) -> Result<()> {
+        self.policy.check(self.every)?;
         match (&self.pattern, self.every) {
             (Some(pattern), None) => {
                 cron::check(pattern, self.tz.as_deref())?;
@@ -127,14 +144,20 @@ impl RepeatOptions {
         Ok(self.within_end(run, now))
     }
 
-    /// The run after `previous`.
+    /// The run after `previous` that is not before `now`.
     pub(super) fn next(&self, previous: i64, now: i64) -> Result<Option<i64>> {
+        // A cron time is never the present: `now` itself has begun.
+        self.after(previous, if self.every.is_some() { now - 1 } else { now }, now)
+    }
+
+    /// The run after `previous` that is after `base`, also when its time has passed.
+    pub(super) fn after(&self, previous: i64, base: i64, now: i64) -> Result<Option<i64>> {
         let run = match (&self.pattern, self.every) {
-            (Some(pattern), _) => cron::next(pattern, self.tz.as_deref(), previous.max(now))?,
+            (Some(pattern), _) => cron::next(pattern, self.tz.as_deref(), previous.max(base))?,
             (None, every) => {
                 let every = every.unwrap_or(1);
                 let offset = self.offset.unwrap_or_else(|| every::offset_of(every, previous));
-                Some(every::next(every, offset, previous, now))
+                Some(every::next(every, offset, previous, base.saturating_add(1)))
             }
         };
         Ok(self.within_end(run, now))
@@ -155,6 +178,11 @@ impl RepeatOptions {
 
     /// Names and values of the scheduler's hash.
     pub(super) fn fields(&self) -> Vec<(&'static str, String)> {
+        let policy = self.policy.fields().into_iter().map(|(name, value)| (name, plain(&value)));
+        self.times().into_iter().chain(policy).collect()
+    }
+
+    fn times(&self) -> Vec<(&'static str, String)> {
         let number = |number: Option<i64>| number.map(|number| number.to_string());
         [
             ("pattern", self.pattern.clone()),
@@ -180,7 +208,7 @@ impl RepeatOptions {
             "limit" => self.limit = value.parse().ok(),
             "startDate" => self.start_date = date(value),
             "endDate" => self.end_date = date(value),
-            _ => return false,
+            _ => return self.policy.take_field(name, value),
         }
         true
     }
@@ -188,16 +216,22 @@ impl RepeatOptions {
     /// As an object in a job's options.
     pub(super) fn to_value(&self, count: i64) -> serde_json::Value {
         let mut object = serde_json::Map::new();
-        for (name, value) in self.fields() {
+        for (name, value) in self.times() {
             let value = match name {
                 "pattern" | "tz" => value.into(),
                 _ => value.parse::<i64>().unwrap_or(0).into(),
             };
             object.insert(name.to_owned(), value);
         }
+        object.extend(self.policy.fields().into_iter().map(|(name, value)| (name.to_owned(), value)));
         object.insert("count".to_owned(), count.into());
         object.into()
     }
+}
+
+/// Text as it is, anything else as JSON: the form of a hash's field.
+fn plain(value: &serde_json::Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
 #[cfg(test)]
@@ -229,6 +263,12 @@ mod tests {
             (r#"{"pattern":"* * * * *","offset":5}"#, "repeat.offset"),
             (r#"{"every":1000,"endDate":"soon"}"#, "repeat.endDate"),
             (r#"{"every":1000,"evry":1}"#, "evry"),
+            (r#"{"every":1000,"jitter":1000}"#, "repeat.jitter"),
+            (r#"{"every":1000,"missedRuns":"never"}"#, "missedRuns"),
+            (r#"{"every":1000,"overlap":"maybe"}"#, "overlap"),
+            (r#"{"every":1000,"missedAfter":5}"#, "repeat.missedAfter"),
+            (r#"{"every":1000,"missedRuns":"skip","maxMissedRuns":5}"#, "repeat.maxMissedRuns"),
+            (r#"{"every":1000,"missedRuns":"runAll","maxMissedRuns":0}"#, "repeat.maxMissedRuns"),
         ] {
             let error = RepeatOptions::from_json(json).unwrap_err();
             assert_eq!(error.code(), crate::ErrorCode::InvalidOption, "{json}");

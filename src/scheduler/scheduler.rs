@@ -1,11 +1,6 @@
 //! Making, changing and listing job schedulers.
 
-use super::{
-    RepeatOptions,
-    iteration::iteration_opts,
-    keys,
-    scripts::{self, Iteration},
-};
+use super::{RepeatOptions, iteration::Template, keys, scripts};
 use crate::{
     codec::resp::Value,
     connection::Command,
@@ -31,6 +26,10 @@ pub struct SchedulerRecord {
     pub data: Option<String>,
     /// JSON text of each job's options (short names).
     pub opts: Option<String>,
+    /// JSON text of the [`LastRun`](super::LastRun), where runs are tracked.
+    pub last_run: Option<String>,
+    /// Runs that were let go as missed.
+    pub skipped_runs: i64,
 }
 
 impl SchedulerRecord {
@@ -47,6 +46,12 @@ impl SchedulerRecord {
         object.insert("iterationCount".to_owned(), self.iterations.into());
         if let Some(next) = self.next {
             object.insert("next".to_owned(), next.into());
+        }
+        if let Some(last) = self.last_run.as_deref().and_then(|json| serde_json::from_str(json).ok()) {
+            object.insert("lastRun".to_owned(), last);
+        }
+        if self.skipped_runs > 0 {
+            object.insert("skippedRuns".to_owned(), self.skipped_runs.into());
         }
         let mut template = serde_json::Map::new();
         for (name, json) in [("data", &self.data), ("opts", &self.opts)] {
@@ -70,6 +75,8 @@ impl SchedulerRecord {
                 "name" => record.name = value,
                 "data" => record.data = Some(value),
                 "opts" => record.opts = Some(value),
+                "lastRun" => record.last_run = Some(value),
+                "skippedRuns" => record.skipped_runs = value.parse().unwrap_or(0),
                 // Repeatable jobs of older versions have no such field.
                 "ic" => {
                     is_scheduler = true;
@@ -126,7 +133,7 @@ impl JobScheduler {
             ..self.queue.options().default_job_options.clone()
         });
         options.check()?;
-        let template = options.to_stored_json();
+        let stored = options.to_stored_json();
         let data = if data.is_empty() { "{}" } else { data };
         let mut after: Option<i64> = None;
         let mut strangers = 0;
@@ -147,13 +154,13 @@ impl JobScheduler {
             };
             let Some(next) = next else { return Ok(None) };
             let repeat = repeat.clone().with_grid_of(next);
-            let (opts, priority, front) = iteration_opts(&template, &repeat, 1, id, next, now);
-            let iteration = Iteration { scheduler: id, run: next, name, data, opts: &opts, priority, front };
+            let template = Template { name, data, opts: &stored };
+            let made = template.iteration(&repeat, 1, 0, id, next, now);
             let mut fields = repeat.fields();
-            fields.extend([("name", name.to_owned()), ("data", data.to_owned()), ("opts", template.clone())]);
+            fields.extend([("name", name.to_owned()), ("data", data.to_owned()), ("opts", stored.clone())]);
             let is_new = current.is_none();
             let expected = current.and_then(|current| current.next).map(|next| next.to_string()).unwrap_or_default();
-            match scripts::upsert_scheduler(&self.queue, &expected, &iteration, &fields).await {
+            match scripts::upsert_scheduler(&self.queue, &expected, &made.borrowed(&template, id), &fields).await {
                 Ok(true) => return Ok(Some(keys::job_id(id, next))),
                 // Somebody may have made it just now; but not twice.
                 Ok(false) if is_new && strangers > 0 => return Err(self.repeatable_of_old(id)),
@@ -182,20 +189,14 @@ impl JobScheduler {
     /// By next run, `start..=end` as Redis counts.
     pub async fn list(&self, start: i64, end: i64, ascending: bool) -> Result<Vec<SchedulerRecord>> {
         let storage = self.queue.storage();
-        let name = if ascending { "ZRANGE" } else { "ZREVRANGE" };
-        let range = Command::new(name).key(&storage.keys.repeat).int(start).int(end).arg("WITHSCORES").repeatable();
-        let mut entries = Vec::new();
-        let mut items = flat(storage.link.call(range).await?)?.into_iter();
-        while let (Some(id), Some(next)) = (items.next(), items.next()) {
-            entries.push((id.into_text()?, run(next)?));
-        }
+        let entries = next_runs(&self.queue, start, end, ascending).await?;
         let reads: Vec<_> = entries
             .iter()
             .map(|(id, _)| Command::new("HGETALL").key(storage.keys.scheduler(id)).repeatable())
             .collect();
         let replies = storage.link.call_many(&reads).await;
         let records =
-            entries.iter().zip(replies).map(|((id, next), hash)| SchedulerRecord::from_hash(id, *next, hash?));
+            entries.iter().zip(replies).map(|((id, next), hash)| SchedulerRecord::from_hash(id, Some(*next), hash?));
         records.filter_map(Result::transpose).collect()
     }
 
@@ -203,6 +204,19 @@ impl JobScheduler {
         let storage = self.queue.storage();
         storage.link.call(Command::new("ZCARD").key(&storage.keys.repeat).repeatable()).await?.into_int()
     }
+}
+
+/// Schedulers with their next runs, `start..=end` as Redis counts.
+pub(super) async fn next_runs(queue: &Queue, start: i64, end: i64, ascending: bool) -> Result<Vec<(String, i64)>> {
+    let storage = queue.storage();
+    let name = if ascending { "ZRANGE" } else { "ZREVRANGE" };
+    let range = Command::new(name).key(&storage.keys.repeat).int(start).int(end).arg("WITHSCORES").repeatable();
+    let mut entries = Vec::new();
+    let mut items = flat(storage.link.call(range).await?)?.into_iter();
+    while let (Some(id), Some(next)) = (items.next(), items.next()) {
+        entries.push((id.into_text()?, run(next)?.unwrap_or(0)));
+    }
+    Ok(entries)
 }
 
 pub(super) fn no_slot(queue: &Queue, id: &str) -> Error {

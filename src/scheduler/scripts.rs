@@ -6,6 +6,8 @@ use crate::{error::Result, queue::Queue, script::scheduler as lua};
 pub(super) struct Iteration<'a> {
     pub(super) scheduler: &'a str,
     pub(super) run: i64,
+    /// When its job comes.
+    pub(super) due: i64,
     pub(super) name: &'a str,
     pub(super) data: &'a str,
     pub(super) opts: &'a str,
@@ -21,7 +23,7 @@ pub(super) async fn upsert_scheduler(
     fields: &[(&str, String)],
 ) -> Result<bool> {
     let (storage, keys) = (queue.storage(), &queue.storage().keys);
-    let numbers = [next.run, queue.now(), next.priority].map(|number| number.to_string());
+    let numbers = [next.run, queue.now(), next.priority, next.due].map(|number| number.to_string());
     let call = lua::UPSERT_SCHEDULER.with(
         [
             &keys.repeat,
@@ -47,6 +49,7 @@ pub(super) async fn upsert_scheduler(
             next.opts.as_bytes(),
             numbers[2].as_bytes(),
             if next.front { b"1" } else { b"0" },
+            numbers[3].as_bytes(),
         ],
         fields.iter().flat_map(|(name, value)| [*name, value.as_str()]),
     );
@@ -57,7 +60,7 @@ pub(super) async fn upsert_scheduler(
 /// added the next job, or the scheduler is gone, there is nothing left to do.
 pub(super) async fn advance_scheduler(queue: &Queue, taken: &str, next: &Iteration<'_>) -> Result<bool> {
     let (storage, keys) = (queue.storage(), &queue.storage().keys);
-    let numbers = [next.run, queue.now(), next.priority].map(|number| number.to_string());
+    let numbers = [next.run, queue.now(), next.priority, next.due].map(|number| number.to_string());
     let call = lua::ADVANCE_SCHEDULER.with(
         [
             &keys.repeat,
@@ -83,6 +86,7 @@ pub(super) async fn advance_scheduler(queue: &Queue, taken: &str, next: &Iterati
             next.opts.as_bytes(),
             numbers[2].as_bytes(),
             if next.front { b"1" } else { b"0" },
+            numbers[3].as_bytes(),
         ],
     );
     Ok(call.repeatable().run(&*storage.link).await?.into_int()? >= 0)
@@ -105,4 +109,87 @@ pub(super) async fn remove_scheduler(queue: &Queue, scheduler: &str) -> Result<b
         [scheduler.as_bytes()],
     );
     Ok(call.run(&*storage.link).await?.into_int()? == 1)
+}
+
+/// What a look at a scheduler without a next job has led to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Repaired {
+    /// Its job is there, or the scheduler has changed since.
+    Nothing,
+    Done,
+    /// The job of that run has finished already, so that a later one must be tried.
+    SlotUsed,
+}
+
+/// `lost` is the run whose job may be lost; `next` the one that follows it, unless the series is over.
+pub(super) async fn repair_scheduler(
+    queue: &Queue,
+    lost: i64,
+    is_over: bool,
+    next: &Iteration<'_>,
+) -> Result<Repaired> {
+    let (storage, keys) = (queue.storage(), &queue.storage().keys);
+    let numbers = [lost, next.run, queue.now(), next.priority, next.due].map(|number| number.to_string());
+    let call = lua::REPAIR_SCHEDULER.with(
+        [
+            &keys.repeat,
+            &keys.scheduler(next.scheduler),
+            &keys.counter,
+            &keys.wait,
+            &keys.prioritized,
+            &keys.priority_counter,
+            &keys.delayed,
+            &keys.active,
+            &keys.waiting_children,
+            &keys.meta,
+            &keys.marker,
+            &keys.events,
+            &keys.prefix,
+        ],
+        [
+            next.scheduler.as_bytes(),
+            numbers[0].as_bytes(),
+            if is_over { b"1" } else { b"0" },
+            numbers[1].as_bytes(),
+            numbers[2].as_bytes(),
+            next.name.as_bytes(),
+            next.data.as_bytes(),
+            next.opts.as_bytes(),
+            numbers[3].as_bytes(),
+            if next.front { b"1" } else { b"0" },
+            numbers[4].as_bytes(),
+        ],
+    );
+    Ok(match call.repeatable().run(&*storage.link).await?.into_int()? {
+        1 => Repaired::Done,
+        -1 => Repaired::SlotUsed,
+        _ => Repaired::Nothing,
+    })
+}
+
+/// Removes an active job that must not run any more. Nothing when its lock is no longer held by `token`.
+pub(super) async fn drop_missed_run(queue: &Queue, scheduler: &str, job_id: &str, token: &str) -> Result<()> {
+    let (storage, keys) = (queue.storage(), &queue.storage().keys);
+    let call = lua::DROP_MISSED_RUN.with(
+        [
+            &keys.scheduler(scheduler),
+            &keys.job(job_id),
+            &keys.active,
+            &keys.stalled,
+            &keys.meta,
+            &keys.marker,
+            &keys.events,
+        ],
+        [job_id.as_bytes(), token.as_bytes()],
+    );
+    call.repeatable().run(&*storage.link).await.map(drop)
+}
+
+/// Keeps `record`, unless that of a later run is there.
+pub(super) async fn record_run(queue: &Queue, scheduler: &str, run: i64, record: &str) -> Result<()> {
+    let storage = queue.storage();
+    let call = lua::RECORD_RUN
+        .with([&storage.keys.scheduler(scheduler)], [run.to_string().as_bytes(), record.as_bytes()])
+        .repeatable();
+    call.run(&*storage.link).await.map(drop)
 }

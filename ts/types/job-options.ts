@@ -43,8 +43,43 @@ export interface DeduplicationOptions {
   keepLastIfActive?: boolean;
 }
 
+/** Runs of a job scheduler that come late, that overlap or that fall together. Stock BullMQ workers know none of it. */
+export interface RunPolicies {
+  /**
+   * What becomes of runs whose time passed while no worker took them. `runOnce`, the default: one late run stands for all
+   * of them, as in BullMQ. `skip`: a run that is later than `missedAfter` is let go. `runAll`: each of them runs, oldest
+   * first, at most `maxMissedRuns` in a row.
+   */
+  missedRuns?: 'skip' | 'runOnce' | 'runAll';
+  /** Milliseconds. Only with `missedRuns: 'skip'`. Default 60,000. */
+  missedAfter?: number;
+  /** Only with `missedRuns: 'runAll'`. Default 100. */
+  maxMissedRuns?: number;
+  /**
+   * What becomes of a run whose predecessor has not ended, its further attempts included. `allow`, the default: both run,
+   * as in BullMQ. `skip`: it is left out. `queue`: it waits for the end of the one before; of several, one.
+   */
+  overlap?: 'allow' | 'skip' | 'queue';
+  /** Each run comes up to so many milliseconds after its time, by chance. Default 0. */
+  jitter?: number;
+  /** Keeps a record of the last run, `lastRun` of `getJobScheduler`. Default false; true for `SchedulerService`. */
+  trackRuns?: boolean;
+}
+
+/** The last run of a job scheduler. Times are milliseconds since the epoch. */
+export interface LastRun {
+  jobId: string;
+  /** The time that it was made for. */
+  scheduledFor: number;
+  startedAt: number;
+  finishedAt?: number;
+  status: 'active' | 'completed' | 'failed';
+  attemptsMade?: number;
+  failedReason?: string;
+}
+
 /** When the jobs of a scheduler come. Exactly one of `pattern` (or `cron`) and `every`. */
-export interface RepeatOptions {
+export interface RepeatOptions extends RunPolicies {
   /** Cron expression with five fields, or six with seconds first. */
   pattern?: string;
   /** Bull's word for `pattern`. */

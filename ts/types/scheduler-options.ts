@@ -1,4 +1,4 @@
-import type { JobOptions } from './job-options.js';
+import type { JobOptions, LastRun, RunPolicies } from './job-options.js';
 import type { RedisConfig } from './redis-config.js';
 
 export interface SchedulerServiceOptions {
@@ -10,7 +10,7 @@ export interface SchedulerServiceOptions {
 }
 
 /** When a scheduled job comes, beside its cron pattern, and what its jobs are told. */
-export interface ScheduleOptions extends JobOptions {
+export interface ScheduleOptions extends JobOptions, RunPolicies {
   /** IANA time zone of the pattern. Default: that of the process, as in BullMQ. */
   tz?: string;
   /** The same as `tz`. */
@@ -48,7 +48,7 @@ export interface RepeatableParams<Data = any> {
     limit?: number;
     /** IANA time zone of the pattern. Default: that of the process, as in BullMQ. */
     timezone?: string;
-  };
+  } & RunPolicies;
 }
 
 /** A schedule as it is stored. */
@@ -62,4 +62,8 @@ export interface RepeatableJob {
   next: Date;
   endDate?: Date;
   timezone?: string;
+  /** Absent before the first run. */
+  lastRun?: LastRun;
+  /** Runs that `missedRuns: 'skip'` let go, when there were any. */
+  skippedRuns?: number;
 }
