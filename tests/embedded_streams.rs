@@ -44,7 +44,10 @@ fn shown(reply: &Value) -> String {
     match reply {
         Value::Bulk(bytes) => String::from_utf8_lossy(bytes).into_owned(),
         Value::Array(items) => format!("[{}]", items.iter().map(shown).collect::<Vec<_>>().join(" ")),
-        Value::Map(pairs) => pairs.iter().map(|(key, value)| format!("{}={}", shown(key), shown(value))).collect(),
+        Value::Map(pairs) => {
+            let pairs = pairs.iter().map(|(key, value)| format!("{}={}", shown(key), shown(value)));
+            pairs.collect::<Vec<_>>().join(" ")
+        }
         other => format!("{other:?}"),
     }
 }
