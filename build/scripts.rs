@@ -178,8 +178,8 @@ fn catalogue(sources: &BTreeMap<String, Source>) -> String {
         let errors: Vec<_> = source.errors.iter().collect();
         let _ = writeln!(
             all,
-            "    ScriptInfo {{ name: {name:?}, keys: &{:?}, args: &{:?}, errors: &{errors:?}, text: {text:?} }},",
-            source.keys, source.args
+            "    ScriptInfo {{ name: {name:?}, keys: &{:?}, args: &{:?}, rest: {:?}, errors: &{errors:?}, text: {text:?} }},",
+            source.keys, source.args, source.rest
         );
     }
     let mut out = String::new();

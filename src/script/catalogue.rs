@@ -7,9 +7,11 @@ use super::script::{Script, Source};
 pub struct ScriptInfo {
     /// Path below `lua/` without extension.
     pub name: &'static str,
-    /// Names of its keys and arguments, in order; a variadic last argument is not among them.
+    /// Names of its keys and arguments, in order.
     pub keys: &'static [&'static str],
     pub args: &'static [&'static str],
+    /// Name of the variadic last argument.
+    pub rest: Option<&'static str>,
     /// Names of the errors that it replies with.
     pub errors: &'static [&'static str],
     /// What is sent.

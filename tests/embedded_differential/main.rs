@@ -22,7 +22,7 @@ use oxcart::{
     script::ALL,
     testing::RedisServer,
 };
-use scripts::script_call;
+use scripts::{Engine, call_of_each, script_call};
 
 const SEQUENCE: usize = 200;
 const MOST_SHOWN: usize = 12;
@@ -139,13 +139,21 @@ async fn random_commands_do_the_same_in_both_engines() {
 
 #[tokio::test]
 async fn our_scripts_do_the_same_in_both_engines() {
-    try_many(total() / 20, |random| {
-        let mut now = 1_700_000_000_000;
-        let mut next = || {
-            now += random.i64(0..1000);
-            vec![script_call(random, now)]
-        };
-        (0..SEQUENCE / 2).map(|_| next()).collect()
-    })
-    .await;
+    for (engine, share) in [(Engine::Queue, 20), (Engine::Cache, 100)] {
+        try_many(total() / share, |random| {
+            let mut now = 1_700_000_000_000;
+            let mut next = || {
+                now += random.i64(0..1000);
+                vec![script_call(random, engine, now)]
+            };
+            (0..SEQUENCE / 2).map(|_| next()).collect()
+        })
+        .await;
+    }
+}
+
+#[test]
+fn every_script_of_ours_can_be_drawn() {
+    let mut random = Rng::with_seed(1);
+    assert_eq!(call_of_each(&mut random, 1_700_000_000_000).len(), ALL.len());
 }

@@ -1,25 +1,68 @@
-//! Our scripts with random arguments, over the keys of one queue.
+//! Our scripts with random arguments, over the keys of one queue or one cache.
+//!
+//! What a key or an argument is drawn from goes by its name in the script's header. A name that is not listed here fails
+//! the test: a script whose arguments nobody thought about would only be run with nonsense.
 
 use fastrand::Rng;
 use oxcart::script::{ALL, ScriptInfo};
 
 use crate::grammar::Call;
 
-/// A call of one of the scripts of queues and schedulers. `now` is the time that it is told.
-pub(crate) fn script_call(random: &mut Rng, now: i64) -> Call {
-    let scripts: Vec<&ScriptInfo> = ALL.iter().filter(|script| !script.name.starts_with("cache/")).collect();
-    // Without jobs the others have nothing to do.
-    let wanted = ["queue/add_jobs", "queue/fetch_jobs", "queue/finish_jobs"];
+/// Whose data a script works on.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Engine {
+    Queue,
+    Cache,
+}
+
+impl Engine {
+    fn scripts(self) -> Vec<&'static ScriptInfo> {
+        ALL.iter().filter(|script| script.name.starts_with("cache/") == (self == Self::Cache)).collect()
+    }
+
+    /// What the others have nothing to do without.
+    fn usual(self) -> &'static [&'static str] {
+        match self {
+            Self::Queue => &["queue/add_jobs", "queue/fetch_jobs", "queue/finish_jobs"],
+            Self::Cache => &["cache/write_tagged"],
+        }
+    }
+}
+
+/// A call of one of the scripts of an engine. `now` is the time that it is told.
+pub(crate) fn script_call(random: &mut Rng, engine: Engine, now: i64) -> Call {
+    let scripts = engine.scripts();
     let script = if random.u8(..3) == 0 {
-        let name = wanted[random.usize(..wanted.len())];
+        let name = engine.usual()[random.usize(..engine.usual().len())];
         scripts.iter().find(|script| script.name == name).unwrap()
     } else {
         scripts[random.usize(..scripts.len())]
     };
+    call_of(random, script, now)
+}
+
+/// A call of each script, so that one without a generator is found whatever is drawn.
+pub(crate) fn call_of_each(random: &mut Rng, now: i64) -> Vec<Call> {
+    ALL.iter().map(|script| call_of(random, script, now)).collect()
+}
+
+fn call_of(random: &mut Rng, script: &ScriptInfo, now: i64) -> Call {
     let mut call: Call = vec![b"EVAL".to_vec(), script.text.into(), script.keys.len().to_string().into()];
-    call.extend(script.keys.iter().map(|name| key(random, name).into_bytes()));
-    call.extend(script.args.iter().map(|name| argument(random, name, now).into_bytes()));
-    call.extend(rest(random, script.name, now).into_iter().map(String::into_bytes));
+    let missing = |what: &str, name: &str| -> ! {
+        panic!("{} takes the {what} `{name}`, which tests/embedded_differential/scripts.rs does not draw", script.name)
+    };
+    for name in script.keys {
+        let key = key(random, script.name, name).unwrap_or_else(|| missing("key", name));
+        call.push(key.into_bytes());
+    }
+    for name in script.args {
+        let argument = argument(random, name, now).unwrap_or_else(|| missing("argument", name));
+        call.push(argument.into_bytes());
+    }
+    if let Some(name) = script.rest {
+        let items = rest(random, script.name, now).unwrap_or_else(|| missing("variadic argument", name));
+        call.extend(items.into_iter().map(String::into_bytes));
+    }
     call
 }
 
@@ -31,8 +74,14 @@ fn id(random: &mut Rng) -> String {
     pick(random, &["1", "2", "3", "4", "5", "own"])
 }
 
-fn key(random: &mut Rng, name: &str) -> String {
-    match name {
+fn tag(random: &mut Rng) -> String {
+    pick(random, &["t1", "t2", "t3"])
+}
+
+fn key(random: &mut Rng, script: &str, name: &str) -> Option<String> {
+    Some(match name {
+        "prefix" if script.starts_with("cache/") => "cache:".to_owned(),
+        "entry" => format!("cache:{}", pick(random, &["a", "b", "c"])),
         "prefix" => "bull:q:".to_owned(),
         "job" => format!("bull:q:{}", id(random)),
         "logs" => format!("bull:q:{}:logs", id(random)),
@@ -42,92 +91,108 @@ fn key(random: &mut Rng, name: &str) -> String {
         "set" | "finished_set" => format!("bull:q:{}", pick(random, &["completed", "failed"])),
         "waiting_children" => "bull:q:waiting-children".to_owned(),
         "stalled_check" => "bull:q:stalled-check".to_owned(),
-        other => format!("bull:q:{}", other.replace('_', ":")),
-    }
+        "metrics_completed" | "metrics_failed" => format!("bull:q:{}", name.replace('_', ":")),
+        "wait" | "paused" | "active" | "prioritized" | "pc" | "delayed" | "meta" | "marker" | "limiter" | "events"
+        | "stalled" | "completed" | "failed" => format!("bull:q:{name}"),
+        _ => return None,
+    })
 }
 
-fn argument(random: &mut Rng, name: &str, now: i64) -> String {
-    match name {
-        "now" | "created_ms" => now.to_string(),
-        "id" | "taken" => id(random),
-        "token" => pick(random, &["t1", "t2"]),
-        "lock_ms" | "interval_ms" | "keep_ms" => "30000".to_owned(),
-        "next_run" | "due" | "before" | "expected" => (now + random.i64(-2000..5000)).to_string(),
+fn argument(random: &mut Rng, name: &str, now: i64) -> Option<String> {
+    let words: &[&str] = match name {
+        "now" | "created_ms" => return Some(now.to_string()),
+        "next_run" | "due" | "before" | "lost" | "run" => return Some((now + random.i64(-2000..5000)).to_string()),
+        "expected" => {
+            return Some(if random.bool() { String::new() } else { (now + random.i64(-2000..5000)).to_string() });
+        }
+        "id" | "taken" => return Some(id(random)),
+        "token" => &["t1", "t2"],
+        "lock_ms" | "interval_ms" | "keep_ms" => &["30000"],
+        "ttl_ms" => &["60000", "600000"],
         // Never reached: what is left of its time is told by two clocks.
-        "limiter_max" => pick(random, &["", "1000000"]),
-        "limiter_ms" => pick(random, &["", "1000"]),
-        "wanted" | "limit" | "slice" | "kept" | "max_stalled" => pick(random, &["0", "1", "2", "50"]),
-        "priority" => pick(random, &["0", "0", "1", "5"]),
-        "front" | "force" | "reset" | "with_delayed" => pick(random, &["", "0", "1"]),
-        "state" => pick(
-            random,
-            &["wait", "active", "delayed", "prioritized", "waiting-children", "completed", "failed", "odd"],
-        ),
-        "from" => pick(random, &["completed", "failed"]),
-        "delay" | "skip" => pick(random, &["0", "0", "1000"]),
-        "profile_count" => PROFILES.to_string(),
-        "metrics_points" => pick(random, &["0", "3"]),
-        "cursor" => pick(random, &["", "0"]),
-        "data" | "progress" | "opts" | "row" => pick(random, &["{}", r#"{"a":1}"#, "5", "null"]),
-        "worker_name" => pick(random, &["", "w"]),
-        _ => pick(random, &["", "0", "1", "3", "name", r#"{"attempts":3}"#]),
-    }
+        "limiter_max" => &["", "1000000"],
+        "limiter_ms" => &["", "1000"],
+        "wanted" | "limit" | "slice" | "kept" | "kept_delayed" | "max_stalled" => &["0", "1", "2", "50"],
+        "keep" => &["", "0", "1", "3"],
+        "priority" => &["0", "0", "1", "5"],
+        "front" | "force" | "reset" | "with_delayed" => &["", "0", "1"],
+        "state" => &["wait", "active", "delayed", "prioritized", "waiting-children", "completed", "failed", "odd"],
+        "from" => &["completed", "failed"],
+        "delay" | "skip" => &["0", "0", "1000"],
+        "profile_count" => return Some(PROFILES.to_string()),
+        "is_over" => &["", "0", "1"],
+        "metrics_points" => &["0", "3"],
+        "cursor" => &["", "0"],
+        "data" | "progress" | "row" | "value" => &["{}", r#"{"a":1}"#, "5", "null"],
+        "opts" => &["{}", r#"{"a":1}"#, r#"{"attempts":3}"#],
+        "worker_name" => &["", "w"],
+        "record" => return Some(format!(r#"{{"scheduledFor":{now}}}"#)),
+        "name" => &["mail", "sms"],
+        "condition" => &["", "", "NX", "XX"],
+        _ => return None,
+    };
+    Some(pick(random, words))
 }
 
-/// Profiles of `queue/add_jobs` and `queue/finish_jobs` in each call.
+/// Profiles in each call of a script that takes such.
 const PROFILES: usize = 2;
 
-fn profile(random: &mut Rng, script: &str, now: i64) -> Vec<String> {
-    match script {
-        "queue/add_jobs" => vec![
-            pick(random, &["mail", "sms"]),
-            pick(random, &["{}", r#"{"attempts":2}"#]),
-            pick(random, &["0", "0", "1500"]),
-            pick(random, &["0", "0", "3"]),
-            pick(random, &["0", "1", ""]),
-            pick(random, &["", "", "d1"]),
-            pick(random, &["0", "60000"]),
-            pick(random, &["", "{}"]),
-        ],
-        "queue/finish_jobs" => vec![
-            pick(random, &["t1", "t2"]),
-            pick(random, &["completed", "failed", "retry", "later", "delayed", "wait", "children"]),
-            pick(random, &["", r#"["stack"]"#]),
-            "1".to_owned(),
-            (now + 1000).to_string(),
-            pick(random, &["0", "1"]),
-            pick(random, &["", "-1", "0", "2"]),
-            pick(random, &["", "0", "10"]),
-            "100".to_owned(),
-            pick(random, &["", "d1"]),
-            String::new(),
-            String::new(),
-            String::new(),
-        ],
-        _ => Vec::new(),
-    }
-}
-
-fn rest(random: &mut Rng, script: &str, now: i64) -> Vec<String> {
-    let mut rest = Vec::new();
-    for _ in 0..PROFILES {
-        rest.extend(profile(random, script, now));
-    }
-    for _ in 0..random.usize(1..=3) {
-        match script {
-            "queue/add_jobs" => rest.extend([
-                pick(random, &["", "", "", "own"]),
-                r#"{"to":1}"#.to_owned(),
-                now.to_string(),
-                pick(random, &["1", "2"]),
-            ]),
-            "queue/finish_jobs" => {
-                rest.extend([id(random), now.to_string(), pick(random, &["5", "why"]), pick(random, &["1", "2"])])
-            }
-            "queue/extend_locks" => rest.extend([id(random), pick(random, &["t1", "t2"])]),
-            "scheduler/upsert_scheduler" => rest.extend([pick(random, &["name", "tz", "limit"]), "1".to_owned()]),
-            _ => {}
+/// A script's variadic arguments.
+fn rest(random: &mut Rng, script: &str, now: i64) -> Option<Vec<String>> {
+    let rounds = random.usize(1..=3);
+    let mut repeat = |times: usize, round: &dyn Fn(&mut Rng) -> Vec<String>| -> Vec<String> {
+        (0..times).flat_map(|_| round(random)).collect()
+    };
+    Some(match script {
+        "cache/write_tagged" | "cache/read_tags" | "cache/invalidate_tags" => {
+            repeat(rounds, &|random| vec![tag(random)])
         }
-    }
-    rest
+        "queue/add_jobs" => {
+            let profiles = repeat(PROFILES, &|random| {
+                vec![
+                    pick(random, &["mail", "sms"]),
+                    pick(random, &["{}", r#"{"attempts":2}"#]),
+                    pick(random, &["0", "0", "1500"]),
+                    pick(random, &["0", "0", "3"]),
+                    pick(random, &["0", "1", ""]),
+                    pick(random, &["", "", "d1"]),
+                    pick(random, &["0", "60000"]),
+                    pick(random, &["", "{}"]),
+                ]
+            });
+            let jobs = repeat(rounds, &|random| {
+                let own = pick(random, &["", "", "", "own"]);
+                vec![own, r#"{"to":1}"#.to_owned(), now.to_string(), pick(random, &["1", "2"])]
+            });
+            [profiles, jobs].concat()
+        }
+        "queue/finish_jobs" => {
+            let profiles = repeat(PROFILES, &|random| {
+                vec![
+                    pick(random, &["t1", "t2"]),
+                    pick(random, &["completed", "failed", "retry", "later", "delayed", "wait", "children"]),
+                    pick(random, &["", r#"["stack"]"#]),
+                    "1".to_owned(),
+                    (now + 1000).to_string(),
+                    pick(random, &["0", "1"]),
+                    pick(random, &["", "-1", "0", "2"]),
+                    pick(random, &["", "0", "10"]),
+                    "100".to_owned(),
+                    pick(random, &["", "d1"]),
+                    String::new(),
+                    String::new(),
+                    String::new(),
+                ]
+            });
+            let outcomes = repeat(rounds, &|random| {
+                vec![id(random), now.to_string(), pick(random, &["5", "why"]), pick(random, &["1", "2"])]
+            });
+            [profiles, outcomes].concat()
+        }
+        "queue/extend_locks" => repeat(rounds, &|random| vec![id(random), pick(random, &["t1", "t2"])]),
+        "scheduler/upsert_scheduler" => {
+            repeat(rounds, &|random| vec![pick(random, &["name", "tz", "limit"]), "1".to_owned()])
+        }
+        _ => return None,
+    })
 }
