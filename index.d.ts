@@ -32,6 +32,7 @@ export {
   hashKey,
   InternalError,
   Job,
+  JobCancelledError,
   type JobCounts,
   type JobJson,
   type JobOptions,

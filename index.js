@@ -15,6 +15,7 @@ module.exports = {
   Job: oxcart.Job,
   JobScheduler: oxcart.JobScheduler,
   JobStateError: oxcart.JobStateError,
+  JobCancelledError: oxcart.JobCancelledError,
   SandboxError: oxcart.SandboxError,
   OptionError: oxcart.OptionError,
   OverloadedError: oxcart.OverloadedError,

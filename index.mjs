@@ -15,6 +15,7 @@ export const {
   Job,
   JobScheduler,
   JobStateError,
+  JobCancelledError,
   SandboxError,
   OptionError,
   OverloadedError,

@@ -51,9 +51,16 @@ const stages = [
       '--features',
       'testing',
       '--no-fail-fast',
-      ...['cache', 'queue', 'queue_events', 'queue_worker', 'scheduler', 'scheduler_policies', 'scripts'].flatMap(
-        (name) => ['--test', name],
-      ),
+      ...[
+        'cache',
+        'queue',
+        'queue_cancel',
+        'queue_events',
+        'queue_worker',
+        'scheduler',
+        'scheduler_policies',
+        'scripts',
+      ].flatMap((name) => ['--test', name]),
     ],
     env: { OXCART_TEST_ENGINE: 'memory' },
     count: countRustTests,
@@ -88,7 +95,7 @@ const stages = [
       `--outputFile.json=${memoryReport}`,
       ...[
         ...['cache-flights', 'cache-service', 'cache-threads', 'pubsub', 'queue-events', 'queue-service', 'queue'],
-        ...['redis', 'scheduler-service', 'service-exit', 'service-threads', 'worker'],
+        ...['redis', 'scheduler-service', 'service-exit', 'sandbox', 'service-threads', 'worker', 'worker-cancel'],
       ].map((name) => `__test__/${name}.test.ts`),
     ],
     env: { OXCART_TEST_ENGINE: 'memory' },

@@ -30,9 +30,10 @@ export class Attempt<Data, Result, Name extends string> {
     if (process.length >= 3) this.#controller = new AbortController();
   }
 
-  /** Asks the processor to stop; whether it does is its own affair. */
-  abort(reason: unknown): void {
+  /** Asks the processor to stop; whether it does is its own affair. False when it takes no signal. */
+  abort(reason: unknown): boolean {
     this.#controller?.abort(reason);
+    return this.#controller !== undefined;
   }
 
   /** Never rejects. */

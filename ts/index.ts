@@ -38,7 +38,14 @@ export { type RedisEvents, RedisService } from './redis.js';
 export type { RedisArgument, RedisBufferReply, RedisReply, SetOptions } from './redis-commands.js';
 export type { Pipeline, PipelineResult } from './redis-pipeline.js';
 export { SchedulerService, type SchedulerServiceEventMap } from './scheduler-service.js';
-export { DelayedError, RateLimitError, UnrecoverableError, WaitingChildrenError, WaitingError } from './steering.js';
+export {
+  DelayedError,
+  JobCancelledError,
+  RateLimitError,
+  UnrecoverableError,
+  WaitingChildrenError,
+  WaitingError,
+} from './steering.js';
 export type {
   CacheDomainOptions,
   CacheEntryOptions,

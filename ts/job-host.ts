@@ -45,4 +45,5 @@ export const QUEUE_CALL = {
   changePriority: 27,
   setGlobalRateLimit: 28,
   getRateLimitTtl: 29,
+  cancelJob: 60,
 } as const;

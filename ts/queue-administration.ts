@@ -38,6 +38,17 @@ export abstract class QueueAdministration<
     return removed ? 1 : 0;
   }
 
+  /**
+   * Cancels a running job, whichever process runs it: its processor's signal is aborted with a {@link JobCancelledError}.
+   * What becomes of the job is up to its processor; throwing the signal's reason fails it for good.
+   *
+   * @returns Whether its worker was told. False when nobody runs the job, when its worker is a stock one or has
+   * `skipRemoteCancel`, and when that worker is not connected at this moment.
+   */
+  async cancelJob(id: string, reason?: string): Promise<boolean> {
+    return (await this.call(QUEUE_CALL.cancelJob, [String(id), reason])) as boolean;
+  }
+
   /** Puts a failed (or `completed`) job back. */
   async retryJob(id: string, state: 'failed' | 'completed' = 'failed'): Promise<void> {
     await this.call(QUEUE_CALL.retry, [String(id), state, false]);

@@ -43,11 +43,28 @@ export class WaitingChildrenError extends Error {
   }
 }
 
+/**
+ * The reason of a cancelled job's signal. A processor that throws it (`signal.throwIfAborted()`) ends its job for good:
+ * whoever cancels does not want it tried again.
+ */
+export class JobCancelledError extends Error {
+  override name = 'JobCancelledError';
+  constructor(message = 'the job was cancelled') {
+    super(message);
+  }
+
+  /** The reason alone: BullMQ's `signal.reason` is a text. */
+  override toString(): string {
+    return this.message;
+  }
+}
+
 /** What a thrown value asks for, or undefined when it is a failure. */
 export function steeringOf(thrown: unknown): 'unrecoverable' | 'delayed' | 'waiting' | 'waiting-children' | undefined {
   if (!(thrown instanceof Error)) return undefined;
   switch (thrown.name) {
     case 'UnrecoverableError':
+    case 'JobCancelledError':
       return 'unrecoverable';
     case 'DelayedError':
       return 'delayed';

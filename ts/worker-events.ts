@@ -26,6 +26,8 @@ export interface WorkerEventMap<Data = any, Result = any, Name extends string = 
   resumed: [];
   closing: [message: string];
   closed: [];
+  /** The locks of these jobs were renewed; many jobs come in several events. */
+  locksRenewed: [renewed: { count: number; jobIds: string[] }];
   /** These jobs' locks are lost: another worker may run them. Their signals are aborted. */
   lockRenewalFailed: [jobIds: string[]];
 }

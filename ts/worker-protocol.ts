@@ -28,6 +28,8 @@ export const WORKER_EVENT = {
   resumed: 7,
   closed: 8,
   schedulersRepaired: 40,
+  locksRenewed: 9,
+  cancelRequested: 10,
 } as const;
 
 /** How an attempt was stored. */

@@ -12,7 +12,7 @@ import { openProcessor } from './sandbox/open-sandbox.js';
 import type { SandboxPool } from './sandbox/sandbox-pool.js';
 import { ServiceEmitter } from './service-emitter.js';
 import { onConnection, splitConnection } from './split-connection.js';
-import { RateLimitError } from './steering.js';
+import { JobCancelledError, RateLimitError, UnrecoverableError } from './steering.js';
 import type { WorkerOptions } from './types/queue-options.js';
 import type { WorkerEventMap } from './worker-events.js';
 import { checkOwnOptions } from './worker-own-options.js';
@@ -161,20 +161,21 @@ export class Worker<
     await this.#call(WORKER_CALL.rateLimit, [ms]);
   }
 
-  /** Aborts the signal of a running job. False when this worker does not run it. */
+  /**
+   * Aborts the signal of a running job with a {@link JobCancelledError}. False when this worker does not run it, or its
+   * processor takes no signal. `queue.cancelJob` reaches workers of other processes.
+   */
   cancelJob(jobId: string, reason?: string): boolean {
-    let found = false;
+    let isAborted = false;
     for (const attempt of this.#attempts.values()) {
-      if (attempt.job.id !== jobId) continue;
-      attempt.abort(new Error(reason ?? 'the job was cancelled'));
-      found = true;
+      if (attempt.job.id === jobId && attempt.abort(new JobCancelledError(reason))) isAborted = true;
     }
-    return found;
+    return isAborted;
   }
 
   /** Aborts the signals of all running jobs. */
   cancelAllJobs(reason?: string): void {
-    for (const attempt of this.#attempts.values()) attempt.abort(new Error(reason ?? 'the job was cancelled'));
+    for (const attempt of this.#attempts.values()) attempt.abort(new JobCancelledError(reason));
   }
 
   /** Round trip to the server. */
@@ -262,12 +263,20 @@ export class Worker<
         this.fire('lockRenewalFailed', [id]);
         break;
       }
+      case WORKER_EVENT.locksRenewed:
+        this.fire('locksRenewed', { count: values.length, jobIds: values as string[] });
+        break;
+      case WORKER_EVENT.cancelRequested: {
+        const [id, token, reason] = values as [string, string, string | null];
+        this.#attempts.get(`${id} ${token}`)?.abort(new JobCancelledError(reason ?? undefined));
+        break;
+      }
       case WORKER_EVENT.failedUndelivered: {
         const job = this.Job.fromRow(this.#host, values.slice(0, ROW_WIDTH) as JobRow);
         const reason = values[ROW_WIDTH] as string;
         job.failedReason = reason;
         job.finishedOn ??= Date.now();
-        this.fire('failed', job, new Error(reason), 'active');
+        this.fire('failed', job, new UnrecoverableError(reason), 'active');
         break;
       }
       case WORKER_EVENT.stalled:

@@ -49,6 +49,7 @@ mod code {
     pub(super) const CHANGE_PRIORITY: u16 = 27;
     pub(super) const SET_GLOBAL_RATE_LIMIT: u16 = 28;
     pub(super) const GET_RATE_LIMIT_TTL: u16 = 29;
+    pub(super) const CANCEL_JOB: u16 = 60;
 }
 
 /// A queue.
@@ -176,6 +177,10 @@ impl OpenQueue {
                     _ => None,
                 };
                 Box::pin(async move { queue.set_global_rate_limit(limit).await.map(Answer::from) })
+            }
+            code::CANCEL_JOB => {
+                let (id, reason) = (op.text()?, op.optional_text()?);
+                Box::pin(async move { queue.cancel_job(&id, reason.as_deref()).await.map(Answer::from) })
             }
             code::GET_RATE_LIMIT_TTL => Box::pin(async move { queue.get_rate_limit_ttl().await.map(Answer::from) }),
             code::UPDATE_DATA => {

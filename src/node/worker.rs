@@ -48,6 +48,8 @@ mod code {
     pub(super) const PAUSED: u16 = 6;
     pub(super) const RESUMED: u16 = 7;
     pub(super) const SCHEDULERS_REPAIRED: u16 = 40;
+    pub(super) const LOCKS_RENEWED: u16 = 9;
+    pub(super) const CANCEL_REQUESTED: u16 = 10;
 }
 
 /// Values of one event, at most.
@@ -299,6 +301,14 @@ impl JobSink for ToDoor {
             WorkerEvent::NotSettled { job_id, token, error } => self.reported(job_id, token, Err(error)),
             WorkerEvent::LockLost { job_id, token } => {
                 self.emit(code::LOCK_LOST, vec![job_id.into(), token.into()]);
+            }
+            WorkerEvent::LocksRenewed { job_ids } => {
+                for ids in job_ids.chunks(MOST_VALUES) {
+                    self.emit(code::LOCKS_RENEWED, ids.iter().map(|id| Answer::from(id.as_str())).collect());
+                }
+            }
+            WorkerEvent::CancelRequested { job_id, token, reason } => {
+                self.emit(code::CANCEL_REQUESTED, vec![job_id.into(), token.into(), reason.into()]);
             }
             WorkerEvent::FailedUndelivered { job, reason } => {
                 let mut values: Vec<Answer> = job_row(&job, "").into();

@@ -2,7 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::codec::option_text::{MAX_MS, milliseconds, read_options, whole};
+use crate::codec::{
+    option_date::UserDate,
+    option_text::{MAX_MS, milliseconds, read_options, whole},
+};
 use crate::error::{Error, Result};
 
 /// Largest priority, as BullMQ has it: the score of a prioritized job must stay below 2^53.
@@ -129,6 +132,9 @@ pub struct JobOptions {
     pub size_limit: Option<i64>,
     /// Not an integer, without `:`.
     pub job_id: Option<String>,
+    /// A worker that would start it for the first time after that fails it instead. Milliseconds since the epoch. Stock
+    /// BullMQ ignores it.
+    pub expire_at: Option<i64>,
     /// When it was made. Default now.
     pub timestamp: Option<i64>,
     pub deduplication: Option<Deduplication>,
@@ -143,6 +149,7 @@ struct UserOptions {
     backoff: Option<UserBackoff>,
     lifo: Option<bool>,
     timeout: Option<f64>,
+    expire_at: Option<UserDate>,
     remove_on_complete: Option<UserKeep>,
     remove_on_fail: Option<UserKeep>,
     keep_logs: Option<f64>,
@@ -231,6 +238,7 @@ impl JobOptions {
             backoff,
             lifo: user.lifo,
             timeout: milliseconds("timeout", user.timeout, 1)?,
+            expire_at: user.expire_at.map(|date| date.into_ms("expireAt")).transpose()?,
             remove_on_complete: user.remove_on_complete.map(|keep| keep.into_policy("removeOnComplete")).transpose()?,
             remove_on_fail: user.remove_on_fail.map(|keep| keep.into_policy("removeOnFail")).transpose()?,
             keep_logs: whole("keepLogs", user.keep_logs, 0, MAX_COUNT)?,
@@ -276,6 +284,7 @@ impl JobOptions {
             backoff: self.backoff.or_else(|| defaults.backoff.clone()),
             lifo: self.lifo.or(defaults.lifo),
             timeout: self.timeout.or(defaults.timeout),
+            expire_at: self.expire_at.or(defaults.expire_at),
             remove_on_complete: self.remove_on_complete.or(defaults.remove_on_complete),
             remove_on_fail: self.remove_on_fail.or(defaults.remove_on_fail),
             keep_logs: self.keep_logs.or(defaults.keep_logs),
@@ -315,6 +324,8 @@ pub(crate) struct StoredOptions {
     pub(crate) lifo: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) timeout: Option<Number>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) expire_at: Option<Number>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) remove_on_complete: Option<StoredKeep>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -403,6 +414,7 @@ impl StoredOptions {
             backoff: options.backoff.clone().map(StoredBackoff::Full),
             lifo: options.lifo,
             timeout: options.timeout.map(number),
+            expire_at: options.expire_at.map(number),
             remove_on_complete: options.remove_on_complete.map(Into::into),
             remove_on_fail: options.remove_on_fail.map(Into::into),
             keep_logs: options.keep_logs.map(number),
@@ -428,6 +440,10 @@ impl StoredOptions {
 
     pub(crate) fn attempts(&self) -> i64 {
         integer(self.attempts)
+    }
+
+    pub(crate) fn expire_at(&self) -> Option<i64> {
+        self.expire_at.map(integer)
     }
 
     pub(crate) fn stack_trace_limit(&self) -> Option<usize> {

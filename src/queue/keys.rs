@@ -61,6 +61,11 @@ impl QueueKeys {
         format!("{}{id}", self.prefix)
     }
 
+    /// Value: the token of the worker that holds a job.
+    pub(crate) fn lock(&self, id: &str) -> String {
+        format!("{}{id}:lock", self.prefix)
+    }
+
     /// Log of a job.
     pub(crate) fn logs(&self, id: &str) -> String {
         format!("{}{id}:logs", self.prefix)

@@ -2,6 +2,7 @@
 //! ours.
 
 mod backoff;
+mod cancel_listener;
 mod job;
 mod job_options;
 mod job_state;

@@ -54,6 +54,7 @@ pub enum Settlement {
 #[derive(Debug)]
 pub(super) struct RunningJob {
     token: String,
+    attempts_started: i64,
     attempts_made: i64,
     options: StoredOptions,
     stacktrace: Option<String>,
@@ -105,6 +106,7 @@ impl RunningJob {
         };
         let job = Self {
             token: token.to_owned(),
+            attempts_started: record.attempts_started,
             attempts_made: record.attempts_made,
             options,
             stacktrace: record.stacktrace.clone(),
@@ -112,6 +114,21 @@ impl RunningJob {
             parent: record.parent.as_deref().and_then(|parent| serde_json::from_str(parent).ok()),
         };
         (job, fault)
+    }
+
+    /// Why the job must fail at once instead of being started.
+    pub(super) fn refusal(&self, record: &JobRecord, now: i64, worker: &WorkerOptions) -> Option<String> {
+        if let Some(reason) = &record.deferred_failure {
+            return Some(reason.clone());
+        }
+        if worker.max_started_attempts.is_some_and(|most| self.attempts_started > most) {
+            return Some("job started more than allowable limit".to_owned());
+        }
+        // One that was started in time may be tried again later.
+        let expired = self.options.expire_at().filter(|&at| at < now && self.attempts_started <= 1)?;
+        let at = chrono::DateTime::from_timestamp_millis(expired)
+            .map_or_else(|| expired.to_string(), |at| at.to_rfc3339_opts(chrono::SecondsFormat::Millis, true));
+        Some(format!("job expired: it was not started by {at}"))
     }
 
     pub(super) fn token(&self) -> &str {
@@ -150,6 +167,9 @@ impl RunningJob {
                 Settlement::Completed
             }
             Outcome::Failed { reason, stack, retry } => {
+                // A further start would be refused.
+                let is_worn = worker.max_started_attempts.is_some_and(|most| self.attempts_started >= most);
+                let retry = if is_worn { Retry::Never } else { retry };
                 let (delay, unknown) = self.next_delay(retry, stored.attempts_made);
                 fault = unknown;
                 stored.text = reason;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::Deserialize;
 
 use super::{
-    JobCounts, JobOptions, JobRecord, JobState, MAX_PRIORITY, NewJob,
+    JobCounts, JobOptions, JobRecord, JobState, MAX_PRIORITY, NewJob, cancel_listener,
     job_options::StoredOptions,
     keys::QueueKeys,
     scripts::{AddedJob, Storage},
@@ -361,6 +361,12 @@ impl Queue {
         };
         let rows = rows?.into_items()?.into_iter().map(Value::into_text).collect::<Result<_>>()?;
         Ok((rows, count?.into_int()?))
+    }
+
+    /// Asks the worker that runs the job, in whatever process, to cancel it. False when none runs it, or one that cannot
+    /// be asked: a stock one, or one that is not connected at this moment.
+    pub async fn cancel_job(&self, id: &str, reason: Option<&str>) -> Result<bool> {
+        cancel_listener::cancel(self, id, reason).await
     }
 
     /// Removes all jobs that wait; with `delayed`, also those. The pending jobs of job schedulers stay.

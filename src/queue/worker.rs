@@ -1,10 +1,13 @@
 //! A worker: takes jobs, hands them to a sink in batches, and stores their outcomes in batches.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use super::{
-    ActiveJob, JobRecord, Outcome, Queue, Recurrence, Settlement, WorkerOptions, lock_keeper, stalled_checker,
-    worker_core::Core, worker_loop,
+    ActiveJob, JobRecord, Outcome, Queue, Recurrence, Settlement, WorkerOptions, cancel_listener::CancelListener,
+    lock_keeper, stalled_checker, worker_core::Core, worker_loop,
 };
 use crate::{
     connection::Command,
@@ -32,7 +35,18 @@ pub enum WorkerEvent {
         job_id: String,
         token: String,
     },
-    /// The job fails before it was delivered (stalled too often, or a child failed). `Settled` follows.
+    /// The locks of these jobs were renewed.
+    LocksRenewed {
+        job_ids: Vec<String>,
+    },
+    /// Somebody, in whatever process, wants this job cancelled.
+    CancelRequested {
+        job_id: String,
+        token: String,
+        reason: Option<String>,
+    },
+    /// The job fails before it was delivered: it stalled or started too often, has expired, or a child failed. `Settled`
+    /// follows.
     FailedUndelivered {
         job: Box<JobRecord>,
         reason: String,
@@ -67,6 +81,7 @@ pub struct Worker {
     main: Duty,
     lock_keeper: Option<Duty>,
     stalled_checker: Option<Duty>,
+    cancel_listener: Mutex<Option<CancelListener>>,
     closed: std::sync::atomic::AtomicBool,
     _link_watch: Box<dyn Send + Sync>,
 }
@@ -86,12 +101,14 @@ impl Worker {
         let core = Arc::new(Core::new(queue.clone(), options, sink, recurrence));
         let keeper = (!core.options.skip_lock_renewal).then(|| lock_keeper::start(Arc::clone(&core)));
         let checker = (!core.options.skip_stalled_check).then(|| stalled_checker::start(Arc::clone(&core)));
+        let listener = (!core.options.skip_remote_cancel).then(|| CancelListener::start(&core));
         let main = Arc::clone(&core);
         let wake: Arc<dyn crate::connection::StateSink> = Arc::clone(&core.wake) as _;
         Ok(Arc::new(Self {
             main: Duty::start(async move { worker_loop::run(main).await }),
             lock_keeper: keeper,
             stalled_checker: checker,
+            cancel_listener: Mutex::new(listener),
             closed: std::sync::atomic::AtomicBool::new(false),
             _link_watch: queue.storage().link.watch_state(wake),
             core,
@@ -171,6 +188,7 @@ impl Worker {
         if let Some(keeper) = &self.lock_keeper {
             keeper.stop();
         }
+        drop(self.cancel_listener.lock().unwrap_or_else(PoisonError::into_inner).take());
         self.core.leave();
         if !self.closed.swap(true, std::sync::atomic::Ordering::AcqRel) {
             let core = Arc::clone(&self.core);

@@ -21,6 +21,8 @@ use crate::{
 };
 
 pub(super) struct Core {
+    /// First part of the tokens of its locks.
+    pub(super) id: String,
     pub(super) queue: Queue,
     pub(super) options: WorkerOptions,
     pub(super) sink: Arc<dyn JobSink>,
@@ -90,6 +92,7 @@ impl Core {
     ) -> Self {
         let state = State { concurrency: options.concurrency, ..State::default() };
         Self {
+            id: uuid::Uuid::new_v4().to_string(),
             watcher: MarkerWatcher::of(&queue.storage().link),
             queue,
             options,
@@ -245,16 +248,11 @@ impl Core {
             if let Some(fault) = fault {
                 self.tell(WorkerEvent::Error(fault));
             }
+            let reason = job.refusal(&record, self.queue.now(), &self.options);
             let occupied = self.queue.clock().occupied();
             let run = ScheduledRun::of(self, &record);
             let slot = Slot { job, run, renewed_at: taken_at, lost: false, reported: false, occupied };
             self.state().running.insert((record.id.clone(), token.to_owned()), slot);
-            let started_too_often =
-                self.options.max_started_attempts.is_some_and(|most| record.attempts_started > most);
-            let reason = record
-                .deferred_failure
-                .clone()
-                .or_else(|| started_too_often.then(|| "job started more than allowable limit".to_owned()));
             match reason {
                 None => delivered.push(ActiveJob { record, token: token.to_owned() }),
                 Some(reason) => {
@@ -273,6 +271,11 @@ impl Core {
         }
     }
 
+    /// Whether the job runs here, and its outcome is not known yet.
+    pub(super) fn is_running(&self, id: &str, token: &str) -> bool {
+        self.state().running.get(&(id.to_owned(), token.to_owned())).is_some_and(|slot| !slot.reported)
+    }
+
     pub(super) fn held_locks(&self) -> Vec<(String, String)> {
         let state = self.state();
         state
@@ -286,18 +289,23 @@ impl Core {
     /// `lost` are ids out of `asked`, renewed at `at`.
     pub(super) fn locks_renewed(&self, asked: &[(String, String)], lost: &[String], at: Instant) {
         let mut told = Vec::new();
+        let mut renewed = Vec::new();
         let mut state = self.state();
         for key in asked {
             // One that was reported meanwhile has let go of its lock itself.
             let Some(slot) = state.running.get_mut(key).filter(|slot| !slot.lost) else { continue };
             if !lost.contains(&key.0) {
                 slot.renewed_at = at;
+                renewed.push(key.0.clone());
             } else if !slot.reported {
                 slot.lost = true;
                 told.push(WorkerEvent::LockLost { job_id: key.0.clone(), token: key.1.clone() });
             }
         }
         drop(state);
+        if !renewed.is_empty() {
+            told.push(WorkerEvent::LocksRenewed { job_ids: renewed });
+        }
         self.tell_all(told);
     }
 

@@ -52,7 +52,7 @@ struct Looping {
 /// Runs until the worker is closing and nothing runs.
 pub(super) async fn run(core: Arc<Core>) {
     let mut looping = Looping {
-        id: uuid::Uuid::new_v4().to_string(),
+        id: core.id.clone(),
         calls: 0,
         hungry: true,
         limited_until: None,
@@ -245,7 +245,7 @@ impl Looping {
         if self.failures == 1 {
             self.core.tell(WorkerEvent::Error(error));
         }
-        let pause = FIRST_PAUSE.saturating_mul(1 << self.failures.min(6)).min(LONGEST_PAUSE);
+        let pause = FIRST_PAUSE.saturating_mul(1 << self.failures.min(6)).min(self.core.options.run_retry_delay);
         let end = Instant::now() + pause;
         // The server being back ends the pause; anything else that rings does not.
         loop {

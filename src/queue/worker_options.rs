@@ -44,6 +44,10 @@ pub struct WorkerOptions {
     pub metrics_max_data_points: i64,
     pub skip_stalled_check: bool,
     pub skip_lock_renewal: bool,
+    /// Running jobs cannot be cancelled from other processes, which saves a subscription.
+    pub skip_remote_cancel: bool,
+    /// Longest pause after a call that failed, before the next. Default 1 s.
+    pub run_retry_delay: Duration,
 }
 
 impl Default for WorkerOptions {
@@ -64,6 +68,8 @@ impl Default for WorkerOptions {
             metrics_max_data_points: 0,
             skip_stalled_check: false,
             skip_lock_renewal: false,
+            skip_remote_cancel: false,
+            run_retry_delay: Duration::from_secs(1),
         }
     }
 }
@@ -87,6 +93,8 @@ struct UserOptions {
     metrics: Option<UserMetrics>,
     skip_stalled_check: Option<bool>,
     skip_lock_renewal: Option<bool>,
+    skip_remote_cancel: Option<bool>,
+    run_retry_delay: Option<f64>,
 }
 
 #[derive(Deserialize)]
@@ -162,6 +170,8 @@ impl WorkerOptions {
             .unwrap_or(0),
             skip_stalled_check: user.skip_stalled_check.unwrap_or(false),
             skip_lock_renewal: user.skip_lock_renewal.unwrap_or(false),
+            skip_remote_cancel: user.skip_remote_cancel.unwrap_or(false),
+            run_retry_delay: duration("runRetryDelay", user.run_retry_delay, 1, default.run_retry_delay)?,
         };
         options.check()?;
         Ok(options)

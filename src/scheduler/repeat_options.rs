@@ -4,7 +4,10 @@ use serde::Deserialize;
 
 use super::{MissedRuns, Overlap, RunPolicy, cron, every, run_policy::UserRunPolicy};
 use crate::{
-    codec::option_text::{MAX_MS, milliseconds, read_options, whole},
+    codec::{
+        option_date::{UserDate, date},
+        option_text::{MAX_MS, milliseconds, read_options, whole},
+    },
     error::{Error, Result},
 };
 
@@ -49,37 +52,6 @@ struct UserOptions {
     overlap: Option<Overlap>,
     jitter: Option<f64>,
     track_runs: Option<bool>,
-}
-
-#[derive(Deserialize)]
-#[serde(untagged, expecting = "a Date, milliseconds or ISO text")]
-enum UserDate {
-    Milliseconds(f64),
-    Text(String),
-}
-
-impl UserDate {
-    fn into_ms(self, path: &str) -> Result<i64> {
-        match self {
-            Self::Milliseconds(ms) => Ok(milliseconds(path, Some(ms), 0)?.unwrap_or(0)),
-            Self::Text(text) => date(&text)
-                .ok_or_else(|| Error::invalid_option(path, &format!("`{text}`"), "a Date, milliseconds or ISO text")),
-        }
-    }
-}
-
-/// A date as users write it and as other writers store it: milliseconds, or ISO text with or without a zone (UTC).
-fn date(text: &str) -> Option<i64> {
-    if let Ok(ms) = text.parse() {
-        return Some(ms);
-    }
-    if let Ok(date) = chrono::DateTime::parse_from_rfc3339(text) {
-        return Some(date.timestamp_millis());
-    }
-    let day =
-        text.get(..10).filter(|day| day.len() == text.len()).and_then(|day| day.parse::<chrono::NaiveDate>().ok());
-    let moment = day.and_then(|day| day.and_hms_opt(0, 0, 0)).or_else(|| text.parse::<chrono::NaiveDateTime>().ok())?;
-    Some(moment.and_utc().timestamp_millis())
 }
 
 impl RepeatOptions {

@@ -1,5 +1,12 @@
 import { createError, ERROR_CLASSES, type ErrorCode, type ErrorDetails } from '../errors.js';
-import { DelayedError, RateLimitError, UnrecoverableError, WaitingChildrenError, WaitingError } from '../steering.js';
+import {
+  DelayedError,
+  JobCancelledError,
+  RateLimitError,
+  UnrecoverableError,
+  WaitingChildrenError,
+  WaitingError,
+} from '../steering.js';
 
 /** An error as it crosses between a sandbox and its parent. */
 export interface CrossingError {
@@ -20,6 +27,7 @@ const MOST_CAUSES = 8;
 const STEERING: Record<string, new (message?: string) => Error> = {
   UnrecoverableError,
   DelayedError,
+  JobCancelledError,
   WaitingError,
   RateLimitError,
   WaitingChildrenError,

@@ -111,11 +111,18 @@ export interface JobOptions {
   /** Goes to the front of the queue. Default false. */
   lifo?: boolean;
   /**
-   * Milliseconds that one attempt may take. After them the attempt fails with `ERR_WAIT_TIMED_OUT` and the processor's
-   * signal is aborted; the processor itself cannot be stopped from outside. Default: no limit. Honoured by this
-   * package's workers, ignored by stock BullMQ's.
+   * Milliseconds that one attempt may take. After them the processor's signal is aborted and the attempt fails with
+   * `ERR_WAIT_TIMED_OUT`, whether the processor settles or not; what it gives later is ignored. It is tried again as
+   * `attempts` and `backoff` say. A sandbox is ended with it; a function of this process goes on by itself unless it heeds
+   * the signal. Default: no limit. Honoured by this package's workers, ignored by stock BullMQ's.
    */
   timeout?: number;
+  /**
+   * When the job is no longer worth starting. One whose first start would come later fails instead, for good, with a
+   * reason that begins with `job expired`; attempts after the first are not bound by it. Default: never. Honoured by this
+   * package's workers, ignored by stock BullMQ's.
+   */
+  expireAt?: Date | string | number;
   /** What becomes of the job when it has completed. Default: the worker's option, else it stays. */
   removeOnComplete?: KeepJobs;
   /** What becomes of the job when it has failed for good. Default: the worker's option, else it stays. */

@@ -72,8 +72,14 @@ export interface WorkerOptions extends QueueConnection, SandboxOptions {
   removeOnFail?: KeepJobs;
   /** Counts finished jobs by the minute, for so many minutes. Default: not at all. */
   metrics?: { maxDataPoints: number };
+  /** Leaves looking for jobs of dead workers to others. Default false. */
   skipStalledCheck?: boolean;
+  /** Does not renew locks: a job that runs longer than `lockDuration` is run again. Default false. */
   skipLockRenewal?: boolean;
+  /** `queue.cancelJob` does not reach this worker, which then needs no subscription. Default false. */
+  skipRemoteCancel?: boolean;
+  /** Milliseconds between two tries while the server takes no call, at most. Default 1000. */
+  runRetryDelay?: number;
   settings?: { backoffStrategy?: BackoffStrategy };
   /** Milliseconds that `close()` waits for running jobs. Default: as long as they run. */
   closeTimeout?: number;
