@@ -310,8 +310,8 @@ test('QueueService runs a file, also beside processors of other names', async ()
   try {
     const queue = uniquePrefix('files');
     service.registerProcessor(queue, fixture('actions.mjs'), { concurrency: 2 });
-    const worker = service.registerProcessor(queue, async () => 'here', { name: 'local' });
-    const done = collect<[Job, unknown]>(worker, 'completed', 2);
+    service.registerProcessor(queue, async () => 'here', { name: 'local' });
+    const done = collect<[Job, unknown]>(service, 'worker:completed', 2);
     await service.addJob({ queue, name: 'local', data: {} });
     await service.addJob({ queue, name: 'echo', data: 'there' });
     expect((await done).map(([, result]) => result).sort()).toEqual(['here', 'there']);
