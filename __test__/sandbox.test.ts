@@ -309,8 +309,8 @@ test('QueueService runs a file, also beside processors of other names', async ()
   const service = new QueueService({ redis: { url: server.url } });
   try {
     const queue = uniquePrefix('files');
-    service.registerProcessor(queue, fixture('actions.mjs'), { concurrency: 2 });
     service.registerProcessor(queue, async () => 'here', { name: 'local' });
+    service.registerProcessor(queue, fixture('actions.mjs'), { concurrency: 2 });
     const done = collect<[Job, unknown]>(service, 'worker:completed', 2);
     await service.addJob({ queue, name: 'local', data: {} });
     await service.addJob({ queue, name: 'echo', data: 'there' });

@@ -25,7 +25,6 @@ use crate::{
 const BATCH: usize = 256;
 const BATCH_BYTES: usize = 1 << 20;
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
-const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 /// The system's time may be set meanwhile.
 const LONGEST_WAIT: Duration = Duration::from_secs(86_400);
 
