@@ -13,12 +13,20 @@ use oxcart::{
     ErrorCode,
     clock::Clock,
     queue::{
-        JobOptions, JobState, KeepPolicy, Limiter, NewJob, Outcome, QueueOptions, Retry, Settlement, WorkerEvent,
-        WorkerOptions,
+        ActiveJob, JobOptions, JobSink, JobState, KeepPolicy, Limiter, NewJob, Outcome, QueueOptions, Retry,
+        Settlement, Worker, WorkerEvent, WorkerOptions,
     },
+    scheduler::NextIteration,
     testing::RedisServer,
 };
 use support::*;
+
+struct Deaf;
+
+impl JobSink for Deaf {
+    fn deliver(&self, _jobs: Vec<ActiveJob>) {}
+    fn event(&self, _event: WorkerEvent) {}
+}
 
 #[tokio::test]
 async fn a_job_lives_from_add_to_completed() {
@@ -67,6 +75,37 @@ async fn an_idle_worker_takes_a_job_at_once() {
         hands.complete_next().await;
         assert!(start.elapsed() < Duration::from_secs(1), "round {round}: {:?}", start.elapsed());
     }
+}
+
+#[tokio::test]
+async fn a_worker_is_listed_while_it_runs() {
+    let server = RedisServer::start();
+    let link = open(&server);
+    let queue = queue(&link);
+    let named = WorkerOptions { name: Some("w1".into()), visible_to_bullmq: true, ..options() };
+    let (plain, shown) = (Hands::start(&queue, options()), Hands::start(&queue, named));
+    let shown_as = |clients: String| clients.lines().filter(|line| line.contains(":w:w1")).count();
+    until("both are listed, one to BullMQ", async || {
+        queue.get_workers().await.unwrap().len() == 2 && shown_as(ask_text(&link, &queue, "CLIENT LIST").await) == 1
+    })
+    .await;
+    let listed = queue.get_workers().await.unwrap().concat();
+    assert!(
+        listed.contains(r#""name":"w1""#) && listed.contains(&format!(r#""pid":{}"#, std::process::id())),
+        "{listed}"
+    );
+
+    shown.worker.close(PATIENCE).await;
+    until("the one that closed is gone", async || {
+        queue.get_workers().await.unwrap().len() == 1 && shown_as(ask_text(&link, &queue, "CLIENT LIST").await) == 0
+    })
+    .await;
+    plain.worker.close(PATIENCE).await;
+    assert!(queue.get_workers().await.unwrap().is_empty());
+
+    let blank = WorkerOptions { name: Some("w 1".into()), visible_to_bullmq: true, ..options() };
+    let refused = Worker::start(&queue, blank, Arc::new(Deaf), Arc::new(NextIteration));
+    assert_eq!(refused.map(drop).map_err(|error| error.code()), Err(ErrorCode::InvalidOption));
 }
 
 #[tokio::test]

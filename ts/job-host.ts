@@ -46,4 +46,6 @@ export const QUEUE_CALL = {
   setGlobalRateLimit: 28,
   getRateLimitTtl: 29,
   cancelJob: 60,
+  /** Own workers of the queue: `{ id, name, host, pid, startedAt }[]`. */
+  getWorkers: 61,
 } as const;

@@ -46,6 +46,13 @@ if #schedulers > 0 then
   end
   return 1
 end
+local workers = call('SPOP', prefix .. 'oxcart:workers', slice)
+if #workers > 0 then
+  for _, id in ipairs(workers) do
+    call('DEL', prefix .. 'oxcart:workers:' .. id)
+  end
+  return 1
+end
 for _, name in ipairs({ 'meta', 'id', 'pc', 'marker', 'limiter', 'events', 'stalled', 'stalled-check', 'repeat',
   'metrics:completed', 'metrics:completed:data', 'metrics:failed', 'metrics:failed:data' }) do
   call('DEL', prefix .. name)

@@ -113,6 +113,12 @@ pub trait Link: Send + Sync + 'static {
     /// A new link for blocking commands, with a socket of its own.
     fn open_blocking(&self) -> Arc<dyn BlockingLink>;
 
+    /// A connection that only shows: under this name in the server's list of clients, until it is dropped. Nothing where
+    /// there is no such list.
+    fn show(&self, _name: &str) -> Box<dyn Send + Sync> {
+        Box::new(())
+    }
+
     /// The shared subscriber link, connected on first use.
     fn subscriptions(&self) -> Arc<dyn Subscriptions>;
 

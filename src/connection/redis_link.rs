@@ -80,6 +80,12 @@ impl Link for RedisLink {
         Arc::new(RedisBlockingLink::open(&self.options, Arc::clone(&self.commands)))
     }
 
+    fn show(&self, name: &str) -> Box<dyn Send + Sync> {
+        let mut options = ConnectionOptions::clone(&self.options);
+        options.connection_name = Some(name.to_owned());
+        Box::new(CommandLink::open(Arc::new(options), Purpose::Shared))
+    }
+
     fn subscriptions(&self) -> Arc<dyn Subscriptions> {
         let link = self.subscriber.get_or_init(|| Arc::new(SubscriberLink::open(Arc::clone(&self.options))));
         Arc::clone(link) as Arc<dyn Subscriptions>

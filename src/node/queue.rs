@@ -50,6 +50,7 @@ mod code {
     pub(super) const SET_GLOBAL_RATE_LIMIT: u16 = 28;
     pub(super) const GET_RATE_LIMIT_TTL: u16 = 29;
     pub(super) const CANCEL_JOB: u16 = 60;
+    pub(super) const GET_WORKERS: u16 = 61;
 }
 
 /// A queue.
@@ -244,6 +245,10 @@ impl OpenQueue {
                 })
             }
             code::COUNT_SCHEDULERS => Box::pin(async move { scheduler.count().await.map(Answer::from) }),
+            code::GET_WORKERS => Box::pin(async move {
+                let workers = queue.get_workers().await?;
+                Ok(Answer::Json(format!("[{}]", workers.join(","))))
+            }),
             code::PING => {
                 Box::pin(async move { Ok(link.call(Command::new("PING").repeatable()).await?.into_text()?.into()) })
             }

@@ -26,6 +26,9 @@ pub(crate) struct QueueKeys {
     pub(crate) metrics_failed: String,
     /// Job schedulers by their next run.
     pub(crate) repeat: String,
+    /// Ids of the workers that do not show in the server's list of clients. No job can have this id: with a colon it has
+    /// two of them.
+    pub(crate) workers: String,
 }
 
 impl QueueKeys {
@@ -52,6 +55,7 @@ impl QueueKeys {
             metrics_completed: key("metrics:completed"),
             metrics_failed: key("metrics:failed"),
             repeat: key("repeat"),
+            workers: key("oxcart:workers"),
             prefix,
         }
     }
@@ -69,6 +73,11 @@ impl QueueKeys {
     /// Log of a job.
     pub(crate) fn logs(&self, id: &str) -> String {
         format!("{}{id}:logs", self.prefix)
+    }
+
+    /// What a worker says of itself.
+    pub(crate) fn worker(&self, id: &str) -> String {
+        format!("{}:{id}", self.workers)
     }
 
     /// Hash of a job scheduler.

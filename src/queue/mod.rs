@@ -20,6 +20,7 @@ mod stalled_checker;
 mod wake;
 mod worker;
 mod worker_core;
+mod worker_listing;
 mod worker_loop;
 mod worker_options;
 

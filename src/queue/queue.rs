@@ -387,6 +387,12 @@ impl Queue {
         self.storage().obliterate(force).await
     }
 
+    /// The workers of the queue that list themselves, one JSON text each: `id`, `name`, `host`, `pid`, `startedAt`. One
+    /// that ended without closing stays for up to 30 seconds. BullMQ's workers are not among them.
+    pub async fn get_workers(&self) -> Result<Vec<String>> {
+        self.storage().get_workers().await
+    }
+
     /// At most so many jobs active in all workers; `None` lifts the bound.
     pub async fn set_global_concurrency(&self, bound: Option<i64>) -> Result<()> {
         self.set_meta(&[("concurrency", bound)]).await

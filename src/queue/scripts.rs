@@ -1,6 +1,6 @@
 //! One typed function for each script of `lua/queue`.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use super::{
     JobRecord, JobState,
@@ -293,6 +293,17 @@ impl Storage {
                 return Ok(put_back);
             }
         }
+    }
+
+    pub(super) async fn announce_worker(&self, id: &str, description: &str, lease: Duration) -> Result<()> {
+        let ms = u64::try_from(lease.as_millis()).unwrap_or(u64::MAX);
+        let call = lua::ANNOUNCE_WORKER
+            .with([&self.keys.workers, &self.keys.worker(id)], [id.as_bytes(), description.as_bytes(), &text(ms)]);
+        self.run(call.repeatable()).await.map(drop)
+    }
+
+    pub(super) async fn get_workers(&self) -> Result<Vec<String>> {
+        texts(self.run(lua::GET_WORKERS.with([&self.keys.workers], []).repeatable()).await?)
     }
 
     pub(super) async fn update_progress(&self, id: &str, progress: &str) -> Result<()> {

@@ -7,7 +7,7 @@ use std::{
 
 use super::{
     ActiveJob, JobRecord, Outcome, Queue, Recurrence, Settlement, WorkerOptions, cancel_listener::CancelListener,
-    lock_keeper, stalled_checker, worker_core::Core, worker_loop,
+    lock_keeper, stalled_checker, worker_core::Core, worker_listing, worker_loop,
 };
 use crate::{
     connection::Command,
@@ -82,6 +82,7 @@ pub struct Worker {
     lock_keeper: Option<Duty>,
     stalled_checker: Option<Duty>,
     cancel_listener: Mutex<Option<CancelListener>>,
+    listing: Duty,
     closed: std::sync::atomic::AtomicBool,
     _link_watch: Box<dyn Send + Sync>,
 }
@@ -102,6 +103,7 @@ impl Worker {
         let keeper = (!core.options.skip_lock_renewal).then(|| lock_keeper::start(Arc::clone(&core)));
         let checker = (!core.options.skip_stalled_check).then(|| stalled_checker::start(Arc::clone(&core)));
         let listener = (!core.options.skip_remote_cancel).then(|| CancelListener::start(&core));
+        let listing = worker_listing::start(Arc::clone(&core));
         let main = Arc::clone(&core);
         let wake: Arc<dyn crate::connection::StateSink> = Arc::clone(&core.wake) as _;
         Ok(Arc::new(Self {
@@ -109,6 +111,7 @@ impl Worker {
             lock_keeper: keeper,
             stalled_checker: checker,
             cancel_listener: Mutex::new(listener),
+            listing,
             closed: std::sync::atomic::AtomicBool::new(false),
             _link_watch: queue.storage().link.watch_state(wake),
             core,
@@ -189,8 +192,10 @@ impl Worker {
             keeper.stop();
         }
         drop(self.cancel_listener.lock().unwrap_or_else(PoisonError::into_inner).take());
+        self.listing.stop();
         self.core.leave();
         if !self.closed.swap(true, std::sync::atomic::Ordering::AcqRel) {
+            worker_listing::end(&self.core);
             let core = Arc::clone(&self.core);
             // A sink is only called on the I/O thread. Not reached only when the process ends first.
             let _ = service::spawn(async move {

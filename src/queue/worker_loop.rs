@@ -30,7 +30,6 @@ const LONGEST_WAIT: Duration = Duration::from_secs(86_400);
 
 struct Looping {
     core: Arc<Core>,
-    id: String,
     calls: u64,
     /// There may be work.
     hungry: bool,
@@ -51,7 +50,6 @@ struct Looping {
 /// Runs until the worker is closing and nothing runs.
 pub(super) async fn run(core: Arc<Core>) {
     let mut looping = Looping {
-        id: core.id.clone(),
         calls: 0,
         hungry: true,
         limited_until: None,
@@ -94,7 +92,7 @@ impl Looping {
             self.idle(free > 0).await;
             return;
         }
-        let token = format!("{}:{}", self.id, self.calls);
+        let token = format!("{}:{}", self.core.id, self.calls);
         self.calls += 1;
         let sent_at = Instant::now();
         match self.call(wanted, &token, &reports).await {

@@ -48,6 +48,8 @@ pub struct WorkerOptions {
     pub skip_remote_cancel: bool,
     /// Longest pause after a call that failed, before the next. Default 1 s.
     pub run_retry_delay: Duration,
+    /// Opens one more connection, under the name by which BullMQ's `getWorkers` finds a worker. Default false.
+    pub visible_to_bullmq: bool,
 }
 
 impl Default for WorkerOptions {
@@ -70,6 +72,7 @@ impl Default for WorkerOptions {
             skip_lock_renewal: false,
             skip_remote_cancel: false,
             run_retry_delay: Duration::from_secs(1),
+            visible_to_bullmq: false,
         }
     }
 }
@@ -95,6 +98,7 @@ struct UserOptions {
     skip_lock_renewal: Option<bool>,
     skip_remote_cancel: Option<bool>,
     run_retry_delay: Option<f64>,
+    visible_to_bullmq: Option<bool>,
 }
 
 #[derive(Deserialize)]
@@ -172,6 +176,7 @@ impl WorkerOptions {
             skip_lock_renewal: user.skip_lock_renewal.unwrap_or(false),
             skip_remote_cancel: user.skip_remote_cancel.unwrap_or(false),
             run_retry_delay: duration("runRetryDelay", user.run_retry_delay, 1, default.run_retry_delay)?,
+            visible_to_bullmq: user.visible_to_bullmq.unwrap_or(false),
         };
         options.check()?;
         Ok(options)
@@ -185,6 +190,11 @@ impl WorkerOptions {
         if self.lock_renew_time.is_zero() || self.lock_renew_time > self.lock_duration {
             let value = format!("{} ms", self.lock_renew_time.as_millis());
             return Err(Error::invalid_option("lockRenewTime", &value, "at most lockDuration"));
+        }
+        let is_client_name = |name: &str| name.bytes().all(|byte| byte.is_ascii_graphic());
+        if let Some(name) = self.name.as_deref().filter(|name| self.visible_to_bullmq && !is_client_name(name)) {
+            let expected = "visible ASCII characters without blanks, as visibleToBullmq needs them";
+            return Err(Error::invalid_option("name", &format!("`{name}`"), expected));
         }
         if self.stalled_interval.is_zero() {
             return Err(Error::invalid_option("stalledInterval", "0", "milliseconds from 1"));

@@ -80,6 +80,12 @@ export interface WorkerOptions extends QueueConnection, SandboxOptions {
   skipRemoteCancel?: boolean;
   /** Milliseconds between two tries while the server takes no call, at most. Default 1000. */
   runRetryDelay?: number;
+  /**
+   * Opens one more connection, which does nothing but bear the name by which BullMQ's own `getWorkers()` finds a worker;
+   * `name` may then have no blanks. Default false: the workers of a process share one connection, and only oxcart's
+   * `getWorkers()` lists them.
+   */
+  visibleToBullmq?: boolean;
   settings?: { backoffStrategy?: BackoffStrategy };
   /** Milliseconds that `close()` waits for running jobs. Default: as long as they run. */
   closeTimeout?: number;
