@@ -712,7 +712,7 @@ fn key(row: &Row, name: &str) -> String {
         "counter" => "p:id".to_owned(),
         "job" => "p:1".to_owned(),
         "workers" => "p:oxcart:workers".to_owned(),
-        "entry" => "p:oxcart:workers:w".to_owned(),
+        "worker" => "p:oxcart:workers:w".to_owned(),
         "logs" => "p:1:logs".to_owned(),
         "finished_set" => "p:failed".to_owned(),
         "repeat_set" => "p:repeat".to_owned(),

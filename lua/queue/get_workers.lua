@@ -2,9 +2,10 @@
 --
 -- @key workers        set of worker ids
 -- @key <workers>:<id> what each says of itself
--- @ret descriptions, in no order
+-- @ret descriptions, by id
 
 local ids = call('SMEMBERS', workers)
+table.sort(ids)
 local found, silent = {}, {}
 for at = 1, #ids, 500 do
   local last = math.min(at + 499, #ids)

@@ -86,6 +86,8 @@ fn key(random: &mut Rng, script: &str, name: &str) -> Option<String> {
         "job" => format!("bull:q:{}", id(random)),
         "logs" => format!("bull:q:{}:logs", id(random)),
         "scheduler" => format!("bull:q:repeat:{}", pick(random, &["s1", "s2"])),
+        "workers" => "bull:q:oxcart:workers".to_owned(),
+        "worker" => format!("bull:q:oxcart:workers:{}", pick(random, &["w1", "w2"])),
         "repeat_set" => "bull:q:repeat".to_owned(),
         "counter" => "bull:q:id".to_owned(),
         "set" | "finished_set" => format!("bull:q:{}", pick(random, &["completed", "failed"])),
@@ -107,7 +109,8 @@ fn argument(random: &mut Rng, name: &str, now: i64) -> Option<String> {
         }
         "id" | "taken" => return Some(id(random)),
         "token" => &["t1", "t2"],
-        "lock_ms" | "interval_ms" | "keep_ms" => &["30000"],
+        "worker_id" => &["w1", "w2"],
+        "lock_ms" | "interval_ms" | "keep_ms" | "lease_ms" => &["30000"],
         "ttl_ms" => &["60000", "600000"],
         // Never reached: what is left of its time is told by two clocks.
         "limiter_max" => &["", "1000000"],
@@ -123,7 +126,7 @@ fn argument(random: &mut Rng, name: &str, now: i64) -> Option<String> {
         "is_over" => &["", "0", "1"],
         "metrics_points" => &["0", "3"],
         "cursor" => &["", "0"],
-        "data" | "progress" | "row" | "value" => &["{}", r#"{"a":1}"#, "5", "null"],
+        "data" | "progress" | "row" | "value" | "description" => &["{}", r#"{"a":1}"#, "5", "null"],
         "opts" => &["{}", r#"{"a":1}"#, r#"{"attempts":3}"#],
         "worker_name" => &["", "w"],
         "record" => return Some(format!(r#"{{"scheduledFor":{now}}}"#)),
