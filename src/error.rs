@@ -83,6 +83,8 @@ codes! {
     JobTooLarge = "ERR_JOB_TOO_LARGE",
     /// The parent of a job does not exist.
     ParentJobNotFound = "ERR_PARENT_JOB_NOT_FOUND",
+    /// The job is to become the child of one job while it is the child of another.
+    JobHasParent = "ERR_JOB_HAS_PARENT",
     /// The job has children that are unfinished or have failed.
     JobHasChildren = "ERR_JOB_HAS_CHILDREN",
     /// The job belongs to a job scheduler, which must be removed instead.
@@ -181,6 +183,7 @@ impl Error {
             "LOCKMISSING" | "LOCKMISMATCH" => ErrorCode::JobLockLost,
             "NOTINSTATE" => ErrorCode::JobNotInState,
             "PARENTNOTFOUND" => ErrorCode::ParentJobNotFound,
+            "HASPARENT" => ErrorCode::JobHasParent,
             "PENDINGCHILDREN" | "FAILEDCHILDREN" => ErrorCode::JobHasChildren,
             "BELONGSTOSCHEDULER" => ErrorCode::JobBelongsToScheduler,
             "SLOTTAKEN" => ErrorCode::SchedulerSlotTaken,

@@ -175,7 +175,10 @@ async fn failures_are_retried_with_backoff_and_end() {
     let events = stream(&link, &queue).await;
     assert_eq!(events[events.len() - 3..], ["failed 1", "retries-exhausted 1", "drained"]);
     // Put back by hand, it has all its attempts again.
-    queue.retry(&id, JobState::Failed, true).await.unwrap();
+    queue
+        .retry(&id, JobState::Failed, oxcart::queue::Reset { attempts_made: true, attempts_started: true })
+        .await
+        .unwrap();
     let job = hands.job().await;
     assert_eq!(job.record.attempts_made, 0);
     assert_eq!(job.record.failed_reason, None);

@@ -107,7 +107,7 @@ async fn an_upsert_replaces_the_pending_job() {
     let counts = stage.queue.get_counts().await.unwrap();
     assert_eq!((counts.waiting, counts.delayed), (0, 1));
     assert_eq!(third, format!("repeat:s:{}", NOON + 12 * 3_600_000));
-    assert_eq!(stage.queue.remove(&third).await.unwrap_err().code(), ErrorCode::JobBelongsToScheduler);
+    assert_eq!(stage.queue.remove(&third, true).await.unwrap_err().code(), ErrorCode::JobBelongsToScheduler);
     stage.queue.drain(true).await.unwrap();
     assert!(stage.queue.get_job(&third).await.unwrap().is_some());
 }

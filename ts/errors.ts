@@ -111,6 +111,7 @@ export const ERROR_CLASSES = {
   ERR_JOB_NOT_IN_STATE: JobStateError,
   ERR_JOB_TOO_LARGE: ArgumentError,
   ERR_PARENT_JOB_NOT_FOUND: JobStateError,
+  ERR_JOB_HAS_PARENT: JobStateError,
   ERR_JOB_HAS_CHILDREN: JobStateError,
   ERR_JOB_BELONGS_TO_SCHEDULER: JobStateError,
   ERR_SCHEDULER_SLOT_TAKEN: JobStateError,

@@ -248,12 +248,12 @@ export class Job<Data = any, Result = any, Name extends string = string, Progres
   }
 
   /**
-   * Removes the job.
+   * Removes the job, and with it the tree of its children, finished ones among them.
    *
-   * @throws `ERR_JOB_NOT_IN_STATE` while a worker runs it, `ERR_JOB_NOT_FOUND` when it is gone.
+   * @throws `ERR_JOB_NOT_IN_STATE` while a worker runs it or one of its children, `ERR_JOB_NOT_FOUND` when it is gone.
    */
-  async remove(): Promise<void> {
-    const removed = (await this.#call(QUEUE_CALL.remove, [this.id])) as boolean;
+  async remove(options: { /** Default true. */ removeChildren?: boolean } = {}): Promise<void> {
+    const removed = (await this.#call(QUEUE_CALL.remove, [this.id, options.removeChildren ?? true])) as boolean;
     if (removed) return;
     const state = await this.getState();
     throw state === 'unknown' ? jobNotFound(this.id, this.queueName) : jobNotInState(this.id, this.queueName, state);
@@ -266,14 +266,21 @@ export class Job<Data = any, Result = any, Name extends string = string, Progres
    */
   async retry(
     state: 'failed' | 'completed' = 'failed',
-    options: { /** The job gets all its attempts again. Default false. */ resetAttemptsMade?: boolean } = {},
+    options: {
+      /** The job gets all its attempts again. Default false. */
+      resetAttemptsMade?: boolean;
+      /** `attemptsStarted` begins anew. Default false. */
+      resetAttemptsStarted?: boolean;
+    } = {},
   ): Promise<void> {
-    await this.#call(QUEUE_CALL.retry, [this.id, state, options.resetAttemptsMade ?? false]);
+    const { resetAttemptsMade = false, resetAttemptsStarted = false } = options;
+    await this.#call(QUEUE_CALL.retry, [this.id, state, resetAttemptsMade, resetAttemptsStarted]);
     this.failedReason = undefined;
     this.finishedOn = undefined;
     this.processedOn = undefined;
     this.returnvalue = null;
-    if (options.resetAttemptsMade) this.attemptsMade = 0;
+    if (resetAttemptsMade) this.attemptsMade = 0;
+    if (resetAttemptsStarted) this.attemptsStarted = 0;
   }
 
   /** Lets a delayed job run now. */

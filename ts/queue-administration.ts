@@ -31,9 +31,13 @@ export abstract class QueueAdministration<
     this.fire('resumed');
   }
 
-  /** Removes a job. Returns 0 when there is none, or when a worker runs it. */
-  async remove(id: string): Promise<0 | 1> {
-    const removed = (await this.call(QUEUE_CALL.remove, [String(id), true])) as boolean;
+  /**
+   * Removes a job, and with it the tree of its children, finished ones among them. Returns 0 when there is none, or when
+   * a worker runs it or one of its children.
+   */
+  async remove(id: string, options: { /** Default true. */ removeChildren?: boolean } = {}): Promise<0 | 1> {
+    const withChildren = options.removeChildren ?? true;
+    const removed = (await this.call(QUEUE_CALL.remove, [String(id), withChildren])) as boolean;
     if (removed) this.fire('removed', String(id));
     return removed ? 1 : 0;
   }

@@ -32,8 +32,13 @@ export const WORKER_EVENT = {
   cancelRequested: 10,
 } as const;
 
-/** How an attempt was stored. */
-export type Settlement = [kind: 'completed' | 'failed' | 'retrying' | 'moved', attemptsMade: number, delayMs: number];
+/** How an attempt was stored; `refused` is why it failed instead of what was reported. */
+export type Settlement = [
+  kind: 'completed' | 'failed' | 'retrying' | 'moved',
+  attemptsMade: number,
+  delayMs: number,
+  refused: Error | null,
+];
 
 /** The arguments of the call that reports an outcome. */
 export function reportArguments(id: string, token: string, outcome: AttemptOutcome<unknown>): Argument[] {

@@ -322,7 +322,10 @@ export class Worker<
     }
   }
 
-  #settled(job: J, outcome: AttemptOutcome<Result>, [kind, attemptsMade]: Settlement): void {
+  #settled(job: J, reported: AttemptOutcome<Result>, [kind, attemptsMade, , refused]: Settlement): void {
+    const outcome: AttemptOutcome<Result> = refused
+      ? { kind: 'failed', error: refused, retryAfterMs: null }
+      : reported;
     if (kind === 'completed' && outcome.kind === 'completed') {
       job.attemptsMade += 1;
       job.finishedOn = Date.now();

@@ -1,4 +1,4 @@
--- Removes old jobs of one state, a slice a call.
+-- Removes old jobs of one state, a slice a call. Parents of this queue that waited only for them go too.
 --
 -- @key set            list or sorted set of the state
 -- @key repeat_set
@@ -40,7 +40,7 @@ for at = is_list and #ids or 1, is_list and 1 or #ids, is_list and -1 or 1 do
       -- Marked now and taken out together: one pass over the list a slice.
       call('LSET', set, length - skip - #ids + at - 1, '')
     end
-    forget_job(prefix, id, now)
+    forget_job(prefix, id, now, true)
     removed[#removed + 1] = id
   else
     stay = stay + 1

@@ -1,4 +1,5 @@
--- Removes jobs that wait, a slice of each kind a call. The pending jobs of job schedulers stay, in their order.
+-- Removes jobs that wait, a slice of each kind a call. The pending jobs of job schedulers stay, in their order;
+-- parents of this queue that waited only for removed jobs go too.
 --
 -- @key wait
 -- @key paused
@@ -20,7 +21,7 @@ local more = 0
 
 local function forget(ids, step)
   for at = 1, #ids, step do
-    forget_job(prefix, ids[at], tonumber(now))
+    forget_job(prefix, ids[at], tonumber(now), true)
   end
   if #ids >= slice * step then
     more = 1
@@ -46,7 +47,7 @@ if #ids > 0 then
     call('RPUSH', wait, stay[at])
   end
   for _, id in ipairs(gone) do
-    forget_job(prefix, id, tonumber(now))
+    forget_job(prefix, id, tonumber(now), true)
   end
   if #ids == slice then
     more = 1
@@ -67,7 +68,7 @@ if with_delayed == '1' then
       kept_delayed = kept_delayed + 1
     else
       call('ZREM', delayed, id)
-      forget_job(prefix, id, tonumber(now))
+      forget_job(prefix, id, tonumber(now), true)
     end
   end
   if #due == slice then

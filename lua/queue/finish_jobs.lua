@@ -30,13 +30,13 @@
 -- @arg limiter_max
 -- @arg limiter_ms
 -- @arg profile_count
--- @arg ...outcomes    the profiles, 13 each: token, kind (completed, failed, retry, later, delayed, wait, children),
+-- @arg ...outcomes    the profiles, 10 each: token, kind (completed, failed, retry, later, delayed, wait, children),
 --                     stack traces as JSON, attempts made, due time, 1 for last-in-first-out, kept count, kept age,
---                     eviction limit, deduplication id, parent prefix, parent id, parent policy;
+--                     eviction limit, deduplication id;
 --                     then the outcomes, 4 each: id, its time, result or reason, number of its profile
 -- @ret { 1 or an error for each outcome, what fetch_jobs gives }
 -- @err JOBNOTFOUND LOCKMISSING LOCKMISMATCH NOTINSTATE PENDINGCHILDREN FAILEDCHILDREN
--- @use lib/active, lib/deduplication, lib/event, lib/job_keys, lib/keep, lib/marker, lib/metrics, lib/parent
+-- @use lib/active, lib/deduplication, lib/event, lib/job_address, lib/job_keys, lib/keep, lib/marker, lib/metrics, lib/parent
 -- @use lib/place, lib/take
 
 local q = {
@@ -53,10 +53,9 @@ for number = 1, tonumber(profile_count) do
   profiles[tostring(number)] = {
     token = outcomes[at + 1], kind = outcomes[at + 2], stacktrace = outcomes[at + 3], attempts = outcomes[at + 4],
     due = outcomes[at + 5], lifo = outcomes[at + 6] == '1', kept_count = outcomes[at + 7], kept_age = outcomes[at + 8],
-    evicted = outcomes[at + 9], deduplication = outcomes[at + 10], parent_prefix = outcomes[at + 11],
-    parent_id = outcomes[at + 12], parent_policy = outcomes[at + 13],
+    evicted = outcomes[at + 9], deduplication = outcomes[at + 10],
   }
-  at = at + 13
+  at = at + 10
 end
 local ids, keys, locks, times, texts, ways = {}, {}, {}, {}, {}, {}
 local children = {}
@@ -79,11 +78,14 @@ local function finish(way, id, key, ended, text)
   if way.deduplication ~= '' then
     release_deduplication(q, way.deduplication, id, now)
   end
-  if way.parent_prefix ~= '' then
-    if kind == 'completed' then
-      child_completed(way.parent_prefix, way.parent_id, key, text, now)
-    else
-      child_failed(way.parent_prefix, way.parent_id, key, way.parent_policy, text, now)
+  -- As it stands now: the job may have got a parent since it was taken.
+  local ties = call('HMGET', key, 'parent', 'parentKey')
+  if ties[1] or ties[2] then
+    local parent_prefix, parent_id, flags = parent_of(ties[1], ties[2])
+    if parent_prefix and kind == 'completed' then
+      child_completed(parent_prefix, parent_id, key, text, now)
+    elseif parent_prefix then
+      child_failed(parent_prefix, parent_id, key, flags, text, now, way.kept_count == '0')
     end
   end
   finished_counts[kind] = finished_counts[kind] + 1
@@ -92,10 +94,14 @@ local function finish(way, id, key, ended, text)
   else
     if kind == 'completed' then
       call('HSET', key, 'returnvalue', text, 'finishedOn', ended, 'atm', way.attempts)
-    elseif way.stacktrace ~= '' then
-      call('HSET', key, 'failedReason', text, 'finishedOn', ended, 'atm', way.attempts, 'stacktrace', way.stacktrace)
     else
-      call('HSET', key, 'failedReason', text, 'finishedOn', ended, 'atm', way.attempts)
+      if way.stacktrace ~= '' then
+        call('HSET', key, 'failedReason', text, 'finishedOn', ended, 'atm', way.attempts, 'stacktrace', way.stacktrace)
+      else
+        call('HSET', key, 'failedReason', text, 'finishedOn', ended, 'atm', way.attempts)
+      end
+      -- Whoever retries it shall not fail for the same reason.
+      call('HDEL', key, 'defa')
     end
     local set = finished[kind]
     set[#set + 1] = ended
@@ -212,7 +218,7 @@ for _, way in pairs(profiles) do
     local policy = kind .. ' ' .. count .. ' ' .. age .. ' ' .. way.evicted
     if not evaluated[policy] and finished_counts[kind] > 0 then
       evaluated[policy] = true
-      keep_finished(prefix, sets[kind], tonumber(count), age, tonumber(way.evicted), now)
+      keep_finished(prefix, sets[kind], tonumber(count), age, tonumber(way.evicted), kind == 'failed', now)
     end
   end
 end

@@ -1,15 +1,16 @@
--- Deletes a paused queue, a slice a call.
+-- Deletes a paused queue, a slice a call. Parents in other queues no longer wait for its jobs.
 --
 -- @key meta
 -- @key prefix
 -- @key <*>      every key of the queue
 -- @arg force    1: also with active jobs
 -- @arg slice
+-- @arg now
 -- @ret 1 while more is to be done
 -- @err NOTINSTATE
--- @use lib/job_keys
+-- @use lib/remove
 
-slice = tonumber(slice)
+slice, now = tonumber(slice), tonumber(now)
 if call('HGET', meta, 'paused') == false then
   return redis.error_reply('NOTINSTATE the queue is not paused')
 end
@@ -17,25 +18,25 @@ if force ~= '1' and call('LLEN', prefix .. 'active') > 0 then
   return redis.error_reply('NOTINSTATE jobs are active')
 end
 
-local function delete_listed(ids, step)
-  local keys = {}
+local function forget_listed(ids, step)
+  local listed = {}
   for at = 1, #ids, step do
-    keys[#keys + 1] = prefix .. ids[at]
+    listed[#listed + 1] = ids[at]
   end
-  delete_jobs(keys)
+  forget_jobs(prefix, listed, now, true)
 end
 
 for _, name in ipairs({ 'active', 'wait', 'paused' }) do
   local ids = call('LPOP', prefix .. name, slice)
   if ids and #ids > 0 then
-    delete_listed(ids, 1)
+    forget_listed(ids, 1)
     return 1
   end
 end
 for _, name in ipairs({ 'delayed', 'prioritized', 'waiting-children', 'completed', 'failed' }) do
   local ids = call('ZPOPMIN', prefix .. name, slice)
   if #ids > 0 then
-    delete_listed(ids, 2)
+    forget_listed(ids, 2)
     return 1
   end
 end

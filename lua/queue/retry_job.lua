@@ -12,7 +12,7 @@
 -- @key <parent>:dependencies
 -- @arg id
 -- @arg from           completed or failed
--- @arg reset          1 forgets the attempts made so far
+-- @arg reset          'm' forgets the attempts made so far, 's' those started, 'ms' both
 -- @ret 1
 -- @err JOBNOTFOUND NOTINSTATE
 -- @use lib/event, lib/marker, lib/place
@@ -23,16 +23,22 @@ end
 if call('ZREM', finished_set, id) == 0 then
   return redis.error_reply('NOTINSTATE job ' .. id .. ' is not ' .. from)
 end
-call('HDEL', job, 'finishedOn', 'processedOn', from == 'failed' and 'failedReason' or 'returnvalue')
-if reset == '1' then
-  call('HDEL', job, 'atm', 'ats')
+call('HDEL', job, 'finishedOn', 'processedOn', 'defa', from == 'failed' and 'failedReason' or 'returnvalue')
+if string.find(reset, 'm', 1, true) then
+  call('HDEL', job, 'atm')
+end
+if string.find(reset, 's', 1, true) then
+  call('HDEL', job, 'ats')
 end
 local fields = call('HMGET', job, 'priority', 'parentKey')
 if fields[2] and call('EXISTS', fields[2]) == 1 then
-  call('SADD', fields[2] .. ':dependencies', job)
-  call('ZREM', fields[2] .. ':unsuccessful', job)
-  call('HDEL', fields[2] .. ':failed', job)
-  call('HDEL', fields[2] .. ':processed', job)
+  -- Its parent waits for it again, if it does, where it had counted it as done.
+  local counted = from == 'failed'
+    and call('ZREM', fields[2] .. ':unsuccessful', job) + call('HDEL', fields[2] .. ':failed', job)
+    or call('HDEL', fields[2] .. ':processed', job)
+  if counted > 0 then
+    call('SADD', fields[2] .. ':dependencies', job)
+  end
 end
 local q = { wait = wait, prioritized = prioritized, pc = pc, events = events }
 place_waiting(q, id, tonumber(fields[1]) or 0, false, from)

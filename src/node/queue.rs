@@ -12,7 +12,7 @@ use super::{
 use crate::{
     connection::{BoxFuture, Command, DatabaseRole, Link},
     error::{Error, Result},
-    queue::{JobOptions, JobState, NewJob, Queue, QueueOptions},
+    queue::{JobOptions, JobState, NewJob, Queue, QueueOptions, Reset},
     scheduler::{JobScheduler, RepeatOptions},
     service,
 };
@@ -153,11 +153,12 @@ impl OpenQueue {
             code::RESUME => Box::pin(async move { queue.resume().await.map(Answer::from) }),
             code::IS_PAUSED => Box::pin(async move { queue.is_paused().await.map(Answer::from) }),
             code::REMOVE => {
-                let id = op.text()?;
-                Box::pin(async move { queue.remove(&id).await.map(Answer::from) })
+                let (id, with_children) = (op.text()?, op.flag()?);
+                Box::pin(async move { queue.remove(&id, with_children).await.map(Answer::from) })
             }
             code::RETRY => {
-                let (id, from, reset) = (op.text()?, state(&op.text()?)?, op.flag()?);
+                let (id, from) = (op.text()?, state(&op.text()?)?);
+                let reset = Reset { attempts_made: op.flag()?, attempts_started: op.flag()? };
                 Box::pin(async move { queue.retry(&id, from, reset).await.map(Answer::from) })
             }
             code::PROMOTE => {

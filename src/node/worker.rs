@@ -295,8 +295,8 @@ impl JobSink for ToDoor {
 
     fn event(&self, event: WorkerEvent) {
         match event {
-            WorkerEvent::Settled { job_id, token, settlement } => {
-                self.reported(job_id, token, Ok(told(&settlement)));
+            WorkerEvent::Settled { job_id, token, settlement, refused } => {
+                self.reported(job_id, token, Ok(told(&settlement, refused.as_ref())));
             }
             WorkerEvent::NotSettled { job_id, token, error } => self.reported(job_id, token, Err(error)),
             WorkerEvent::LockLost { job_id, token } => {
@@ -334,13 +334,13 @@ impl JobSink for ToDoor {
     }
 }
 
-/// Kind, attempts made, milliseconds until the next attempt.
-fn told(settlement: &Settlement) -> Answer {
+/// Kind, attempts made, milliseconds until the next attempt, and why the job failed instead.
+fn told(settlement: &Settlement, refused: Option<&Error>) -> Answer {
     let (kind, attempts_made, delay_ms) = match *settlement {
         Settlement::Completed => ("completed", 0, 0),
         Settlement::Failed { attempts_made } => ("failed", attempts_made, 0),
         Settlement::Retrying { attempts_made, delay_ms } => ("retrying", attempts_made, delay_ms),
         Settlement::Moved => ("moved", 0, 0),
     };
-    Answer::List(vec![kind.into(), attempts_made.into(), delay_ms.into()])
+    Answer::List(vec![kind.into(), attempts_made.into(), delay_ms.into(), refused.cloned().into()])
 }

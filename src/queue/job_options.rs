@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::parent_options::{ChildFailure, ChildFailureFlags, ParentJob};
 use crate::codec::{
     option_date::UserDate,
     option_text::{MAX_MS, milliseconds, read_options, whole},
@@ -138,6 +139,10 @@ pub struct JobOptions {
     /// When it was made. Default now.
     pub timestamp: Option<i64>,
     pub deduplication: Option<Deduplication>,
+    /// The job whose child it is.
+    pub parent: Option<ParentJob>,
+    /// What its failure means for its parent. Default: the parent goes on waiting.
+    pub child_failure: Option<ChildFailure>,
 }
 
 #[derive(Deserialize)]
@@ -158,6 +163,11 @@ struct UserOptions {
     job_id: Option<String>,
     timestamp: Option<f64>,
     deduplication: Option<Deduplication>,
+    parent: Option<ParentJob>,
+    fail_parent_on_failure: Option<bool>,
+    continue_parent_on_failure: Option<bool>,
+    ignore_dependency_on_failure: Option<bool>,
+    remove_dependency_on_failure: Option<bool>,
 }
 
 #[derive(Deserialize)]
@@ -247,6 +257,13 @@ impl JobOptions {
             job_id: user.job_id,
             timestamp: milliseconds("timestamp", user.timestamp, 0)?,
             deduplication: user.deduplication,
+            parent: user.parent,
+            child_failure: ChildFailure::from_flags([
+                user.fail_parent_on_failure,
+                user.continue_parent_on_failure,
+                user.ignore_dependency_on_failure,
+                user.remove_dependency_on_failure,
+            ])?,
         };
         options.check()?;
         Ok(options)
@@ -259,6 +276,12 @@ impl JobOptions {
         }
         if let Some(deduplication) = &self.deduplication {
             deduplication.check()?;
+        }
+        if let Some(parent) = &self.parent {
+            parent.check()?;
+            if self.deduplication.is_some() {
+                return Err(Error::invalid_option("deduplication", "given beside `parent`", "one of the two"));
+            }
         }
         if let Some(priority) = self.priority.filter(|priority| !(0..=MAX_PRIORITY).contains(priority)) {
             return Err(Error::invalid_option("priority", &priority.to_string(), "an integer from 0 to 2097151"));
@@ -293,6 +316,8 @@ impl JobOptions {
             job_id: self.job_id,
             timestamp: self.timestamp,
             deduplication: self.deduplication.or_else(|| defaults.deduplication.clone()),
+            parent: self.parent,
+            child_failure: self.child_failure.or(defaults.child_failure),
         }
     }
 }
@@ -343,6 +368,11 @@ pub(crate) struct StoredOptions {
     /// Not read back: workers need only the id, which stands in the job's hash.
     #[serde(rename = "de", skip_serializing_if = "Option::is_none", skip_deserializing)]
     pub(crate) deduplication: Option<Deduplication>,
+    /// Not read back either: it stands in the job's hash.
+    #[serde(skip_serializing_if = "Option::is_none", skip_deserializing)]
+    pub(crate) parent: Option<ParentJob>,
+    #[serde(flatten, skip_deserializing)]
+    pub(crate) child_failure: ChildFailureFlags,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -423,6 +453,8 @@ impl StoredOptions {
             job_id: options.job_id.clone(),
             timestamp: options.timestamp.map(number),
             deduplication: options.deduplication.clone(),
+            parent: options.parent.clone(),
+            child_failure: ChildFailureFlags::of(options.child_failure),
         }
     }
 

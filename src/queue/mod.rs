@@ -3,13 +3,17 @@
 
 mod backoff;
 mod cancel_listener;
+mod flow_producer;
+mod flow_scripts;
 mod job;
+mod job_children;
 mod job_options;
 mod job_state;
 mod keys;
 mod lock_keeper;
 mod marker_watcher;
 mod outcome;
+mod parent_options;
 mod profiles;
 mod queue;
 mod queue_events;
@@ -24,10 +28,13 @@ mod worker_listing;
 mod worker_loop;
 mod worker_options;
 
+pub use flow_producer::{FlowNode, FlowProducer, MAX_FLOW_JOBS};
 pub use job::{ActiveJob, JobRecord, NewJob};
+pub use job_children::{Children, ChildrenPage, DependencyKind, DependencyPage, Reset};
 pub use job_options::{Backoff, Deduplication, JobOptions, KeepPolicy, MAX_PRIORITY, Number};
 pub use job_state::{JobCounts, JobState};
 pub use outcome::{Outcome, Retry, Settlement};
+pub use parent_options::{ChildFailure, ParentJob};
 pub use queue::{Queue, QueueOptions};
 pub use queue_events::{EventSubscription, QueueEvent, QueueEventSink, QueueEvents};
 pub use recurrence::{Recurrence, RunPlan, Suspects};

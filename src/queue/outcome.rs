@@ -1,8 +1,6 @@
-//! From what a sink reports to what is stored: retries, backoff, keep policy and the parent of a child.
+//! From what a sink reports to what is stored: retries, backoff and keep policy.
 
 use std::time::Duration;
-
-use serde::Deserialize;
 
 use super::{JobRecord, KeepPolicy, WorkerOptions, backoff, job_options::StoredOptions, scripts::StoredOutcome};
 use crate::error::Error;
@@ -59,36 +57,6 @@ pub(super) struct RunningJob {
     options: StoredOptions,
     stacktrace: Option<String>,
     deduplication_id: Option<String>,
-    parent: Option<Parent>,
-}
-
-/// The stored `parent` of a child. The four flags exclude each other.
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-#[expect(clippy::struct_excessive_bools, reason = "stored as four flags")]
-struct Parent {
-    id: String,
-    queue_key: String,
-    #[serde(default)]
-    fpof: bool,
-    #[serde(default)]
-    cpof: bool,
-    #[serde(default)]
-    idof: bool,
-    #[serde(default)]
-    rdof: bool,
-}
-
-impl Parent {
-    fn policy(&self) -> &'static str {
-        match self {
-            Self { fpof: true, .. } => "fail",
-            Self { cpof: true, .. } => "continue",
-            Self { idof: true, .. } => "ignore",
-            Self { rdof: true, .. } => "remove",
-            _ => "",
-        }
-    }
 }
 
 impl RunningJob {
@@ -111,7 +79,6 @@ impl RunningJob {
             options,
             stacktrace: record.stacktrace.clone(),
             deduplication_id: record.deduplication_id.clone(),
-            parent: record.parent.as_deref().and_then(|parent| serde_json::from_str(parent).ok()),
         };
         (job, fault)
     }
@@ -152,11 +119,6 @@ impl RunningJob {
             deduplication_id: self.deduplication_id.clone().unwrap_or_default(),
             ..StoredOutcome::default()
         };
-        if let Some(parent) = &self.parent {
-            stored.parent_prefix = format!("{}:", parent.queue_key);
-            stored.parent_id.clone_from(&parent.id);
-            stored.parent_policy = parent.policy();
-        }
         let mut fault = None;
         let settlement = match outcome {
             Outcome::Completed { value } => {

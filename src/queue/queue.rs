@@ -5,16 +5,17 @@ use std::sync::Arc;
 use serde::Deserialize;
 
 use super::{
-    JobCounts, JobOptions, JobRecord, JobState, MAX_PRIORITY, NewJob, cancel_listener,
+    JobCounts, JobOptions, JobRecord, JobState, MAX_PRIORITY, NewJob, Reset, cancel_listener,
     job_options::StoredOptions,
     keys::QueueKeys,
+    parent_options::StoredParent,
     scripts::{AddedJob, Storage},
 };
 use crate::{
     clock::Clock,
     codec::option_text::{read_options, whole},
     codec::resp::Value,
-    connection::{Command, Link},
+    connection::{BoxFuture, Command, Link},
     error::{Error, ErrorCode, Result},
 };
 
@@ -102,7 +103,14 @@ struct Inner {
 
 impl Queue {
     /// Fails when the name is empty or contains `:`.
-    pub fn open(link: Arc<dyn Link>, name: &str, mut options: QueueOptions) -> Result<Self> {
+    pub fn open(link: Arc<dyn Link>, name: &str, options: QueueOptions) -> Result<Self> {
+        let queue = Self::visit(link, name, options)?;
+        queue.describe_itself();
+        Ok(queue)
+    }
+
+    /// As [`open`](Self::open), but leaves the queue's settings as they are.
+    pub(crate) fn visit(link: Arc<dyn Link>, name: &str, mut options: QueueOptions) -> Result<Self> {
         options.clock = options.clock.or(link.clock());
         if name.is_empty() || name.contains(':') {
             return Err(Error::invalid_argument("name", &format!("`{name}`"), "a text without `:`"));
@@ -111,16 +119,14 @@ impl Queue {
             return Err(Error::invalid_option("prefix", "empty", "a text"));
         }
         options.default_job_options.check()?;
-        let queue = Self {
+        Ok(Self {
             inner: Arc::new(Inner {
                 name: name.to_owned(),
                 qualified_name: format!("{}:{name}", options.prefix),
                 storage: Storage { link, keys: QueueKeys::new(&options.prefix, name) },
                 options,
             }),
-        };
-        queue.describe_itself();
-        Ok(queue)
+        })
     }
 
     /// Dashboards tell a queue by `version`; every writer of events bounds their stream by `opts.maxLenEvents`.
@@ -174,24 +180,27 @@ impl Queue {
                 Err(error) => results.push(Some(Err(error))),
                 Ok(job) => {
                     results.push(None);
-                    bytes += job.data.len() + job.opts.len() + job.name.len();
-                    slice.push(job);
-                    places.push(place);
-                    if slice.len() == ADD_SLICE || bytes >= ADD_SLICE_BYTES {
-                        slices.push((std::mem::take(&mut places), self.storage().add_jobs(now, &slice)));
+                    // Jobs keep their order; those with a parent go by another script.
+                    let is_child = job.parent.is_some();
+                    let is_full = slice.len() == ADD_SLICE || bytes >= ADD_SLICE_BYTES;
+                    if is_full || slice.last().is_some_and(|last: &AddedJob| last.parent.is_some() != is_child) {
+                        slices.push((std::mem::take(&mut places), self.add_slice(now, &slice)));
                         slice.clear();
                         bytes = 0;
                     }
+                    bytes += job.data.len() + job.opts.len() + job.name.len();
+                    slice.push(job);
+                    places.push(place);
                 }
             }
         }
         if !slice.is_empty() {
-            slices.push((places, self.storage().add_jobs(now, &slice)));
+            slices.push((places, self.add_slice(now, &slice)));
         }
         async move {
             for (places, reply) in slices {
                 match reply.await {
-                    Ok(ids) => places.into_iter().zip(ids).for_each(|(place, id)| results[place] = Some(Ok(id))),
+                    Ok(ids) => places.into_iter().zip(ids).for_each(|(place, id)| results[place] = Some(id)),
                     Err(error) => places.into_iter().for_each(|place| results[place] = Some(Err(error.clone()))),
                 }
             }
@@ -200,7 +209,16 @@ impl Queue {
         }
     }
 
-    fn prepare(&self, job: NewJob, now: i64) -> Result<AddedJob> {
+    /// Either with parents or without.
+    fn add_slice(&self, now: i64, jobs: &[AddedJob]) -> BoxFuture<'static, Result<Vec<Result<String>>>> {
+        if jobs.first().is_some_and(|job| job.parent.is_some()) {
+            return Box::pin(self.storage().add_children(now, jobs));
+        }
+        let adding = self.storage().add_jobs(now, jobs);
+        Box::pin(async move { Ok(adding.await?.into_iter().map(Ok).collect()) })
+    }
+
+    pub(super) fn prepare(&self, job: NewJob, now: i64) -> Result<AddedJob> {
         let mut options = job.options.or(&self.inner.options.default_job_options);
         options.check()?;
         let data = if job.data.is_empty() { "{}".to_owned() } else { job.data };
@@ -223,6 +241,7 @@ impl Queue {
             priority: options.priority.unwrap_or(0),
             lifo: options.lifo.unwrap_or(false),
             deduplication: options.deduplication,
+            parent: options.parent.as_ref().map(|parent| StoredParent::of(parent, options.child_failure)),
         })
     }
 
@@ -301,17 +320,18 @@ impl Queue {
         Ok(self.storage().link.call(command).await?.into_int()? == 1)
     }
 
-    /// False when a worker holds the job, or it does not exist.
-    pub async fn remove(&self, id: &str) -> Result<bool> {
-        self.storage().remove_job(self.now(), id).await
+    /// False when a worker holds the job, or `with_children` one of its children, or when it does not exist. A tree of
+    /// more than 1,000 jobs goes in several steps, the deepest first.
+    pub async fn remove(&self, id: &str, with_children: bool) -> Result<bool> {
+        self.storage().remove_job(self.now(), id, with_children).await
     }
 
-    /// Puts a failed (or completed) job back; `reset_attempts` lets it have all its attempts again.
-    pub async fn retry(&self, id: &str, from: JobState, reset_attempts: bool) -> Result<()> {
+    /// Puts a failed (or completed) job back.
+    pub async fn retry(&self, id: &str, from: JobState, reset: Reset) -> Result<()> {
         if !matches!(from, JobState::Completed | JobState::Failed) {
             return Err(Error::invalid_argument("state", from.as_str(), "completed, failed"));
         }
-        self.storage().retry_job(id, from, reset_attempts).await
+        self.storage().retry_job(id, from, reset).await
     }
 
     /// Runs a delayed job now.
@@ -384,7 +404,7 @@ impl Queue {
     /// Deletes the queue and everything in it. It is paused first; active jobs stop it unless `force`.
     pub async fn obliterate(&self, force: bool) -> Result<()> {
         self.pause().await?;
-        self.storage().obliterate(force).await
+        self.storage().obliterate(self.now(), force).await
     }
 
     /// The workers of the queue that list themselves, one JSON text each: `id`, `name`, `host`, `pid`, `startedAt`. One

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use super::{
-    JobRecord, JobState,
+    JobRecord, JobState, Reset,
     keys::QueueKeys,
     profiles::{Profiled, Profiles},
 };
@@ -31,6 +31,7 @@ pub(super) struct AddedJob {
     pub(super) priority: i64,
     pub(super) lifo: bool,
     pub(super) deduplication: Option<super::Deduplication>,
+    pub(super) parent: Option<super::parent_options::StoredParent>,
 }
 
 impl Profiled for AddedJob {
@@ -88,25 +89,21 @@ pub(super) struct StoredOutcome {
     pub(super) lifo: bool,
     pub(super) keep: super::KeepPolicy,
     pub(super) deduplication_id: String,
-    pub(super) parent_prefix: String,
-    pub(super) parent_id: String,
-    pub(super) parent_policy: &'static str,
 }
 
 impl Profiled for StoredOutcome {
     fn is_like(&self, other: &Self) -> bool {
         (self.kind, self.lifo, self.due, self.attempts_made) == (other.kind, other.lifo, other.due, other.attempts_made)
             && (&self.token, self.keep, &self.stacktrace) == (&other.token, other.keep, &other.stacktrace)
-            && (&self.parent_id, &self.parent_prefix) == (&other.parent_id, &other.parent_prefix)
-            && (self.parent_policy, &self.deduplication_id) == (other.parent_policy, &other.deduplication_id)
+            && self.deduplication_id == other.deduplication_id
     }
 }
 
-fn text(number: impl Into<i128>) -> Vec<u8> {
+pub(super) fn text(number: impl Into<i128>) -> Vec<u8> {
     itoa::Buffer::new().format(number.into()).as_bytes().to_vec()
 }
 
-fn flag(on: bool) -> &'static [u8] {
+pub(super) fn flag(on: bool) -> &'static [u8] {
     if on { b"1" } else { b"0" }
 }
 
@@ -114,7 +111,7 @@ fn flag(on: bool) -> &'static [u8] {
 pub(super) const SLICE: usize = 1000;
 
 impl Storage {
-    async fn run(&self, call: ScriptCall) -> Result<Value> {
+    pub(super) async fn run(&self, call: ScriptCall) -> Result<Value> {
         call.run(&*self.link).await
     }
 
@@ -205,7 +202,7 @@ impl Storage {
             rest = rest.arg(flag(one.lifo)).int(one.keep.count.unwrap_or(-1));
             rest = rest.arg(one.keep.age.map(text).unwrap_or_default());
             rest = rest.int(one.keep.limit.unwrap_or(1000).clamp(1, super::job_options::MAX_EVICTED));
-            rest = rest.arg(&one.deduplication_id).arg(&one.parent_prefix).arg(&one.parent_id).arg(one.parent_policy);
+            rest = rest.arg(&one.deduplication_id);
         }
         for (one, number) in outcomes.iter().zip(numbers) {
             rest = rest.arg(&one.id).int(one.at).arg(&one.text).int(number);
@@ -378,29 +375,7 @@ impl Storage {
         self.run(call.repeatable()).await?.into_items()?.into_iter().map(Value::into_int).collect()
     }
 
-    pub(super) async fn remove_job(&self, now: i64, id: &str) -> Result<bool> {
-        let keys = &self.keys;
-        let call = lua::REMOVE_JOB.with(
-            [
-                &keys.wait,
-                &keys.active,
-                &keys.prioritized,
-                &keys.delayed,
-                &keys.waiting_children,
-                &keys.completed,
-                &keys.failed,
-                &keys.paused,
-                &keys.repeat,
-                &keys.meta,
-                &keys.events,
-                &keys.prefix,
-            ],
-            [id.as_bytes(), &text(now)],
-        );
-        Ok(self.run(call).await?.into_int()? == 1)
-    }
-
-    pub(super) async fn retry_job(&self, id: &str, from: JobState, reset: bool) -> Result<()> {
+    pub(super) async fn retry_job(&self, id: &str, from: JobState, reset: Reset) -> Result<()> {
         let keys = &self.keys;
         let finished = if from == JobState::Completed { &keys.completed } else { &keys.failed };
         let call = lua::RETRY_JOB.with(
@@ -415,7 +390,7 @@ impl Storage {
                 &keys.marker,
                 &keys.events,
             ],
-            [id.as_bytes(), from.as_str().as_bytes(), flag(reset)],
+            [id.as_bytes(), from.as_str().as_bytes(), reset.letters().as_bytes()],
         );
         self.run(call).await.map(drop)
     }
@@ -496,10 +471,10 @@ impl Storage {
         }
     }
 
-    pub(super) async fn obliterate(&self, force: bool) -> Result<()> {
+    pub(super) async fn obliterate(&self, now: i64, force: bool) -> Result<()> {
         loop {
             let call = lua::OBLITERATE
-                .with([&self.keys.meta, &self.keys.prefix], [flag(force), &text(SLICE as u64)])
+                .with([&self.keys.meta, &self.keys.prefix], [flag(force), &text(SLICE as u64), &text(now)])
                 .repeatable();
             if self.run(call).await?.into_int()? == 0 {
                 return Ok(());

@@ -18,11 +18,13 @@ use crate::{
 /// What a worker tells its sink beside jobs.
 #[derive(Clone, Debug)]
 pub enum WorkerEvent {
-    /// The outcome is stored.
+    /// The outcome is stored. `refused` says why it was not, where the job failed in its place: it has unfinished or
+    /// failed children.
     Settled {
         job_id: String,
         token: String,
         settlement: Settlement,
+        refused: Option<Error>,
     },
     /// The outcome could not be stored: the lock is lost, or the job is gone.
     NotSettled {

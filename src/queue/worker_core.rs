@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     clock::{Moment, Occupied},
-    error::{Error, ErrorCode},
+    error::{Detail, Error, ErrorCode},
 };
 
 pub(super) struct Core {
@@ -75,6 +75,8 @@ pub(super) struct Report {
     pub(super) settlement: Settlement,
     /// A call that carried it broke off: the server may have it already.
     pub(super) maybe_stored: bool,
+    /// Why this failure stands for another outcome.
+    pub(super) refused: Option<Error>,
 }
 
 impl Report {
@@ -147,7 +149,7 @@ impl Core {
                 slot.reported = true;
                 slot.occupied = None;
                 let (stored, settlement, fault) = slot.job.settle(&key.0, outcome, now, &self.options);
-                let report = Report { stored, settlement, maybe_stored: false };
+                let report = Report { stored, settlement, maybe_stored: false, refused: None };
                 let ends = slot.run.as_ref().is_some_and(|run| run.plan.waits_for_end) && is_end(&report.settlement);
                 match slot.run.take_if(|_| ends) {
                     Some(run) => state.ending.push((run, report)),
@@ -225,6 +227,22 @@ impl Core {
         self.wake.ring();
     }
 
+    /// A job with unfinished children cannot complete: the attempt fails. With failed ones, nor can another attempt.
+    pub(super) fn fail_instead(&self, report: &Report, error: Error) {
+        let has_failed =
+            error.details().iter().any(|(name, word)| *name == "reply" && *word == Detail::from("FAILEDCHILDREN"));
+        let retry = if has_failed { Retry::Never } else { Retry::ByOptions };
+        let outcome = Outcome::Failed { reason: error.message().to_owned(), stack: None, retry };
+        let now = self.queue.now();
+        let mut state = self.state();
+        let Some(slot) = state.running.get(&report.key()) else { return };
+        let (stored, settlement, fault) = slot.job.settle(&report.stored.id, outcome, now, &self.options);
+        state.reports.push_back(Report { stored, settlement, maybe_stored: false, refused: Some(error) });
+        state.events.extend(fault.map(WorkerEvent::Error));
+        drop(state);
+        self.wake.ring();
+    }
+
     /// The job no longer runs here. Gives the run of a scheduler that has ended with it and is to be recorded.
     pub(super) fn forget(&self, report: Report, result: Result<(), Error>) -> Option<EndedRun> {
         let (job_id, token) = report.key();
@@ -233,7 +251,7 @@ impl Core {
         let run = slot.and_then(|slot| slot.run).filter(|run| run.plan.is_tracked && result.is_ok());
         let ended = run.map(|run| EndedRun { run, settlement: report.settlement.clone(), reason: report.stored.text });
         self.tell(match result {
-            Ok(()) => WorkerEvent::Settled { job_id, token, settlement: report.settlement },
+            Ok(()) => WorkerEvent::Settled { job_id, token, settlement: report.settlement, refused: report.refused },
             Err(error) => WorkerEvent::NotSettled { job_id, token, error },
         });
         ended.filter(|ended| is_end(&ended.settlement))

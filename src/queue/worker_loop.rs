@@ -161,6 +161,12 @@ impl Looping {
                 },
                 result => result,
             };
+            if let Err(error) = &result
+                && error.code() == ErrorCode::JobHasChildren
+            {
+                self.core.fail_instead(&report, error.clone());
+                continue;
+            }
             let result = result
                 .map_err(|error| error.with("jobId", report.stored.id.as_str()).with("queue", self.core.queue.name()));
             if let Some(run) = self.core.forget(report, result) {

@@ -54,9 +54,23 @@ impl<const K: usize, const A: usize> Script<K, A, true> {
         args: [&[u8]; A],
         rest: impl IntoIterator<Item = T>,
     ) -> ScriptCall {
-        let mut call = self.prepare(keys, args);
-        call.tail = call.tail.args(rest);
-        call
+        self.with_more_keys(keys, &[], args, rest)
+    }
+
+    /// The same with further keys that the script finds for itself: declared so that a cluster refuses a call whose keys
+    /// are in several slots before anything is written.
+    pub fn with_more_keys<T: AsRef<[u8]>>(
+        &self,
+        keys: [&str; K],
+        more: &[String],
+        args: [&[u8]; A],
+        rest: impl IntoIterator<Item = T>,
+    ) -> ScriptCall {
+        let mut tail = Command::default();
+        for key in keys.into_iter().chain(more.iter().map(String::as_str)) {
+            tail = tail.key(key);
+        }
+        ScriptCall { source: self.source, keys: K + more.len(), tail: tail.args(args).args(rest) }
     }
 
     /// A call with these keys, arguments, and the arguments of `rest`, which is encoded already.

@@ -197,7 +197,7 @@ impl Hands {
         self.worker.report(&job.record.id, &job.token, outcome);
         let (id, token) = (job.record.id.clone(), job.token.clone());
         self.event("the outcome is stored", |event| match event {
-            WorkerEvent::Settled { job_id, token: other, settlement } if *job_id == id && *other == token => {
+            WorkerEvent::Settled { job_id, token: other, settlement, .. } if *job_id == id && *other == token => {
                 Some(settlement.clone())
             }
             WorkerEvent::NotSettled { job_id, error, .. } if *job_id == id => panic!("{error:?}"),

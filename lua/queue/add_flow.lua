@@ -1,0 +1,57 @@
+-- Adds trees of jobs, whose parents wait for their children, to any queues of one hash slot. A parent stands before its
+-- children. Nothing is written before every job is known to be allowed.
+--
+-- @key prefix        of every key of the first job's queue; those of the other queues are declared behind it
+-- @key <prefix>*     keys of each queue, and of the parents' queues
+-- @arg now
+-- @arg alone         1: a job that is refused stops no other; 0: nothing is added then
+-- @arg ...nodes      17 a job: 1 when its parent is not among these jobs, prefix, own id or '', name, data, opts as JSON,
+--                    timestamp, delay, priority, 1 for last-in-first-out, 1 when it has children here, then of its
+--                    parent the prefix, id and what the child stores of it ('' without one), deduplication id or '',
+--                    its time in milliseconds or 0, its rules
+-- @ret an id for each job, or with `alone` the error that refused it
+-- @err PARENTNOTFOUND HASPARENT
+-- @use lib/add_node, lib/event, lib/marker, lib/parent, lib/queue_keys
+
+now = tonumber(now)
+local claimed, refused = {}, {}
+for at = nodes_offset, #nodes - NODE_ITEMS, NODE_ITEMS do
+  local refusal = refuse_node(nodes, at, claimed)
+  if refusal and alone == '0' then
+    return refusal
+  end
+  refused[at] = refusal
+end
+
+local queues, parents, ids = {}, {}, {}
+for at = nodes_offset, #nodes - NODE_ITEMS, NODE_ITEMS do
+  local name = nodes[at + NODE.prefix]
+  local q = queues[name]
+  if not q then
+    q = queue_keys(name)
+    queues[name] = q
+  end
+  if refused[at] then
+    ids[#ids + 1] = refused[at]
+  else
+    ids[#ids + 1] = add_node(q, nodes, at, now)
+    if nodes[at + NODE.parent] ~= '' then
+      parents[nodes[at + NODE.parent_prefix] .. nodes[at + NODE.parent_id]] = at
+    end
+  end
+end
+
+-- All children of a parent may have completed long ago.
+for _, at in pairs(parents) do
+  release_parent_if_alone(nodes[at + NODE.parent_prefix], nodes[at + NODE.parent_id], now)
+end
+for _, q in pairs(queues) do
+  if q.has_work then
+    mark_unless_held(q.marker, q.meta, q.active)
+  end
+  if q.has_delayed then
+    mark_delayed(q.marker, q.delayed)
+  end
+  trim_events(q.events, q.meta)
+end
+return ids

@@ -1,0 +1,167 @@
+//! Adds trees of jobs: a parent waits until its children, in whatever queues, have finished.
+//!
+//! All jobs of a call are added by one script, so that they are there together or not at all, and no child can finish
+//! before its parent exists. That holds a server for as long as writing so many jobs takes (some microseconds each), hence
+//! the bound on their number. On a Cluster a script runs within one hash slot: the queues of a flow must share a hash
+//! tag, and a flow that does not is refused before anything is written.
+
+use std::{collections::HashMap, sync::Arc};
+
+use super::{
+    NewJob, ParentJob, Queue, QueueOptions,
+    flow_scripts::{AddedNode, add_nodes, explain_slots},
+    scripts::AddedJob,
+};
+use crate::{
+    connection::Link,
+    error::{Error, Result},
+};
+
+/// Jobs of one call, at most.
+pub const MAX_FLOW_JOBS: usize = 50_000;
+
+/// One job of a flow. The jobs of a flow stand in a list, every parent before its children.
+#[derive(Clone, Debug, Default)]
+pub struct FlowNode {
+    /// Place of its parent in the list; a job without one is the root of a tree.
+    pub parent: Option<usize>,
+    /// First part of the keys of its queue. Default: that of the producer.
+    pub prefix: Option<String>,
+    pub queue: String,
+    /// `options.parent`: only of a root, whose parent is there already.
+    pub job: NewJob,
+}
+
+/// Adds flows. Cheap to clone; holds no connection of its own.
+#[derive(Clone)]
+pub struct FlowProducer {
+    link: Arc<dyn Link>,
+    options: QueueOptions,
+}
+
+impl FlowProducer {
+    /// `options`: prefix and clock of the queues; the rest is each queue's own.
+    pub fn new(link: Arc<dyn Link>, options: QueueOptions) -> Self {
+        Self { link, options }
+    }
+
+    /// A queue as flows know it: with its own settings left as they are.
+    pub fn queue(&self, prefix: Option<&str>, name: &str) -> Result<Queue> {
+        let prefix = prefix.map_or_else(|| self.options.prefix.clone(), str::to_owned);
+        Queue::visit(Arc::clone(&self.link), name, QueueOptions { prefix, ..self.options.clone() })
+    }
+
+    /// Adds all jobs or none; gives their ids. Those that bring no id get a UUID.
+    ///
+    /// # Errors
+    /// `InvalidOption` and `InvalidArgument` with the job's place in the tree, `JobTooLarge`, `ParentJobNotFound`,
+    /// `JobHasParent` when an own id belongs to a job that is the child of another.
+    pub async fn add(&self, nodes: Vec<FlowNode>) -> Result<Vec<String>> {
+        if nodes.is_empty() {
+            return Ok(Vec::new());
+        }
+        if nodes.len() > MAX_FLOW_JOBS {
+            let allowed = format!("at most {MAX_FLOW_JOBS}; add further children with `parent` in their options");
+            return Err(Error::invalid_argument("flow", &format!("a tree of {} jobs", nodes.len()), &allowed));
+        }
+        let prepared = self.prepare(nodes)?;
+        let nodes: Vec<_> = prepared.iter().map(Prepared::node).collect();
+        let now = prepared.first().map_or(0, |first| first.queue.now());
+        add_nodes(&*self.link, now, &nodes).await.map_err(explain_slots)
+    }
+
+    fn prepare(&self, nodes: Vec<FlowNode>) -> Result<Vec<Prepared>> {
+        let places = places(&nodes)?;
+        let mut has_children = vec![false; nodes.len()];
+        for parent in nodes.iter().filter_map(|node| node.parent) {
+            has_children[parent] = true;
+        }
+        let mut queues = HashMap::new();
+        let mut prepared: Vec<Prepared> = Vec::with_capacity(nodes.len());
+        for ((mut node, at), has_children) in nodes.into_iter().zip(&places).zip(has_children) {
+            let key = (node.prefix.take(), std::mem::take(&mut node.queue));
+            let queue = self.queue_of(&mut queues, key).map_err(|error| error.during(at))?;
+            check_place(&node, at, has_children)?;
+            let outside = node.job.options.parent.is_some();
+            if let Some(parent) = node.parent {
+                let Prepared { queue, job, .. } = &prepared[parent];
+                let id = job.own_id.clone().unwrap_or_default();
+                node.job.options.parent = Some(ParentJob { id, queue: queue.qualified_name().to_owned() });
+            }
+            let job = queue.prepare(node.job, queue.now());
+            let mut job = job.map_err(|error| error.below_option(&format!("{at}.opts")))?;
+            // Children must know it before anything is written.
+            job.own_id.get_or_insert_with(|| uuid::Uuid::new_v4().to_string());
+            prepared.push(Prepared { queue, job, outside, has_children });
+        }
+        Ok(prepared)
+    }
+
+    fn queue_of(&self, known: &mut Queues, key: (Option<String>, String)) -> Result<Queue> {
+        if let Some(queue) = known.get(&key) {
+            return Ok(queue.clone());
+        }
+        let queue = self.queue(key.0.as_deref(), &key.1)?;
+        known.insert(key, queue.clone());
+        Ok(queue)
+    }
+}
+
+/// By prefix and name.
+type Queues = HashMap<(Option<String>, String), Queue>;
+
+/// A job of a flow with its queue.
+struct Prepared {
+    queue: Queue,
+    job: AddedJob,
+    outside: bool,
+    has_children: bool,
+}
+
+impl Prepared {
+    fn node(&self) -> AddedNode<'_> {
+        let prefix = &self.queue.storage().keys.prefix;
+        AddedNode { job: &self.job, prefix, outside: self.outside, has_children: self.has_children }
+    }
+}
+
+/// Refuses options that a job at this place of a tree cannot have.
+fn check_place(node: &FlowNode, at: &str, has_children: bool) -> Result<()> {
+    let wrong = |option: &str, got: &str, allowed: &str| {
+        Err(Error::invalid_option(&format!("{at}.opts.{option}"), got, allowed))
+    };
+    if node.parent.is_some() && node.job.options.parent.is_some() {
+        return wrong("parent", "given for a child of the flow", "only for its root");
+    }
+    if node.job.options.deduplication.is_some() && (has_children || node.parent.is_some()) {
+        let got = if has_children { "given for a parent" } else { "given for a child" };
+        return wrong("deduplication", got, "only for a job without parent and children");
+    }
+    Ok(())
+}
+
+/// How a message names each job: `flow.children[2].children[0]`, or `flows[1]` where there are several roots.
+fn places(nodes: &[FlowNode]) -> Result<Vec<String>> {
+    let roots = nodes.iter().filter(|node| node.parent.is_none()).count();
+    let mut places: Vec<String> = Vec::with_capacity(nodes.len());
+    let mut children = vec![0_usize; nodes.len()];
+    let mut root = 0;
+    for (index, node) in nodes.iter().enumerate() {
+        places.push(match node.parent {
+            None if roots == 1 => "flow".to_owned(),
+            None => {
+                root += 1;
+                format!("flows[{}]", root - 1)
+            }
+            Some(parent) if parent < index => {
+                children[parent] += 1;
+                format!("{}.children[{}]", places[parent], children[parent] - 1)
+            }
+            Some(parent) => {
+                let got = format!("{parent} for job {index}");
+                return Err(Error::invalid_argument("parent", &got, "the place of an earlier job"));
+            }
+        });
+    }
+    Ok(places)
+}
