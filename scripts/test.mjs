@@ -56,6 +56,7 @@ const stages = [
         'queue',
         'queue_cancel',
         'queue_events',
+        'queue_flows',
         'queue_worker',
         'scheduler',
         'scheduler_policies',

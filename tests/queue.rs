@@ -137,8 +137,8 @@ async fn jobs_are_listed_changed_and_removed() {
     assert_eq!(queue.get_state("2").await.unwrap(), Some(JobState::Prioritized));
     queue.change_delay("4", 0).await.unwrap();
 
-    assert!(queue.remove("2").await.unwrap());
-    assert!(!queue.remove("2").await.unwrap());
+    assert!(queue.remove("2", true).await.unwrap());
+    assert!(!queue.remove("2", true).await.unwrap());
     assert_eq!(names(&JobState::ALL, true).await, ["a", "d", "e"]);
     clock.advance_ms(60_000);
     assert_eq!(queue.clean(120_000, 0, JobState::Waiting).await.unwrap(), Vec::<String>::new());

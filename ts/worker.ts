@@ -323,9 +323,7 @@ export class Worker<
   }
 
   #settled(job: J, reported: AttemptOutcome<Result>, [kind, attemptsMade, , refused]: Settlement): void {
-    const outcome: AttemptOutcome<Result> = refused
-      ? { kind: 'failed', error: refused, retryAfterMs: null }
-      : reported;
+    const outcome: AttemptOutcome<Result> = refused ? { kind: 'failed', error: refused, retryAfterMs: null } : reported;
     if (kind === 'completed' && outcome.kind === 'completed') {
       job.attemptsMade += 1;
       job.finishedOn = Date.now();

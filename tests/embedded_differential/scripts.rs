@@ -23,7 +23,7 @@ impl Engine {
     /// What the others have nothing to do without.
     fn usual(self) -> &'static [&'static str] {
         match self {
-            Self::Queue => &["queue/add_jobs", "queue/fetch_jobs", "queue/finish_jobs"],
+            Self::Queue => &["queue/add_jobs", "queue/add_flow", "queue/fetch_jobs", "queue/finish_jobs"],
             Self::Cache => &["cache/write_tagged"],
         }
     }
@@ -118,7 +118,9 @@ fn argument(random: &mut Rng, name: &str, now: i64) -> Option<String> {
         "wanted" | "limit" | "slice" | "kept" | "kept_delayed" | "max_stalled" => &["0", "1", "2", "50"],
         "keep" => &["", "0", "1", "3"],
         "priority" => &["0", "0", "1", "5"],
-        "front" | "force" | "reset" | "with_delayed" => &["", "0", "1"],
+        "front" | "force" | "with_delayed" | "alone" | "with_children" => &["", "0", "1"],
+        "reset" => &["", "m", "s", "ms"],
+        "child" => &["", "", "bull:q:1", "bull:q:own"],
         "state" => &["wait", "active", "delayed", "prioritized", "waiting-children", "completed", "failed", "odd"],
         "from" => &["completed", "failed"],
         "delay" | "skip" => &["0", "0", "1000"],
@@ -169,6 +171,36 @@ fn rest(random: &mut Rng, script: &str, now: i64) -> Option<Vec<String>> {
             });
             [profiles, jobs].concat()
         }
+        "queue/add_flow" => repeat(rounds, &|random| {
+            let parent = pick(random, &["", "", "1", "2", "own"]);
+            let flags = pick(random, &["", r#","fpof":true"#, r#","cpof":true"#, r#","idof":true"#, r#","rdof":true"#]);
+            let [parent_prefix, parent_json] = if parent.is_empty() {
+                [String::new(), String::new()]
+            } else {
+                ["bull:q:".to_owned(), format!(r#"{{"id":"{parent}","queueKey":"bull:q"{flags}}}"#)]
+            };
+            let outside = if parent.is_empty() { "0".to_owned() } else { pick(random, &["0", "1"]) };
+            let own = pick(random, &["", "", "own", "3"]);
+            vec![
+                outside,
+                "bull:q:".to_owned(),
+                own,
+                pick(random, &["mail", "sms"]),
+                r#"{"to":1}"#.to_owned(),
+                pick(random, &["{}", r#"{"attempts":2}"#]),
+                now.to_string(),
+                pick(random, &["0", "0", "1500"]),
+                pick(random, &["0", "0", "3"]),
+                pick(random, &["0", "1"]),
+                pick(random, &["0", "1"]),
+                parent_prefix,
+                parent,
+                parent_json,
+                pick(random, &["", "", "d1"]),
+                pick(random, &["0", "60000"]),
+                pick(random, &["", "k"]),
+            ]
+        }),
         "queue/finish_jobs" => {
             let profiles = repeat(PROFILES, &|random| {
                 vec![
@@ -182,9 +214,6 @@ fn rest(random: &mut Rng, script: &str, now: i64) -> Option<Vec<String>> {
                     pick(random, &["", "0", "10"]),
                     "100".to_owned(),
                     pick(random, &["", "d1"]),
-                    String::new(),
-                    String::new(),
-                    String::new(),
                 ]
             });
             let outcomes = repeat(rounds, &|random| {
