@@ -37,13 +37,19 @@ local CHILDREN = {
   { ':unsuccessful', 'ZSCAN', 2, 'ZREM' },
 }
 
--- Some of these children, or nil when there are none.
-local function some_children(command, key)
+-- Some of these children, or nil when there are none. Sorted: what a set gives first is the server's affair, what
+-- happens first should not be.
+local function some_children(command, step, key)
   local cursor = '0'
   repeat
     local page = call(command, key, cursor, 'COUNT', 500)
     if #page[2] > 0 then
-      return page[2]
+      local children = {}
+      for at = 1, #page[2], step do
+        children[#children + 1] = page[2][at]
+      end
+      table.sort(children)
+      return children
     end
     cursor = page[1]
   until cursor == '0'
@@ -55,10 +61,9 @@ local function remove_children(key, budget, now, seen)
   seen[key] = true
   for _, kind in ipairs(CHILDREN) do
     local names = key .. kind[1]
-    local children = some_children(kind[2], names)
+    local children = some_children(kind[2], kind[3], names)
     while children do
-      for at = 1, #children, kind[3] do
-        local child = children[at]
+      for _, child in ipairs(children) do
         local is_there = not seen[child] and call('EXISTS', child) == 1
         if budget.left <= 0 or (is_there and not remove_children(child, budget, now, seen)) then
           return false
@@ -71,7 +76,7 @@ local function remove_children(key, budget, now, seen)
           remove_one(prefix, id, now)
         end
       end
-      children = some_children(kind[2], names)
+      children = some_children(kind[2], kind[3], names)
     end
   end
   return true
@@ -86,6 +91,7 @@ local function remove_unprocessed(key, now, seen)
   end
   seen[key] = true
   local children = call('SMEMBERS', key .. ':dependencies')
+  table.sort(children)
   call('DEL', key .. ':dependencies')
   for _, child in ipairs(children) do
     remove_unprocessed(child, now, seen)

@@ -24,28 +24,34 @@ for at = nodes_offset, #nodes - NODE_ITEMS, NODE_ITEMS do
 end
 
 local queues, parents, ids = {}, {}, {}
+local in_order, seen = {}, {}
 for at = nodes_offset, #nodes - NODE_ITEMS, NODE_ITEMS do
   local name = nodes[at + NODE.prefix]
   local q = queues[name]
   if not q then
     q = queue_keys(name)
     queues[name] = q
+    in_order[#in_order + 1] = q
   end
   if refused[at] then
     ids[#ids + 1] = refused[at]
   else
     ids[#ids + 1] = add_node(q, nodes, at, now)
     if nodes[at + NODE.parent] ~= '' then
-      parents[nodes[at + NODE.parent_prefix] .. nodes[at + NODE.parent_id]] = at
+      local parent_key = nodes[at + NODE.parent_prefix] .. nodes[at + NODE.parent_id]
+      if not seen[parent_key] then
+        seen[parent_key] = true
+        parents[#parents + 1] = at
+      end
     end
   end
 end
 
 -- All children of a parent may have completed long ago.
-for _, at in pairs(parents) do
+for _, at in ipairs(parents) do
   release_parent_if_alone(nodes[at + NODE.parent_prefix], nodes[at + NODE.parent_id], now)
 end
-for _, q in pairs(queues) do
+for _, q in ipairs(in_order) do
   if q.has_work then
     mark_unless_held(q.marker, q.meta, q.active)
   end

@@ -9,6 +9,7 @@
 -- @use lib/children, lib/event
 
 local page = call('SSCAN', job .. ':dependencies', cursor, 'COUNT', 500)
+table.sort(page[2])
 for _, child in ipairs(page[2]) do
   remove_unprocessed(child, tonumber(now), {})
 end
