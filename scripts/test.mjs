@@ -95,7 +95,16 @@ const stages = [
       '--reporter=json',
       `--outputFile.json=${memoryReport}`,
       ...[
-        ...['cache-flights', 'cache-service', 'cache-threads', 'pubsub', 'queue-events', 'queue-service', 'queue'],
+        ...[
+          'cache-flights',
+          'cache-service',
+          'cache-threads',
+          'pubsub',
+          'queue-events',
+          'queue-inspection',
+          'queue-service',
+          'queue',
+        ],
         ...['redis', 'scheduler-service', 'service-exit', 'sandbox', 'service-threads', 'worker', 'worker-cancel'],
       ].map((name) => `__test__/${name}.test.ts`),
     ],

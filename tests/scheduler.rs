@@ -22,7 +22,7 @@ use support::*;
 const NOON: i64 = 1_767_268_800_000; // 2026-01-01T12:00:00Z
 
 fn repeat(json: &str) -> RepeatOptions {
-    RepeatOptions::from_json(json).unwrap()
+    RepeatOptions::from_json(json, None).unwrap()
 }
 
 struct Stage {

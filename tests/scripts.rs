@@ -366,6 +366,18 @@ fn rows() -> Vec<Row> {
         row("queue/add_log", "a row", &[JOB], "1 line ''"),
         row("queue/add_log", "only the last stay", &[JOB, "RPUSH p:1:logs a b"], "1 c 2"),
         row("queue/add_log", "no such job", &[], "1 line ''"),
+        row(
+            "queue/add_jobs",
+            "while a version before 6 has paused the queue",
+            &["HSET p:meta paused 1", "LPUSH p:paused 1"],
+            "1000 '' a {} {} 1000 0 0 0 '' 0 ''",
+        ),
+        row(
+            "queue/remove_orphaned_jobs",
+            "only jobs in no state go",
+            &[JOB, JOB2, "RPUSH p:2:logs x", "LPUSH p:wait 1", "RPUSH p:3:logs x", "HSET p:meta version bullmq"],
+            "1 2 3 meta wait",
+        ),
         row("queue/pause", "once", &["ZADD p:marker 0 0"], ""),
         row("queue/pause", "twice", &["HSET p:meta paused 1"], ""),
         row("queue/resume", "with work", &["HSET p:meta paused 1", "LPUSH p:wait 1"], ""),

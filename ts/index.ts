@@ -30,9 +30,11 @@ export { JobScheduler, type ScheduleJobOptions } from './job-scheduler.js';
 export type { Processor, ProcessorClass, ProcessorFile, ProcessorFunction, ProcessorObject } from './processor.js';
 export { type PubSubEventMap, PubSubService } from './pubsub-service.js';
 export { type JobSchedulerJson, type JobTemplate, Queue } from './queue.js';
+export type { RetryJobsOptions } from './queue-administration.js';
 export type { QueueEventMap } from './queue-base.js';
 export { QueueEvents, type QueueEventsMap } from './queue-events.js';
-export type { JobCounts } from './queue-getters.js';
+export type { JobCounts, QueueMeta } from './queue-getters.js';
+export type { FinishedJobMetrics } from './queue-metrics.js';
 export { QueueService, type QueueServiceEventMap } from './queue-service.js';
 export { type RedisEvents, RedisService } from './redis.js';
 export type { RedisArgument, RedisBufferReply, RedisReply, SetOptions } from './redis-commands.js';
@@ -84,6 +86,7 @@ export type {
   LimiterOptions,
   QueueEventsOptions,
   QueueOptions,
+  RepeatStrategy,
   SandboxOptions,
   WorkerOptions,
 } from './types/queue-options.js';
@@ -105,4 +108,5 @@ export type {
   SchedulerServiceOptions,
 } from './types/scheduler-options.js';
 export { Worker } from './worker.js';
+export type { WorkerEntry } from './worker-entry.js';
 export type { WorkerEventMap } from './worker-events.js';

@@ -12,7 +12,7 @@ export interface JobHost {
   progressed?(job: unknown, progress: unknown): void;
 }
 
-/** Calls that the native sides of queues and workers understand. The numbers are those of `src/node/queue.rs`. */
+/** Calls that the native sides of queues and workers understand. The numbers are those of `src/node/queue.rs` and `src/node/queue_inspection.rs`. */
 export const QUEUE_CALL = {
   add: 0,
   getJob: 1,
@@ -46,6 +46,20 @@ export const QUEUE_CALL = {
   setGlobalRateLimit: 28,
   getRateLimitTtl: 29,
   cancelJob: 60,
-  /** Own workers of the queue: `{ id, name, host, pid, startedAt }[]`. */
+  /** Own workers of the queue: `{ id, name, host, pid, startedAt, visible }[]`. */
   getWorkers: 61,
+  getCountsPerPriority: 160,
+  getDelayedCountBefore: 161,
+  getMetrics: 162,
+  getMeta: 163,
+  isMaxed: 164,
+  rateLimit: 165,
+  removeRateLimitKey: 166,
+  getDeduplicationJobId: 167,
+  removeDeduplicationKey: 168,
+  trimEvents: 169,
+  publishEvent: 170,
+  removeOrphanedJobs: 171,
+  getClientList: 172,
+  advanceScheduler: 173,
 } as const;

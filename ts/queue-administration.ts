@@ -4,6 +4,16 @@ import { toJson } from './json.js';
 import { QueueGetters } from './queue-getters.js';
 import type { JobStateName } from './types/job-options.js';
 
+/** Which finished jobs are put back. */
+export interface RetryJobsOptions {
+  /** Default `failed`. */
+  state?: 'failed' | 'completed';
+  /** Jobs that are put back at a time. Default 1000. */
+  count?: number;
+  /** Only jobs that finished up to then. Milliseconds since the epoch; default: now. */
+  timestamp?: number;
+}
+
 /** What changes a queue and the jobs that are in it. */
 export abstract class QueueAdministration<
   Data = any,
@@ -59,13 +69,13 @@ export abstract class QueueAdministration<
   }
 
   /**
-   * Puts failed (or `completed`) jobs back, `count` at a time, until there are none from before the call.
+   * Puts failed (or `completed`) jobs back, `count` at a time, until there are none that finished before `timestamp`
+   * (milliseconds since the epoch; default: now).
    *
    * @returns How many were put back.
    */
-  async retryJobs(options: { state?: 'failed' | 'completed'; count?: number } = {}): Promise<number> {
-    const { state = 'failed', count = 1000 } = options;
-    const before = Date.now();
+  async retryJobs(options: RetryJobsOptions = {}): Promise<number> {
+    const { state = 'failed', count = 1000, timestamp: before = Date.now() } = options;
     let done = 0;
     for (;;) {
       const jobs = (await this.getJobs(state, 0, count - 1, true)).filter((job) => (job.finishedOn ?? 0) <= before);
@@ -90,6 +100,37 @@ export abstract class QueueAdministration<
       done += outcomes.filter((outcome) => outcome.status === 'fulfilled').length;
       if (refused && outcomes.every((outcome) => outcome.status === 'rejected')) throw refused.reason;
     }
+  }
+
+  /** Lets no worker of the queue start a job for so many milliseconds. */
+  async rateLimit(expireTimeMs: number): Promise<void> {
+    await this.call(QUEUE_CALL.rateLimit, [expireTimeMs]);
+  }
+
+  /** Ends the running window of the rate limit. Gives 0 when there was none. */
+  async removeRateLimitKey(): Promise<number> {
+    return (await this.call(QUEUE_CALL.removeRateLimitKey, [])) as number;
+  }
+
+  /** Lets a job with this deduplication id be added again. Gives 0 when none held it. */
+  async removeDeduplicationKey(id: string): Promise<number> {
+    return (await this.call(QUEUE_CALL.removeDeduplicationKey, [id])) as number;
+  }
+
+  /** Cuts the event stream to about `maxLength` entries; gives how many went. */
+  async trimEvents(maxLength: number): Promise<number> {
+    return (await this.call(QUEUE_CALL.trimEvents, [maxLength])) as number;
+  }
+
+  /**
+   * Removes what is left of jobs that are in no state, as programs leave behind that write around the scripts.
+   *
+   * @param count Keys that are looked at in one call, about.
+   * @param limit Ends when so many are removed; 0: any number.
+   * @returns How many were removed.
+   */
+  async removeOrphanedJobs(count = 1000, limit = 0): Promise<number> {
+    return (await this.call(QUEUE_CALL.removeOrphanedJobs, [count, limit])) as number;
   }
 
   /** Removes all jobs that wait; with `delayed`, also those. Running and finished jobs stay. */

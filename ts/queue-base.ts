@@ -1,4 +1,5 @@
 import type { ServiceConnection } from './connection.js';
+import { invalidOption } from './errors.js';
 import { Job, type JobMaker } from './job.js';
 import { closed } from './job-errors.js';
 import { type JobHost, QUEUE_CALL } from './job-host.js';
@@ -55,11 +56,13 @@ export abstract class QueueBase<
       error: (error) => this.fire('error', error),
     });
     this.#connection = connection;
+    const { settings, ...stored } = engine;
+    onConnection(connection, () => checkSettings(settings));
     this.opts = opts;
     this.prefix = opts.prefix ?? 'bull';
     this.#native = onConnection(
       connection,
-      () => new NativeQueue(door.native, name, connection.json, asBullmq, JSON.stringify(engine)),
+      () => new NativeQueue(door.native, name, connection.json, asBullmq, JSON.stringify(stored)),
     );
     connection.listen(this.#native.id);
     this.host = {
@@ -120,5 +123,17 @@ export abstract class QueueBase<
   protected call(code: number, args: readonly Argument[]): Promise<unknown> {
     if (this.#closing) return Promise.reject(closed(this.describe()));
     return door.call(this.#native.id, code, args);
+  }
+}
+
+/** Options that only this layer knows. */
+function checkSettings(settings: QueueOptions['settings']): void {
+  if (settings === undefined) return;
+  if (settings === null || typeof settings !== 'object') throw invalidOption('settings', typeof settings, 'an object');
+  for (const [name, value] of Object.entries(settings)) {
+    if (name !== 'repeatStrategy') throw invalidOption(`settings.${name}`, 'unknown', 'repeatStrategy');
+    if (value !== undefined && typeof value !== 'function') {
+      throw invalidOption('settings.repeatStrategy', typeof value, 'a function');
+    }
   }
 }

@@ -87,7 +87,14 @@ export class QueueEvents extends ServiceEmitter<QueueEventsMap> {
     this.prefix = opts.prefix ?? 'bull';
     this.#native = onConnection(
       connection,
-      () => new NativeQueueEvents(door.native, name, connection.json, asBullmq, JSON.stringify(rest)),
+      () =>
+        new NativeQueueEvents(
+          door.native,
+          name,
+          connection.json,
+          asBullmq,
+          JSON.stringify({ ...rest, skipMetasUpdate: true }),
+        ),
     );
     connection.listen(this.#native.id, (event, _a, _b, values) => this.#hear(event, values));
     if (autorun) this.run().catch((error: Error) => this.fire('error', error));

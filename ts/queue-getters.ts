@@ -1,9 +1,12 @@
+import { invalidArgument } from './errors.js';
 import type { Job } from './job.js';
 import { jobNotFound } from './job-errors.js';
 import { QUEUE_CALL } from './job-host.js';
 import type { JobRow } from './job-row.js';
 import { QueueBase } from './queue-base.js';
+import { type FinishedJobMetrics, prometheusText } from './queue-metrics.js';
 import type { JobState, JobStateName } from './types/job-options.js';
+import { type ListedWorker, type WorkerEntry, workersOf } from './worker-entry.js';
 
 /** How many jobs are in each state. */
 export interface JobCounts {
@@ -14,6 +17,19 @@ export interface JobCounts {
   'waiting-children': number;
   completed: number;
   failed: number;
+}
+
+/** What is stored about a queue beside its jobs. */
+export interface QueueMeta {
+  /** Jobs at once in all workers. */
+  concurrency?: number;
+  /** Jobs started in each `duration` (milliseconds). */
+  max?: number;
+  duration?: number;
+  /** About how many events are kept. */
+  maxLenEvents?: number;
+  paused: boolean;
+  version?: string;
 }
 
 const COUNT_NAMES = ['waiting', 'active', 'delayed', 'prioritized', 'waiting-children', 'completed', 'failed'] as const;
@@ -109,8 +125,13 @@ export abstract class QueueGetters<
     return this.getJobCountByTypes('active');
   }
 
-  getDelayedCount(): Promise<number> {
-    return this.getJobCountByTypes('delayed');
+  /** Delayed jobs; with a time (milliseconds since the epoch) those that are due before it. */
+  async getDelayedCount(timestamp?: number): Promise<number> {
+    if (timestamp === undefined) return this.getJobCountByTypes('delayed');
+    if (!Number.isSafeInteger(timestamp)) {
+      throw invalidArgument('timestamp', String(timestamp), 'milliseconds, a safe integer');
+    }
+    return (await this.call(QUEUE_CALL.getDelayedCountBefore, [timestamp])) as number;
   }
 
   getPrioritizedCount(): Promise<number> {
@@ -133,19 +154,113 @@ export abstract class QueueGetters<
     return ((await this.call(QUEUE_CALL.getState, [String(id)])) as JobState | null) ?? 'unknown';
   }
 
-  /** Rows `start..=end` of a job's log, and how many there are in all. */
-  async getJobLogs(id: string, start = 0, end = -1): Promise<{ logs: string[]; count: number }> {
-    const [logs, count] = (await this.call(QUEUE_CALL.getLogs, [String(id), start, end])) as [string[], number];
-    return { logs, count };
+  /** Rows `start..=end` of a job's log, and how many there are in all; counted from the newest unless `asc`. */
+  async getJobLogs(id: string, start = 0, end = -1, asc = true): Promise<{ logs: string[]; count: number }> {
+    const range = asc ? [start, end] : [-(end + 1), -(start + 1)];
+    const [logs, count] = (await this.call(QUEUE_CALL.getLogs, [String(id), ...range])) as [string[], number];
+    return { logs: asc ? logs : logs.reverse(), count };
+  }
+
+  /** How many jobs wait with each of these priorities. */
+  async getCountsPerPriority(priorities: number[]): Promise<Record<string, number>> {
+    const different = [...new Set(priorities)];
+    const counts = (await this.call(QUEUE_CALL.getCountsPerPriority, [different.join()])) as number[];
+    return Object.fromEntries(different.map((priority, index) => [String(priority), counts[index] ?? 0]));
+  }
+
+  /**
+   * Jobs that workers with the option `metrics` have finished: in all, and by the minute, the latest first.
+   *
+   * @param start First minute, from 0.
+   * @param end Last minute; -1 is the oldest.
+   */
+  async getMetrics(type: 'completed' | 'failed', start = 0, end = -1): Promise<FinishedJobMetrics> {
+    const answer = (await this.call(QUEUE_CALL.getMetrics, [type, start, end])) as [...number[], number[]];
+    const [count, prevTS, prevCount, points] = answer as unknown as number[];
+    return {
+      meta: { count: count ?? 0, prevTS: prevTS ?? 0, prevCount: prevCount ?? 0 },
+      data: answer[4] as unknown as number[],
+      count: points ?? 0,
+    };
+  }
+
+  /**
+   * How many jobs are in each state, and how many have finished, in the text format of Prometheus.
+   *
+   * @param labels Added to every line.
+   */
+  async exportPrometheusMetrics(labels: Record<string, string> = {}): Promise<string> {
+    const [counts, completed, failed] = await Promise.all([
+      this.getJobCounts(),
+      this.getMetrics('completed'),
+      this.getMetrics('failed'),
+    ]);
+    return prometheusText(this.name, counts, completed.meta.count, failed.meta.count, labels);
+  }
+
+  /** The workers of this queue in all processes, those of stock BullMQ too. */
+  async getWorkers(): Promise<WorkerEntry[]> {
+    const [clients, ours] = await Promise.all([
+      this.call(QUEUE_CALL.getClientList, []) as Promise<string>,
+      this.call(QUEUE_CALL.getWorkers, []) as Promise<ListedWorker[]>,
+    ]);
+    return workersOf(this.prefix, this.name, clients, ours);
+  }
+
+  async getWorkersCount(): Promise<number> {
+    return (await this.getWorkers()).length;
+  }
+
+  /** What is stored about the queue itself. */
+  async getMeta(): Promise<QueueMeta> {
+    const fields = (await this.call(QUEUE_CALL.getMeta, [])) as string[];
+    const stored: Record<string, string> = {};
+    for (let at = 0; at + 1 < fields.length; at += 2) stored[fields[at]!] = fields[at + 1]!;
+    const { concurrency, max, duration, paused, 'opts.maxLenEvents': maxLenEvents, ...meta } = stored;
+    const numbers = Object.entries({ concurrency, maxLenEvents, max, duration }).filter(([, value]) => value);
+    return {
+      ...meta,
+      ...Object.fromEntries(numbers.map(([name, value]) => [name, Number(value)])),
+      paused: paused === '1',
+    };
+  }
+
+  /** Version of the program that opened the queue last; `null` when none says so. */
+  async getVersion(): Promise<string | null> {
+    return (await this.getMeta()).version ?? null;
+  }
+
+  /** How many jobs may run at once in all workers; `null` without such a bound. */
+  async getGlobalConcurrency(): Promise<number | null> {
+    return (await this.getMeta()).concurrency ?? null;
+  }
+
+  async getGlobalRateLimit(): Promise<{ max: number; duration: number } | null> {
+    const { max, duration } = await this.getMeta();
+    return max && duration ? { max, duration } : null;
+  }
+
+  /** Whether as many jobs run as the global concurrency allows. */
+  async isMaxed(): Promise<boolean> {
+    return (await this.call(QUEUE_CALL.isMaxed, [])) as boolean;
+  }
+
+  /** Id of the job that holds a deduplication id; `null` when none does. */
+  async getDeduplicationJobId(id: string): Promise<string | null> {
+    return (await this.call(QUEUE_CALL.getDeduplicationJobId, [id])) as string | null;
   }
 
   async isPaused(): Promise<boolean> {
     return (await this.call(QUEUE_CALL.isPaused, [])) as boolean;
   }
 
-  /** Milliseconds until a rate limit lets the next job start; 0 when it does now. */
-  async getRateLimitTtl(): Promise<number> {
-    return (await this.call(QUEUE_CALL.getRateLimitTtl, [])) as number;
+  /**
+   * Milliseconds until a rate limit lets the next job start; 0 when it does now.
+   *
+   * @param max The limit that a worker brings. Default: the queue's own.
+   */
+  async getRateLimitTtl(max?: number): Promise<number> {
+    return Math.max(0, (await this.call(QUEUE_CALL.getRateLimitTtl, [max])) as number);
   }
 
   async #counts(): Promise<JobCounts> {

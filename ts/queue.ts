@@ -3,6 +3,7 @@ import type { Job } from './job.js';
 import { QUEUE_CALL } from './job-host.js';
 import { toJson } from './json.js';
 import { QueueAdministration } from './queue-administration.js';
+import { chosenRun, NEVER } from './repeat-strategy.js';
 import type { AddJobOptions, JobOptions, LastRun, RepeatOptions, RunPolicies } from './types/job-options.js';
 
 /** A stored job scheduler. Times are milliseconds since the epoch. */
@@ -104,12 +105,16 @@ export class Queue<
     repeat: RepeatOptions,
     template: JobTemplate<Data, Name> = {},
   ): Promise<J | undefined> {
+    const name = template.name ?? id;
+    const chosen = await this.#chosen(repeat, name);
+    if (chosen === NEVER) return undefined;
     const next = (await this.call(QUEUE_CALL.upsertScheduler, [
       id,
       toJson(repeat, `schedule ${id}`, '{}'),
-      template.name ?? id,
+      name,
       toJson(template.data, `data of schedule ${id}`, '{}'),
       toJson(template.opts, `options of schedule ${id}`, '{}'),
+      chosen,
     ])) as string | null;
     return next === null ? undefined : this.getJob(next);
   }
@@ -130,6 +135,15 @@ export class Queue<
 
   async getJobSchedulersCount(): Promise<number> {
     return (await this.call(QUEUE_CALL.countSchedulers, [])) as number;
+  }
+
+  /** The first run by the queue's own strategy, where it has one. */
+  async #chosen(repeat: RepeatOptions, name: string): Promise<number | typeof NEVER | undefined> {
+    const strategy = this.opts.settings?.repeatStrategy;
+    if (!strategy || repeat.pattern === undefined || repeat.immediately) return undefined;
+    const now = Date.now();
+    const start = repeat.startDate === undefined ? now : Math.max(now, new Date(repeat.startDate).getTime());
+    return chosenRun(await strategy(start, repeat, name));
   }
 
   async #addRepeated(name: Name, data: Data, opts: AddJobOptions): Promise<J> {

@@ -8,6 +8,7 @@ import { type JobHost, QUEUE_CALL } from './job-host.js';
 import { type JobRow, ROW_WIDTH } from './job-row.js';
 import { type Argument, door, NativeWorker } from './native.js';
 import type { Processor, ProcessorFile, ProcessorFunction } from './processor.js';
+import { NEVER, nextRun } from './repeat-strategy.js';
 import { openProcessor } from './sandbox/open-sandbox.js';
 import type { SandboxPool } from './sandbox/sandbox-pool.js';
 import { ServiceEmitter } from './service-emitter.js';
@@ -87,8 +88,11 @@ export class Worker<
           name,
           connection.json,
           asBullmq,
-          JSON.stringify({ prefix }),
-          JSON.stringify(rest),
+          JSON.stringify({ prefix, skipMetasUpdate: true }),
+          JSON.stringify({
+            ...rest,
+            ownRecurrence: settings.repeatStrategy !== undefined,
+          }),
         ),
     );
     this.#host = {
@@ -308,6 +312,7 @@ export class Worker<
     const attempt = new Attempt(job, token, this.#process, this.opts.settings?.backoffStrategy);
     this.#attempts.set(`${job.id} ${token}`, attempt);
     this.fire('active', job, 'waiting');
+    if (job.repeatJobKey !== undefined && this.opts.settings?.repeatStrategy) void this.#advance(job);
     const outcome = await attempt.run();
     if (outcome.kind === 'failed' && outcome.fault) this.fire('error', outcome.fault);
     try {
@@ -319,6 +324,16 @@ export class Worker<
       if (!leftBehind) this.fire('error', error as Error);
     } finally {
       this.#attempts.delete(`${job.id} ${token}`);
+    }
+  }
+
+  /** Makes the next job of a scheduler where a strategy of the user's tells its time. */
+  async #advance(job: J): Promise<void> {
+    try {
+      const next = await nextRun(job, this.opts.settings?.repeatStrategy);
+      if (next !== NEVER) await this.#call(QUEUE_CALL.advanceScheduler, [job.id, next]);
+    } catch (error) {
+      this.fire('error', error as Error);
     }
   }
 

@@ -18,8 +18,13 @@
 --                   last-in-first-out, deduplication id or '', its time in milliseconds or 0, its rules;
 --                   then the jobs, 4 each: own id or '', data, timestamp, number of its profile
 -- @ret ids in order; a job whose own id exists already, or which another one stands for, is not added again
--- @use lib/deduplicate, lib/event, lib/marker, lib/place
+-- @err INCOMPATIBLEDATA
+-- @use lib/deduplicate, lib/event, lib/marker, lib/old_pause, lib/place
 
+local refusal = paused_by_old_version(meta, prefix .. 'paused')
+if refusal then
+  return refusal
+end
 local q = {
   prefix = prefix, wait = wait, prioritized = prioritized, pc = pc, delayed = delayed, events = events, active = active,
   marker = marker,

@@ -16,6 +16,7 @@ mod link_events;
 mod pubsub;
 mod queue;
 mod queue_events;
+mod queue_inspection;
 mod redis;
 mod retry_strategy;
 mod worker;

@@ -8,6 +8,7 @@ use super::{
     connect::{Watch, connect, watch},
     door::{Answer, Emitter, NativeDoor, Op, Responder, Target, TargetHandle},
     job_row::job_row,
+    queue_inspection,
 };
 use crate::{
     connection::{BoxFuture, Command, DatabaseRole, Link},
@@ -48,7 +49,6 @@ mod code {
     pub(super) const CHANGE_DELAY: u16 = 26;
     pub(super) const CHANGE_PRIORITY: u16 = 27;
     pub(super) const SET_GLOBAL_RATE_LIMIT: u16 = 28;
-    pub(super) const GET_RATE_LIMIT_TTL: u16 = 29;
     pub(super) const CANCEL_JOB: u16 = 60;
     pub(super) const GET_WORKERS: u16 = 61;
 }
@@ -87,7 +87,7 @@ impl NativeQueue {
 #[derive(Clone)]
 pub(super) struct OpenQueue {
     pub(super) queue: Queue,
-    scheduler: JobScheduler,
+    pub(super) scheduler: JobScheduler,
     link: Arc<dyn Link>,
 }
 
@@ -184,7 +184,6 @@ impl OpenQueue {
                 let (id, reason) = (op.text()?, op.optional_text()?);
                 Box::pin(async move { queue.cancel_job(&id, reason.as_deref()).await.map(Answer::from) })
             }
-            code::GET_RATE_LIMIT_TTL => Box::pin(async move { queue.get_rate_limit_ttl().await.map(Answer::from) }),
             code::UPDATE_DATA => {
                 let (id, data) = (op.text()?, op.text()?);
                 Box::pin(async move { queue.update_data(&id, &data).await.map(Answer::from) })
@@ -223,8 +222,9 @@ impl OpenQueue {
                 Box::pin(async move { queue.set_global_concurrency(bound).await.map(Answer::from) })
             }
             code::UPSERT_SCHEDULER => {
-                let (id, repeat, name) = (op.text()?, RepeatOptions::from_json(&op.text()?)?, op.text()?);
+                let (id, repeat, name) = (op.text()?, op.text()?, op.text()?);
                 let (data, options) = (op.text()?, JobOptions::from_json(&op.text()?)?);
+                let repeat = RepeatOptions::from_json(&repeat, op.optional_integer()?)?;
                 Box::pin(async move { Ok(scheduler.upsert(&id, repeat, &name, &data, options).await?.into()) })
             }
             code::REMOVE_SCHEDULER => {
@@ -253,7 +253,7 @@ impl OpenQueue {
             code::PING => {
                 Box::pin(async move { Ok(link.call(Command::new("PING").repeatable()).await?.into_text()?.into()) })
             }
-            _ => return Err(op.unknown_code()),
+            _ => return queue_inspection::prepare(self.clone(), op),
         })
     }
 }
@@ -265,7 +265,7 @@ fn positive(argument: &str, number: i64) -> Result<i64> {
     Ok(number)
 }
 
-fn state(name: &str) -> Result<JobState> {
+pub(super) fn state(name: &str) -> Result<JobState> {
     JobState::from_name(name).ok_or_else(|| {
         let names: Vec<&str> = JobState::ALL.into_iter().map(JobState::as_str).collect();
         Error::invalid_argument("state", &format!("`{name}`"), &names.join(", "))

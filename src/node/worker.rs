@@ -19,8 +19,8 @@ use super::{
 };
 use crate::{
     error::{Error, ErrorCode, Result},
-    queue::{ActiveJob, JobSink, Outcome, Retry, Settlement, Worker, WorkerEvent, WorkerOptions},
-    scheduler::NextIteration,
+    queue::{ActiveJob, JobSink, Outcome, Recurrence, Retry, Settlement, Worker, WorkerEvent, WorkerOptions},
+    scheduler::{NextIteration, OwnerIteration},
 };
 
 /// Calls beside those of queues, outcomes and events; `ts/worker.ts` has the same numbers.
@@ -165,7 +165,9 @@ impl Target for WorkerTarget {
 impl WorkerTarget {
     fn run(&self) -> Result<()> {
         let sink = Arc::clone(&self.sink) as Arc<dyn JobSink>;
-        let worker = Worker::start(&self.queue.queue, self.options.clone(), sink, Arc::new(NextIteration))?;
+        let recurrence: Arc<dyn Recurrence> =
+            if self.options.own_recurrence { Arc::new(OwnerIteration) } else { Arc::new(NextIteration) };
+        let worker = Worker::start(&self.queue.queue, self.options.clone(), sink, recurrence)?;
         *self.worker.borrow_mut() = Some(worker);
         Ok(())
     }

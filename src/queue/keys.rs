@@ -75,6 +75,11 @@ impl QueueKeys {
         format!("{}{id}:logs", self.prefix)
     }
 
+    /// Id of the job that holds a deduplication id.
+    pub(crate) fn deduplication(&self, id: &str) -> String {
+        format!("{}de:{id}", self.prefix)
+    }
+
     /// What a worker says of itself.
     pub(crate) fn worker(&self, id: &str) -> String {
         format!("{}:{id}", self.workers)

@@ -33,6 +33,8 @@ pub struct QueueOptions {
     pub default_job_options: JobOptions,
     /// About how many entries the events stream keeps. Default 10,000.
     pub max_len_events: i64,
+    /// Store `max_len_events` and the version with the queue when it is opened. Default true.
+    pub describes_itself: bool,
     /// Default: that of the link.
     pub clock: Clock,
 }
@@ -43,6 +45,7 @@ impl Default for QueueOptions {
             prefix: "bull".to_owned(),
             default_job_options: JobOptions::default(),
             max_len_events: 10_000,
+            describes_itself: true,
             clock: Clock::system(),
         }
     }
@@ -54,6 +57,7 @@ struct UserOptions {
     prefix: Option<String>,
     default_job_options: Option<Box<serde_json::value::RawValue>>,
     streams: Option<Streams>,
+    skip_metas_update: Option<bool>,
 }
 
 #[derive(Deserialize)]
@@ -69,7 +73,7 @@ struct Events {
 }
 
 impl QueueOptions {
-    /// Reads `{prefix?, defaultJobOptions?, streams?: {events?: {maxLen?}}}`.
+    /// Reads `{prefix?, defaultJobOptions?, streams?: {events?: {maxLen?}}, skipMetasUpdate?}`.
     pub fn from_json(text: &str) -> Result<Self> {
         let user: UserOptions = read_options(text)?;
         let mut options = Self::default();
@@ -84,6 +88,7 @@ impl QueueOptions {
         if let Some(max_len) = whole("streams.events.maxLen", max_len, 0, i64::from(i32::MAX))? {
             options.max_len_events = max_len;
         }
+        options.describes_itself = !user.skip_metas_update.unwrap_or(false);
         Ok(options)
     }
 }
@@ -105,7 +110,9 @@ impl Queue {
     /// Fails when the name is empty or contains `:`.
     pub fn open(link: Arc<dyn Link>, name: &str, options: QueueOptions) -> Result<Self> {
         let queue = Self::visit(link, name, options)?;
-        queue.describe_itself();
+        if queue.inner.options.describes_itself {
+            queue.describe_itself();
+        }
         Ok(queue)
     }
 
@@ -439,12 +446,6 @@ impl Queue {
             reply?;
         }
         Ok(())
-    }
-
-    /// Milliseconds until the rate limit lets the next job start; 0 when it does now.
-    pub async fn get_rate_limit_ttl(&self) -> Result<i64> {
-        let command = Command::new("PTTL").key(&self.storage().keys.limiter).repeatable();
-        Ok(self.storage().link.call(command).await?.into_int()?.max(0))
     }
 }
 

@@ -471,6 +471,27 @@ impl Storage {
         }
     }
 
+    /// How many of these jobs were in no state and went.
+    pub(super) async fn remove_orphaned_jobs(&self, ids: &[&str]) -> Result<usize> {
+        let keys = &self.keys;
+        let call = lua::REMOVE_ORPHANED_JOBS.with(
+            [
+                &keys.active,
+                &keys.wait,
+                &keys.paused,
+                &keys.delayed,
+                &keys.prioritized,
+                &keys.waiting_children,
+                &keys.completed,
+                &keys.failed,
+                &keys.prefix,
+            ],
+            [],
+            ids,
+        );
+        Ok(usize::try_from(self.run(call).await?.into_int()?).unwrap_or(0))
+    }
+
     pub(super) async fn obliterate(&self, now: i64, force: bool) -> Result<()> {
         loop {
             let call = lua::OBLITERATE

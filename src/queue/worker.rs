@@ -10,7 +10,6 @@ use super::{
     lock_keeper, stalled_checker, worker_core::Core, worker_listing, worker_loop,
 };
 use crate::{
-    connection::Command,
     error::{Error, Result},
     service::{self, Duty},
 };
@@ -166,15 +165,8 @@ impl Worker {
 
     /// This worker takes no job for so long, nor does any worker of the queue that has a limiter.
     pub async fn rate_limit(&self, duration: Duration) -> Result<()> {
-        let storage = self.core.queue.storage();
-        let command = Command::new("SET")
-            .key(&storage.keys.limiter)
-            .int((1 << 53) - 1)
-            .arg("PX")
-            .int(i64::try_from(duration.as_millis()).unwrap_or(i64::MAX).max(1))
-            .repeatable();
         self.core.rest(duration);
-        storage.link.call(command).await.map(drop)
+        self.core.queue.rate_limit(duration).await
     }
 
     /// Takes no further jobs, waits up to `grace` for the running ones to settle, then lets go of the rest: they come

@@ -19,6 +19,7 @@ pub(super) fn start(core: Arc<Core>) -> Duty {
         "host": host_name(),
         "pid": std::process::id(),
         "startedAt": core.queue.now(),
+        "visible": core.options.visible_to_bullmq,
     })
     .to_string();
     let shown = core

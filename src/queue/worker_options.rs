@@ -50,6 +50,8 @@ pub struct WorkerOptions {
     pub run_retry_delay: Duration,
     /// Opens one more connection, under the name by which BullMQ's `getWorkers` finds a worker. Default false.
     pub visible_to_bullmq: bool,
+    /// The next jobs of job schedulers are made by the worker's owner, who knows when they come.
+    pub own_recurrence: bool,
 }
 
 impl Default for WorkerOptions {
@@ -73,6 +75,7 @@ impl Default for WorkerOptions {
             skip_remote_cancel: false,
             run_retry_delay: Duration::from_secs(1),
             visible_to_bullmq: false,
+            own_recurrence: false,
         }
     }
 }
@@ -99,6 +102,7 @@ struct UserOptions {
     skip_remote_cancel: Option<bool>,
     run_retry_delay: Option<f64>,
     visible_to_bullmq: Option<bool>,
+    own_recurrence: Option<bool>,
 }
 
 #[derive(Deserialize)]
@@ -177,6 +181,7 @@ impl WorkerOptions {
             skip_remote_cancel: user.skip_remote_cancel.unwrap_or(false),
             run_retry_delay: duration("runRetryDelay", user.run_retry_delay, 1, default.run_retry_delay)?,
             visible_to_bullmq: user.visible_to_bullmq.unwrap_or(false),
+            own_recurrence: user.own_recurrence.unwrap_or(false),
         };
         options.check()?;
         Ok(options)

@@ -29,7 +29,7 @@ impl Recurrence for NextIteration {
     }
 
     fn advance<'a>(&'a self, queue: &'a Queue, job: &'a JobRecord, at_end: bool) -> BoxFuture<'a, Result<()>> {
-        Box::pin(advance(queue, job, at_end))
+        Box::pin(advance(queue, job, at_end, None))
     }
 
     fn drop_missed<'a>(&'a self, queue: &'a Queue, job: &'a JobRecord, token: &'a str) -> BoxFuture<'a, Result<()>> {
@@ -53,7 +53,40 @@ impl Recurrence for NextIteration {
     }
 }
 
-async fn advance(queue: &Queue, job: &JobRecord, at_end: bool) -> Result<()> {
+/// The [`Recurrence`] of workers whose owner tells when runs come, by [`JobScheduler::advance`](super::JobScheduler): no
+/// run counts as missed, and none is looked for that went lost, since the time of none is known here.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct OwnerIteration;
+
+impl Recurrence for OwnerIteration {
+    fn plan(&self, _: &Queue, _: &JobRecord) -> RunPlan {
+        RunPlan::default()
+    }
+
+    fn advance<'a>(&'a self, _: &'a Queue, _: &'a JobRecord, _: bool) -> BoxFuture<'a, Result<()>> {
+        Box::pin(async { Ok(()) })
+    }
+
+    fn drop_missed<'a>(&'a self, _: &'a Queue, _: &'a JobRecord, _: &'a str) -> BoxFuture<'a, Result<()>> {
+        Box::pin(async { Ok(()) })
+    }
+
+    fn record<'a>(
+        &'a self,
+        _: &'a Queue,
+        _: &'a JobRecord,
+        _: Option<(&'a Settlement, &'a str)>,
+    ) -> BoxFuture<'a, Result<()>> {
+        Box::pin(async { Ok(()) })
+    }
+
+    fn repair<'a>(&'a self, _: &'a Queue, _: &'a mut Suspects) -> BoxFuture<'a, Result<Vec<String>>> {
+        Box::pin(async { Ok(Vec::new()) })
+    }
+}
+
+/// `chosen` is the next run when a strategy of the caller tells it.
+pub(super) async fn advance(queue: &Queue, job: &JobRecord, at_end: bool, chosen: Option<i64>) -> Result<()> {
     let (Some(id), Some(run)) = (job.scheduler_id.as_deref(), keys::run_of(&job.id)) else { return Ok(()) };
     let Some(record) = scheduler::read(queue, id).await? else { return Ok(()) };
     // One that is ahead was advanced by whoever took this job first.
@@ -73,6 +106,7 @@ async fn advance(queue: &Queue, job: &JobRecord, at_end: bool) -> Result<()> {
     for _ in 0..super::scheduler::SLOTS {
         let now = queue.now();
         let (next, made_up) = match after {
+            _ if chosen.is_some() => (record.repeat.within_end(chosen, now), 0),
             None => passed.next(&record.repeat, now)?,
             Some(taken) => (record.repeat.next(taken, now)?, 0),
         };
@@ -81,6 +115,9 @@ async fn advance(queue: &Queue, job: &JobRecord, at_end: bool) -> Result<()> {
         let iteration = template.iteration(&repeat, count, made_up, id, next, now);
         if scripts::advance_scheduler(queue, &job.id, &iteration.borrowed(&template, id)).await? {
             return Ok(());
+        }
+        if chosen.is_some() {
+            break;
         }
         after = Some(next);
     }

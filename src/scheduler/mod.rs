@@ -11,7 +11,7 @@ mod run_policy;
 mod scheduler;
 mod scripts;
 
-pub use iteration::NextIteration;
+pub use iteration::{NextIteration, OwnerIteration};
 pub use last_run::LastRun;
 pub use repeat_options::RepeatOptions;
 pub use run_policy::{MissedRuns, Overlap, RunPolicy};

@@ -31,6 +31,8 @@ pub struct RepeatOptions {
     /// The first job of a `pattern` comes at once.
     pub immediately: bool,
     pub policy: RunPolicy,
+    /// The first run, as a strategy of the caller has chosen it; `pattern` is that strategy's own.
+    pub chosen: Option<i64>,
 }
 
 #[derive(Deserialize)]
@@ -55,8 +57,9 @@ struct UserOptions {
 }
 
 impl RepeatOptions {
-    /// Reads what a user wrote; dates as numbers or ISO text. `cron` is Bull's word for `pattern`.
-    pub fn from_json(text: &str) -> Result<Self> {
+    /// Reads what a user wrote; dates as numbers or ISO text. `cron` is Bull's word for `pattern`, which is not read
+    /// when the first run has been `chosen`.
+    pub fn from_json(text: &str, chosen: Option<i64>) -> Result<Self> {
         let user: UserOptions = read_options(text)?;
         let options = Self {
             pattern: user.pattern,
@@ -76,6 +79,7 @@ impl RepeatOptions {
                 track_runs: user.track_runs,
             }
             .into_policy()?,
+            chosen,
         };
         options.check()?;
         Ok(options)
@@ -86,7 +90,9 @@ impl RepeatOptions {
         self.policy.check(self.every)?;
         match (&self.pattern, self.every) {
             (Some(pattern), None) => {
-                cron::check(pattern, self.tz.as_deref())?;
+                if self.chosen.is_none() {
+                    cron::check(pattern, self.tz.as_deref())?;
+                }
                 match self.offset {
                     Some(offset) => {
                         Err(Error::invalid_option("repeat.offset", &offset.to_string(), "only with `every`"))
@@ -109,6 +115,7 @@ impl RepeatOptions {
     pub(super) fn first(&self, now: i64) -> Result<Option<i64>> {
         let start = self.start_date.unwrap_or(now).max(now);
         let run = match (&self.pattern, self.every) {
+            _ if self.chosen.is_some() => self.chosen,
             (Some(_), _) if self.immediately => Some(now),
             (Some(pattern), _) => cron::next(pattern, self.tz.as_deref(), start)?,
             (None, every) => Some(every::first(every.unwrap_or(1), self.offset, start)),
@@ -135,7 +142,7 @@ impl RepeatOptions {
         Ok(self.within_end(run, now))
     }
 
-    fn within_end(&self, run: Option<i64>, now: i64) -> Option<i64> {
+    pub(super) fn within_end(&self, run: Option<i64>, now: i64) -> Option<i64> {
         run.filter(|&run| self.end_date.is_none_or(|end| run <= end && now <= end))
     }
 
@@ -242,7 +249,7 @@ mod tests {
             (r#"{"every":1000,"missedRuns":"skip","maxMissedRuns":5}"#, "repeat.maxMissedRuns"),
             (r#"{"every":1000,"missedRuns":"runAll","maxMissedRuns":0}"#, "repeat.maxMissedRuns"),
         ] {
-            let error = RepeatOptions::from_json(json).unwrap_err();
+            let error = RepeatOptions::from_json(json, None).unwrap_err();
             assert_eq!(error.code(), crate::ErrorCode::InvalidOption, "{json}");
             assert!(
                 error.details().iter().any(|(name, detail)| *name == "option" && *detail == path.into()),

@@ -1,6 +1,10 @@
 //! Making, changing and listing job schedulers.
 
-use super::{RepeatOptions, iteration::Template, keys, scripts};
+use super::{
+    RepeatOptions,
+    iteration::{self, Template},
+    keys, scripts,
+};
 use crate::{
     codec::resp::Value,
     connection::Command,
@@ -165,7 +169,9 @@ impl JobScheduler {
                 // Somebody may have made it just now; but not twice.
                 Ok(false) if is_new && strangers > 0 => return Err(self.repeatable_of_old(id)),
                 Ok(false) => strangers += usize::from(is_new),
-                Err(error) if error.code() == ErrorCode::SchedulerSlotTaken => after = Some(next),
+                Err(error) if error.code() == ErrorCode::SchedulerSlotTaken && repeat.chosen.is_none() => {
+                    after = Some(next);
+                }
                 Err(error) => return Err(error),
             }
         }
@@ -175,6 +181,15 @@ impl JobScheduler {
     fn repeatable_of_old(&self, id: &str) -> Error {
         let message = format!("`{id}` is a repeatable job of a version before 6; remove it there first");
         Error::new(ErrorCode::IncompatibleData, message).with("queue", self.queue.name())
+    }
+
+    /// Makes the job after `job_id`, which a worker has taken; with `chosen` at that time. For workers that were started
+    /// with [`OwnerIteration`](super::OwnerIteration).
+    pub async fn advance(&self, job_id: &str, chosen: Option<i64>) -> Result<()> {
+        match self.queue.get_job(job_id).await? {
+            Some(job) => iteration::advance(&self.queue, &job, false, chosen).await,
+            None => Ok(()),
+        }
     }
 
     /// Removes a scheduler and its pending job. False when there was none.

@@ -1,6 +1,6 @@
 import type { ForkOptions } from 'node:child_process';
 import type { WorkerOptions as ThreadOptions } from 'node:worker_threads';
-import type { JobOptions, KeepJobs } from './job-options.js';
+import type { JobOptions, KeepJobs, RepeatOptions } from './job-options.js';
 import type { RedisConfig } from './redis-config.js';
 
 /** How a queue, worker or event reader reaches its server: one of the two names of the same thing. */
@@ -17,7 +17,23 @@ export interface QueueOptions extends QueueConnection {
   defaultJobOptions?: JobOptions;
   /** About how many entries the event stream keeps. Default 10,000. */
   streams?: { events?: { maxLen?: number } };
+  /** Leave what is stored about the queue (its version, the bound of its events) as it is. Default false. */
+  skipMetasUpdate?: boolean;
+  settings?: { repeatStrategy?: RepeatStrategy };
 }
+
+/**
+ * When a job scheduler with a `pattern` runs next, in place of cron. Workers of the queue need the same strategy.
+ *
+ * @param millis The last run, or now for the first one; milliseconds since the epoch.
+ * @param name Name of the jobs.
+ * @returns Milliseconds since the epoch; undefined: never again.
+ */
+export type RepeatStrategy = (
+  millis: number,
+  opts: RepeatOptions,
+  name?: string,
+) => number | undefined | Promise<number | undefined>;
 
 /** At most `max` jobs started in each `duration` (milliseconds), by all workers of the queue together. */
 export interface LimiterOptions {
@@ -86,7 +102,7 @@ export interface WorkerOptions extends QueueConnection, SandboxOptions {
    * `getWorkers()` lists them.
    */
   visibleToBullmq?: boolean;
-  settings?: { backoffStrategy?: BackoffStrategy };
+  settings?: { backoffStrategy?: BackoffStrategy; repeatStrategy?: RepeatStrategy };
   /** Milliseconds that `close()` waits for running jobs. Default: as long as they run. */
   closeTimeout?: number;
 }
