@@ -123,6 +123,7 @@ fn values_are_plain_json_that_any_client_reads() {
 fn a_copy_stays_until_its_key_is_written_and_ends_with_its_entry() {
     let (cache, link, prefix, _server) = fresh("copy");
     run(async move {
+        wait_for(|| cache.follows_changes()).await;
         cache.set(write("a", "1")).await.unwrap();
         assert_eq!(cache.peek("a").unwrap().text, "1");
         assert!(!cache.set(Write { condition: Condition::IfMissing, ..write("a", "2") }).await.unwrap());
@@ -381,6 +382,7 @@ fn copies_of_one_cache_are_shared_and_of_others_are_not() {
         let twin = cache_with(&link, &format!(r#"{{"prefix":"{prefix}"}}"#));
         let stranger = cache_with(&link, &format!(r#"{{"prefix":"{prefix}x:"}}"#));
         let sized = cache_with(&link, &format!(r#"{{"prefix":"{prefix}","level1":{{"maxSize":1000}}}}"#));
+        wait_for(|| [&cache, &twin, &stranger, &sized].iter().all(|cache| cache.follows_changes())).await;
         cache.set(write("a", "1")).await.unwrap();
         assert_eq!(twin.peek("a").unwrap().text, "1");
         assert!(stranger.peek("a").is_none() && sized.peek("a").is_none());
@@ -524,6 +526,7 @@ fn a_server_that_is_gone_fails_reads_at_once_and_keeps_what_factories_make() {
     let (cache, link) = run(async move {
         let link = open(port);
         let cache = cache_with(&link, r#"{"prefix":"gone:"}"#);
+        wait_for(|| cache.follows_changes()).await;
         cache.set(write("known", "1")).await.unwrap();
         (cache, link)
     });

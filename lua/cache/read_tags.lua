@@ -6,11 +6,15 @@
 -- @key  <prefix>#tagged:<tag>    HyperLogLog of the keys written under it since its last invalidation
 -- @arg  keep_ms     how long the versions must be kept at least
 -- @arg  ...tags
--- @ret  list of versions, in the order of the tags
+-- @ret  1 when the record of a version was changed, or 0; then the versions, in the order of the tags
 -- @use  lib/tag_version
 
-local versions = {}
+local answer = { 0 }
 for index = tags_offset + 1, #tags do
-  versions[#versions + 1] = current_version(prefix, tags[index], tonumber(keep_ms))
+  local version, changed = current_version(prefix, tags[index], tonumber(keep_ms))
+  answer[#answer + 1] = version
+  if changed then
+    answer[1] = 1
+  end
 end
-return versions
+return answer

@@ -11,7 +11,7 @@
 -- @arg  created_ms  the writer's clock
 -- @arg  keep_ms     how long the versions must be kept at least
 -- @arg  ...tags     at least one
--- @ret  1 when written, 0 when the condition did not hold
+-- @ret  0 when the condition did not hold, 1 when written, 2 when the record of a version was changed, too
 -- @use  lib/tag_version
 
 local exists = call('EXISTS', entry) == 1
@@ -19,11 +19,16 @@ if (condition == 'NX' and exists) or (condition == 'XX' and not exists) then
   return 0
 end
 local versions = {}
+local answer = 1
 for index = tags_offset + 1, #tags do
   local tag = tags[index]
-  versions[tag] = current_version(prefix, tag, tonumber(keep_ms))
+  local version, changed = current_version(prefix, tag, tonumber(keep_ms))
+  versions[tag] = version
+  if changed then
+    answer = 2
+  end
   call('PFADD', members_key(prefix, tag), entry)
 end
 local line = '{"t":' .. cjson.encode(versions) .. ',"c":' .. created_ms .. '}'
 call('SET', entry, '\1' .. line .. '\n' .. value, 'PX', ttl_ms)
-return 1
+return answer

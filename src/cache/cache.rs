@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, slice, sync::Arc, time::Duration};
 
 use super::{
-    epochs::{Epochs, Shard, Watch},
+    epochs::{Epochs, Shard, Watch, epochs},
     keys::Keys,
     local_tier::{LocalEntry, LocalTier},
     options::CacheOptions,
@@ -17,9 +17,6 @@ use crate::{
     connection::{Command, Link},
     error::{Error, ErrorCode, Result},
 };
-
-/// The name of the counter that pattern deletes and flushes add to. No caller's key is empty.
-const SWEEP: &str = "";
 
 /// Values in this process and in Redis under one prefix. Cheap to clone.
 ///
@@ -88,7 +85,7 @@ impl Cache {
         let local = options.level1.enabled.then(|| LocalTier::shared(&link, &options.prefix, &options.level1));
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked to be whole and above 0")]
         let keys = Keys::new(options.prefix.clone(), options.limits.max_key_length as usize);
-        let sweep = Epochs::shard(&options.prefix, SWEEP);
+        let sweep = Epochs::sweep(&options.prefix);
         let remote = Arc::new(RemoteTier::new(link, deadline));
         Ok(Self { inner: Arc::new(Inner { keys, options, local, remote, clock, sweep }) })
     }
@@ -143,8 +140,12 @@ impl Cache {
                 return Ok(Loaded::Miss(Vec::new()));
             }
             let remote = &inner.remote;
-            let versions = scripts::read_tags(remote.link(), &inner.keys, &tags, ttl, remote.deadline()).await;
-            remote.observe(versions).map(Loaded::Miss)
+            let read = scripts::read_tags(remote.link(), &inner.keys, &tags, ttl, remote.deadline()).await;
+            let (versions, changed) = remote.observe(read)?;
+            if changed && inner.is_told() {
+                inner.hear_of_tags_again(&tags, &versions).await?;
+            }
+            Ok(Loaded::Miss(versions))
         }
     }
 
@@ -205,6 +206,18 @@ impl Cache {
         self.inner.remote.count(&keys.glob("*"), ROUNDS, |key| keys.is_entry(key)).await
     }
 
+    /// Whether changes by other processes, and by anything else that writes to Redis, end the copies here. Becomes true
+    /// soon after a connection, on a server that tells of changes. Otherwise a copy may be as old as `level1.ttl`.
+    pub fn follows_changes(&self) -> bool {
+        self.inner.local.as_ref().is_none_or(|local| local.follows_changes())
+    }
+
+    /// How often all copies here became invalid because changes by others may have been missed: for
+    /// [`Fill::gaps`](super::Fill::gaps), to be asked for after the stamp was taken.
+    pub fn gaps(&self) -> u32 {
+        self.inner.gaps()
+    }
+
     /// Entries and bytes in this process.
     pub fn local_size(&self) -> (u64, u64) {
         self.inner.local.as_ref().map_or((0, 0), |local| local.size())
@@ -227,9 +240,42 @@ impl Inner {
         }
     }
 
-    /// The counter of a tag. Tags have a space of their own, so that a tag is no key of the same name.
+    /// The counter of a tag: that of the record of its version, which is no caller's key.
     pub(super) fn tag(&self, tag: &str) -> Shard {
-        Epochs::shard(self.keys.prefix(), &["#tag:", tag].concat())
+        Epochs::shard(self.keys.prefix(), &Keys::tag_name(tag))
+    }
+
+    /// Reads the versions of tags once more, after a script of ours wrote their records: that ended what the server
+    /// remembers of them, while copies that carry the tags are still here.
+    async fn hear_of_tags_again(&self, tags: &[String], versions: &[String]) -> Result<()> {
+        let now = self.remote.tag_versions(&self.keys, tags).await?;
+        self.end_unless_same(tags, versions, &now);
+        Ok(())
+    }
+
+    /// Ends what carries the tags when somebody else invalidated one unheard. Whether there was no need.
+    pub(super) fn end_unless_same(&self, tags: &[String], before: &[String], now: &[Option<String>]) -> bool {
+        let same = before.iter().eq(now.iter().flatten());
+        if !same {
+            self.end_tags(tags);
+        }
+        same
+    }
+
+    /// Ends every copy that carries one of the tags.
+    pub(super) fn end_tags(&self, tags: &[String]) {
+        for tag in tags {
+            epochs().bump(self.tag(tag));
+        }
+    }
+
+    /// Whether the server tells of changes to what is kept here.
+    pub(super) fn is_told(&self) -> bool {
+        self.local.as_ref().is_some_and(|local| local.follows_changes())
+    }
+
+    pub(super) fn gaps(&self) -> u32 {
+        self.local.as_ref().map_or(0, |local| local.gaps())
     }
 
     /// Refuses a key, tags or life that may not be.

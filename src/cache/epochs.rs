@@ -57,6 +57,11 @@ impl Epochs {
         u32::try_from((folded ^ (folded >> SHARD_BITS)) & ((1 << SHARD_BITS) - 1)).unwrap_or(0)
     }
 
+    /// The counter of everything in one space, which pattern deletes and flushes add to. No caller's key is empty.
+    pub fn sweep(space: &str) -> Shard {
+        Self::shard(space, "")
+    }
+
     /// Adds one to a counter and gives its new value.
     pub fn bump(self, shard: Shard) -> u32 {
         self.counters[shard as usize].fetch_add(1, Ordering::AcqRel).wrapping_add(1)

@@ -11,6 +11,8 @@ pub const MAX_TAGS: usize = 64;
 
 /// What the cache's own records begin with, after the prefix. Callers' keys may not.
 const RESERVED: &str = "#tag";
+const TAG: &str = "#tag:";
+const TAGGED: &str = "#tagged:";
 
 /// Names of a cache's keys in Redis.
 #[derive(Clone, Debug)]
@@ -35,17 +37,27 @@ impl Keys {
 
     /// The key that holds the version of a tag.
     pub(super) fn tag_version(&self, tag: &str) -> String {
-        [&self.prefix, "#tag:", tag].concat()
+        [&self.prefix, &*Self::tag_name(tag)].concat()
+    }
+
+    /// The same without the prefix.
+    pub(super) fn tag_name(tag: &str) -> String {
+        [TAG, tag].concat()
     }
 
     /// The key that counts the keys written under a tag.
     pub(super) fn tag_members(&self, tag: &str) -> String {
-        [&self.prefix, "#tagged:", tag].concat()
+        [&self.prefix, TAGGED, tag].concat()
     }
 
     /// Whether a stored key is a caller's, and not a record of the cache itself.
     pub(super) fn is_entry(&self, stored: &[u8]) -> bool {
         stored.strip_prefix(self.prefix.as_bytes()).is_some_and(|key| !key.starts_with(RESERVED.as_bytes()))
+    }
+
+    /// The name, without the prefix, of a stored key on which values depend: an entry, or the version of a tag.
+    pub(super) fn dependent(name: &[u8]) -> Option<&str> {
+        std::str::from_utf8(name).ok().filter(|name| !name.starts_with(TAGGED))
     }
 
     /// A glob for SCAN that matches what `pattern` matches below the prefix.

@@ -9,6 +9,7 @@ use std::{
 use moka::{policy::EvictionPolicy, sync::Cache as Moka};
 
 use super::{
+    coherence::Coherence,
     epochs::Watch,
     options::{EvictionStrategy, Level1Options},
 };
@@ -41,6 +42,8 @@ pub(super) struct LocalTier {
     entries: Moka<Box<str>, Arc<LocalEntry>>,
     ttl: Duration,
     clock: Clock,
+    /// Tells of changes by others.
+    coherence: Option<Coherence>,
     /// Keeps the address alive by which [`shared`](Self::shared) tells servers apart.
     _link: Option<Arc<dyn Link>>,
 }
@@ -72,7 +75,7 @@ impl LocalTier {
             .eviction_policy(policy);
         // Frees what nobody asks for again; an entry's own expiry is checked when it is read. By the system's time.
         let builder = if clock.is_manual() { builder } else { builder.time_to_live(ttl) };
-        Self { entries: builder.build(), ttl, clock, _link: None }
+        Self { entries: builder.build(), ttl, clock, coherence: None, _link: None }
     }
 
     /// The tier that all caches with this link, prefix and settings in the process share; it goes with the last of them.
@@ -90,9 +93,21 @@ impl LocalTier {
             return tier;
         }
         tiers.retain(|_, tier| tier.strong_count() > 0);
-        let tier = Arc::new(Self { _link: Some(Arc::clone(link)), ..Self::new(options, link.clock()) });
+        let coherence = Some(Coherence::follow(link, prefix));
+        let tier = Self { coherence, _link: Some(Arc::clone(link)), ..Self::new(options, link.clock()) };
+        let tier = Arc::new(tier);
         tiers.insert(identity, Arc::downgrade(&tier));
         tier
+    }
+
+    /// Whether changes by others end the copies.
+    pub(super) fn follows_changes(&self) -> bool {
+        self.coherence.as_ref().is_some_and(Coherence::is_told)
+    }
+
+    /// How often all copies became invalid because changes by others may have been missed.
+    pub(super) fn gaps(&self) -> u32 {
+        self.coherence.as_ref().map_or(0, Coherence::gaps)
     }
 
     /// A value that is neither expired nor invalidated.

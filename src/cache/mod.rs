@@ -1,12 +1,14 @@
 //! The cache: values in this process and in Redis, with one rule for when a copy is valid ([`epochs`]).
 
 mod cache;
+mod coherence;
 pub mod epochs;
 mod gates;
 mod invalidate;
 mod keys;
 mod local_tier;
 mod options;
+mod registered;
 mod remote_tier;
 mod scripts;
 mod tags;

@@ -132,8 +132,16 @@ impl RemoteTier {
 
     /// The versions that tags have now, in one round trip.
     pub(super) async fn tag_versions(&self, keys: &Keys, tags: &[String]) -> Result<Vec<Option<String>>> {
-        let command = tags.iter().fold(Command::new("MGET"), |command, tag| command.key(keys.tag_version(tag)));
-        let reply = self.observe(self.link.call(command.deadline(self.deadline).repeatable()).await)?;
+        let command = Self::versions_command(keys, tags).deadline(self.deadline).repeatable();
+        Self::versions(self.observe(self.link.call(command).await)?)
+    }
+
+    pub(super) fn versions_command(keys: &Keys, tags: &[String]) -> Command {
+        tags.iter().fold(Command::new("MGET"), |command, tag| command.key(keys.tag_version(tag)))
+    }
+
+    /// The reply to [`versions_command`](Self::versions_command).
+    pub(super) fn versions(reply: Value) -> Result<Vec<Option<String>>> {
         reply.into_items()?.into_iter().map(Value::into_optional_text).collect()
     }
 

@@ -4,6 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use super::{cache::Condition, keys::Keys};
 use crate::{
+    codec::resp::Value,
     connection::Link,
     error::Result,
     script::cache::{INVALIDATE_TAGS, READ_TAGS, WRITE_TAGGED},
@@ -16,18 +17,22 @@ fn millis(duration: Duration) -> String {
     duration.as_millis().max(1).to_string()
 }
 
-/// The versions of `tags`, which an entry that lives `ttl` will carry.
+/// The versions of `tags`, which an entry that lives `ttl` will carry; and whether the record of one was changed.
 pub(super) fn read_tags(
     link: &Arc<dyn Link>,
     keys: &Keys,
     tags: &[String],
     ttl: Duration,
     deadline: Duration,
-) -> impl Future<Output = Result<Vec<String>>> + Send + use<> {
+) -> impl Future<Output = Result<(Vec<String>, bool)>> + Send + use<> {
     let keep = millis(ttl + KEEP_BEYOND);
     let call = READ_TAGS.with([keys.prefix()], [keep.as_bytes()], tags).deadline(deadline).repeatable();
     let reply = call.start(Arc::clone(link));
-    async move { reply.await?.into_items()?.into_iter().map(crate::codec::resp::Value::into_text).collect() }
+    async move {
+        let mut answer = reply.await?.into_items()?.into_iter();
+        let changed = answer.next().map_or(Ok(0), Value::into_int)? == 1;
+        Ok((answer.map(Value::into_text).collect::<Result<_>>()?, changed))
+    }
 }
 
 /// An entry on its way to [`write_tagged`].
@@ -40,12 +45,22 @@ pub(super) struct TaggedWrite<'a> {
     pub tags: &'a [String],
 }
 
-/// Writes an entry under the present versions of its tags; false when the condition did not hold.
+/// What became of a [`TaggedWrite`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Tagged {
+    /// Its condition did not hold.
+    Refused,
+    Written,
+    /// And the record of a version was changed.
+    WrittenAndChanged,
+}
+
+/// Writes an entry under the present versions of its tags.
 pub(super) fn write_tagged(
     link: &Arc<dyn Link>,
     keys: &Keys,
     write: &TaggedWrite<'_>,
-) -> impl Future<Output = Result<bool>> + Send + use<> {
+) -> impl Future<Output = Result<Tagged>> + Send + use<> {
     let (ttl, keep) = (millis(write.ttl), millis(write.ttl + KEEP_BEYOND));
     let created = write.created_ms.to_string();
     let reply = WRITE_TAGGED
@@ -61,7 +76,13 @@ pub(super) fn write_tagged(
             write.tags,
         )
         .start(Arc::clone(link));
-    async move { Ok(reply.await?.into_int()? == 1) }
+    async move {
+        Ok(match reply.await?.into_int()? {
+            0 => Tagged::Refused,
+            1 => Tagged::Written,
+            _ => Tagged::WrittenAndChanged,
+        })
+    }
 }
 
 /// Gives `tags` new versions; about how many keys were written under them since the last time.

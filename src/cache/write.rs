@@ -5,8 +5,9 @@ use std::{sync::Arc, time::Duration};
 use super::{
     cache::{Cache, Condition, Inner, Loaded},
     epochs::{Watch, epochs},
-    gates,
-    scripts::{self, TaggedWrite},
+    gates, registered,
+    remote_tier::RemoteTier,
+    scripts::{self, Tagged, TaggedWrite},
     tags::{self, TagLine},
 };
 use crate::{
@@ -40,6 +41,8 @@ pub struct Fill {
     pub versions: Vec<String>,
     /// Sum of the counters before `load`.
     pub stamp: u32,
+    /// [`Cache::gaps`], asked for after the stamp was taken.
+    pub gaps: u32,
     /// Keep it in this process only: `load` found Redis away, so that there are no versions either.
     pub local_only: bool,
 }
@@ -87,17 +90,18 @@ impl Cache {
                 lives.push(ttl);
             }
             let watches: Vec<_> = keys.iter().map(|key| inner.watch(key, &[])).collect();
-            let (pending, replies) = gates::pass(watches.iter().map(|watch| watch.key), || {
+            let stored: Vec<_> = keys.iter().map(|key| inner.keys.entry(key)).collect();
+            let (pending, writing) = gates::pass(watches.iter().map(|watch| watch.key), || {
                 let pending: Vec<_> = watches.iter().map(|watch| PendingWrite::begin(watch.clone())).collect();
-                (pending, inner.remote.link().call_many(&commands))
+                (pending, inner.write_entries(commands, &stored, &[]))
             });
-            Ok((pending, replies, lives))
+            Ok((pending, writing, lives))
         });
         async move {
-            let (pending, replies, lives) = sent?;
+            let (pending, writing, lives) = sent?;
             let mut outcome = Ok(());
             for (((pending, reply), (key, text, _)), ttl) in
-                pending.into_iter().zip(replies.await).zip(writes).zip(lives)
+                pending.into_iter().zip(writing.await.replies).zip(writes).zip(lives)
             {
                 match reply {
                     Ok(_) => pending.keep(&inner, &key, text, ttl),
@@ -111,7 +115,8 @@ impl Cache {
         }
     }
 
-    /// Stores what a factory made, unless one of its counters has moved since `fill.stamp` was taken; whether it did.
+    /// Stores what a factory made, unless one of its counters has moved since `fill.stamp` was taken, by more than gaps;
+    /// whether it did.
     /// When Redis cannot be written to, the value is still kept in this process.
     pub fn fill(&self, fill: Fill) -> impl Future<Output = Result<bool>> + Send + use<> {
         let inner = Arc::clone(&self.inner);
@@ -124,9 +129,13 @@ impl Cache {
             let watch = inner.watch(&fill.key, &fill.tags);
             let available = if fill.local_only { Ok(false) } else { inner.remote.available().map(|()| true) };
             let sent = available.map(|available| {
-                let commands = if available { inner.fill_commands(&fill, ttl) } else { Vec::new() };
+                let stored = inner.keys.entry(&fill.key);
                 gates::pass([watch.key], || {
-                    (watch.stamp() == fill.stamp).then(|| inner.remote.link().call_many(&commands))
+                    let moved = watch.stamp().wrapping_sub(fill.stamp);
+                    let by_gaps = inner.gaps().wrapping_sub(fill.gaps);
+                    (moved == by_gaps).then(|| {
+                        available.then(|| inner.write_entries(inner.fill_commands(&fill, ttl), &[stored], &fill.tags))
+                    })
                 })
             });
             Ok((watch, sent, ttl))
@@ -135,9 +144,14 @@ impl Cache {
             let (watch, sent, ttl) = sent?;
             let written = match sent {
                 Ok(None) => return Ok(false),
-                Ok(Some(replies)) => {
-                    let replies = replies.await.into_iter().collect::<Result<Vec<_>>>();
-                    if fill.local_only { Ok(true) } else { inner.remote.observe(replies).map(|_| true) }
+                Ok(Some(None)) => Ok(true),
+                Ok(Some(Some(writing))) => {
+                    let Written { replies, versions } = writing.await;
+                    let written = inner.remote.observe(replies.into_iter().collect::<Result<Vec<_>>>()).map(|_| true);
+                    if let (Ok(_), Some(now)) = (&written, versions) {
+                        inner.end_unless_same(&fill.tags, &fill.versions, &now);
+                    }
+                    written
                 }
                 Err(error) => Err(error),
             };
@@ -207,10 +221,13 @@ impl PendingWrite {
         Self { watch, began_at, others }
     }
 
-    /// Ends the write, and keeps a copy of the value if it is surely the last one.
+    /// Ends the write, and keeps a copy of the value if it is surely the last one, and its end would be heard of.
     fn keep(self, inner: &Inner, key: &str, text: String, ttl: Duration) {
         let now = epochs().bump(self.watch.key);
+        // The script that writes a tagged entry cannot read it so that the server would remember.
+        let heard_of = self.watch.tags.is_empty() || !inner.is_told();
         if now == self.began_at.wrapping_add(1)
+            && heard_of
             && let Some(local) = &inner.local
         {
             local.insert(key, text, self.watch, now.wrapping_add(self.others), Some(ttl));
@@ -220,6 +237,13 @@ impl PendingWrite {
     fn end(self) {
         epochs().bump(self.watch.key);
     }
+}
+
+/// What the server answered to writes of entries.
+struct Written {
+    replies: Vec<Result<Value>>,
+    /// Versions of the tags afterwards, where they were asked for.
+    versions: Option<Vec<Option<String>>>,
 }
 
 impl Inner {
@@ -234,17 +258,24 @@ impl Inner {
     }
 
     /// Moves the counter and sends the write; afterwards the counter still has to move once more.
-    fn write(&self, write: &Write, ttl: Duration) -> impl Future<Output = (PendingWrite, Result<bool>)> + Send + use<> {
+    fn write(
+        self: &Arc<Self>,
+        write: &Write,
+        ttl: Duration,
+    ) -> impl Future<Output = (PendingWrite, Result<bool>)> + Send + use<> {
         enum Sent<A, B> {
             Plain(A),
             Tagged(B),
         }
         let watch = self.watch(&write.key, &write.tags);
+        let inner = Arc::clone(self);
+        let tags = write.tags.clone();
         let (pending, sent) = gates::pass([watch.key], || {
             let pending = PendingWrite::begin(watch);
             let link = self.remote.link();
             let sent = if write.tags.is_empty() {
-                Sent::Plain(link.call(self.set_command(&write.key, write.text.as_bytes(), ttl, write.condition)))
+                let command = self.set_command(&write.key, write.text.as_bytes(), ttl, write.condition);
+                Sent::Plain(self.write_entries(vec![command], &[self.keys.entry(&write.key)], &[]))
             } else {
                 let (key, text, tags) = (&write.key, &write.text, &write.tags);
                 let created_ms = self.clock.now_ms();
@@ -256,8 +287,18 @@ impl Inner {
         async move {
             let written = match sent {
                 // SET answers nil when its condition does not hold.
-                Sent::Plain(reply) => reply.await.map(|reply| !reply.is_nil()),
-                Sent::Tagged(reply) => reply.await,
+                Sent::Plain(writing) => {
+                    let reply = writing.await.replies.pop().unwrap_or_else(|| Err(Error::closed("connection")));
+                    reply.map(|reply| !reply.is_nil())
+                }
+                Sent::Tagged(reply) => {
+                    let outcome = reply.await;
+                    if matches!(outcome, Ok(Tagged::WrittenAndChanged)) && inner.is_told() {
+                        // Their copies are read again, and so heard of again.
+                        inner.end_tags(&tags);
+                    }
+                    outcome.map(|outcome| outcome != Tagged::Refused)
+                }
             };
             (pending, written)
         }
@@ -278,6 +319,40 @@ impl Inner {
             pending.end();
         }
         written
+    }
+
+    /// Sends commands that write the entries `stored`, which carry `tags`; one reply each.
+    fn write_entries(
+        &self,
+        writes: Vec<Command>,
+        stored: &[String],
+        tags: &[String],
+    ) -> impl Future<Output = Written> + Send + use<> {
+        let (count, told) = (writes.len(), self.is_told());
+        let tagged = told && !tags.is_empty();
+        let commands = if told {
+            let mut reads = vec![stored.iter().fold(Command::new("EXISTS"), |read, key| read.key(key))];
+            reads.extend(tagged.then(|| RemoteTier::versions_command(&self.keys, tags)));
+            registered::commands(writes, reads)
+        } else {
+            writes
+        };
+        let replies = self.remote.link().call_many(&commands);
+        async move {
+            let replies = replies.await;
+            if !told {
+                return Written { replies, versions: None };
+            }
+            match registered::replies(replies) {
+                Ok(mut replies) => {
+                    let versions = replies.pop().filter(|_| tagged);
+                    let versions = versions.and_then(|reply| RemoteTier::versions(reply.ok()?).ok());
+                    replies.truncate(count);
+                    Written { replies, versions }
+                }
+                Err(error) => Written { replies: vec![Err(error); count], versions: None },
+            }
+        }
     }
 
     fn set_command(&self, key: &str, value: &[u8], ttl: Duration, condition: Condition) -> Command {

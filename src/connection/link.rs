@@ -11,7 +11,7 @@ use super::lending::Lender;
 use crate::{
     clock::Clock,
     codec::resp::{Reply, Value},
-    error::{Error, Result},
+    error::{Error, ErrorCode, Result},
 };
 
 /// A boxed future, as traits give it.
@@ -73,6 +73,22 @@ pub trait MessageSink: Send + Sync + 'static {
     fn restored(&self, lost: &[(SubscriptionKind, String, Error)]);
 }
 
+/// Learns which of the keys that a link has read are changed, whoever changes them.
+pub trait ChangeSink: Send + Sync + 'static {
+    /// The server tells from now on; what was read before may have changed. After every gap once more.
+    fn began(&self);
+
+    /// These keys (their full names), read since, were written, deleted or expired, by anybody but this link. Each is told
+    /// once: to hear of it again, read it again.
+    fn changed(&self, keys: &[&[u8]]);
+
+    /// A database was emptied.
+    fn emptied(&self);
+
+    /// The server does not tell. It is asked again on the next connection.
+    fn refused(&self, error: &Error);
+}
+
 /// Subscriptions over one link of their own, shared by all subscribers of the process.
 pub trait Subscriptions: Send + Sync + 'static {
     /// Adds `sink` to a channel or pattern; resolves when the server has confirmed it (at once when it already had).
@@ -121,6 +137,12 @@ pub trait Link: Send + Sync + 'static {
 
     /// The shared subscriber link, connected on first use.
     fn subscriptions(&self) -> Arc<dyn Subscriptions>;
+
+    /// Tells `sink` of changes to keys that were read over this link, until the returned guard is dropped. Never waits.
+    fn follow_changes(&self, sink: Arc<dyn ChangeSink>) -> Box<dyn Send + Sync> {
+        sink.refused(&Error::new(ErrorCode::UnsupportedCommand, "this engine tells of no changed keys"));
+        Box::new(())
+    }
 
     fn state(&self) -> LinkState;
 

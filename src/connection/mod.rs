@@ -2,6 +2,7 @@
 
 mod backoff;
 mod blocking_link;
+mod change_tracker;
 mod command;
 mod command_link;
 mod command_table;
@@ -33,7 +34,7 @@ pub use command_table::{Access, CommandId, CommandSpec, Keys};
 #[cfg(unix)]
 pub use lending::{Lender, Loan};
 pub use link::{
-    BlockingLink, BoxFuture, Link, LinkState, Message, MessageSink, ReplySink, StateSink, SubscriptionKind,
+    BlockingLink, BoxFuture, ChangeSink, Link, LinkState, Message, MessageSink, ReplySink, StateSink, SubscriptionKind,
     Subscriptions,
 };
 pub use options::{Address, ConnectionOptions, DatabaseRole, RetryStrategy, Secret, TlsOptions};

@@ -115,6 +115,9 @@ pub struct ConnectionOptions {
     pub key_prefix: String,
     /// Instead of the default backoff.
     pub retry_strategy: Option<Arc<dyn RetryStrategy>>,
+    /// The server is to remember what this link reads ([`Link::follow_changes`](super::Link::follow_changes)): it is shared
+    /// with the likes only, because that costs the server time and memory for every key.
+    pub tracked: bool,
 }
 
 impl ConnectionOptions {
@@ -136,6 +139,7 @@ impl ConnectionOptions {
             connection_name: None,
             key_prefix: String::new(),
             retry_strategy: None,
+            tracked: false,
         }
     }
 
@@ -194,6 +198,7 @@ impl ConnectionOptions {
             && self.command_timeout == other.command_timeout
             && self.keep_alive == other.keep_alive
             && self.connection_name == other.connection_name
+            && self.tracked == other.tracked
     }
 }
 

@@ -8,9 +8,10 @@ use tokio_rustls::rustls::ClientConfig;
 use super::lending::Lender;
 use super::{
     blocking_link::RedisBlockingLink,
+    change_tracker::ChangeTracker,
     command::Batch,
     command_link::{CommandLink, Purpose},
-    link::{BlockingLink, Link, LinkState, StateSink, Subscriptions},
+    link::{BlockingLink, ChangeSink, Link, LinkState, StateSink, Subscriptions},
     options::{Address, ConnectionOptions},
     subscriber_link::SubscriberLink,
     tls,
@@ -47,6 +48,7 @@ pub fn open(options: ConnectionOptions) -> Result<Arc<dyn Link>> {
             description: options.describe(),
             commands: CommandLink::open(Arc::clone(&options), Purpose::Shared),
             subscriber: OnceLock::new(),
+            changes: OnceLock::new(),
             options: Arc::clone(&options),
             _tls: tls,
         });
@@ -67,6 +69,8 @@ struct RedisLink {
     description: String,
     commands: Arc<CommandLink>,
     subscriber: OnceLock<Arc<SubscriberLink>>,
+    /// With what keeps it told of the command link's state.
+    changes: OnceLock<(Arc<ChangeTracker>, Box<dyn Send + Sync>)>,
     /// Keeps it for the next connection.
     _tls: Option<Arc<ClientConfig>>,
 }
@@ -87,8 +91,17 @@ impl Link for RedisLink {
     }
 
     fn subscriptions(&self) -> Arc<dyn Subscriptions> {
-        let link = self.subscriber.get_or_init(|| Arc::new(SubscriberLink::open(Arc::clone(&self.options))));
-        Arc::clone(link) as Arc<dyn Subscriptions>
+        Arc::clone(self.subscriber()) as Arc<dyn Subscriptions>
+    }
+
+    fn follow_changes(&self, sink: Arc<dyn ChangeSink>) -> Box<dyn Send + Sync> {
+        let (tracker, _) = self.changes.get_or_init(|| {
+            let tracker = ChangeTracker::new(&self.commands);
+            let watch = self.commands.board().watch(Arc::clone(&tracker) as Arc<dyn StateSink>);
+            self.subscriber().tell_changes(Arc::clone(&tracker));
+            (tracker, watch)
+        });
+        tracker.follow(sink)
     }
 
     fn state(&self) -> LinkState {
@@ -106,6 +119,12 @@ impl Link for RedisLink {
 
     fn describe(&self) -> &str {
         &self.description
+    }
+}
+
+impl RedisLink {
+    fn subscriber(&self) -> &Arc<SubscriberLink> {
+        self.subscriber.get_or_init(|| Arc::new(SubscriberLink::open(Arc::clone(&self.options))))
     }
 }
 

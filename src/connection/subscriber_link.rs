@@ -4,6 +4,8 @@
 //! knows, one name per request, so that answers match requests in order and a refusal hits one name only. After a break
 //! the server knows nothing, so everything wanted differs and is asked for again. A server that went silent is noticed
 //! by a `PING` every few seconds, because a subscriber may otherwise wait for ever on a dead connection.
+//!
+//! The server's word on changed keys comes over the same connection, for the [`ChangeTracker`].
 
 use std::{
     collections::VecDeque,
@@ -21,6 +23,7 @@ use tokio::{
 
 use super::{
     backoff,
+    change_tracker::ChangeTracker,
     command::Command,
     handshake::{Session, is_hopeless, open_session},
     link::{BoxFuture, Message, MessageSink, SubscriptionKind, Subscriptions},
@@ -56,8 +59,25 @@ struct Shared {
 
 struct Core {
     table: SubscriptionsTable,
+    /// Who hears of changed keys.
+    tracker: Option<Arc<ChangeTracker>>,
+    /// The connection, while there is one.
+    present: Option<Present>,
     /// Why nothing can be subscribed at present.
     refusal: Option<Error>,
+}
+
+/// What the server said of a connection.
+#[derive(Clone, Copy)]
+struct Present {
+    client_id: Option<i64>,
+    resp3: bool,
+}
+
+impl Core {
+    fn is_wanted(&self) -> bool {
+        self.table.is_wanted() || self.tracker.is_some()
+    }
 }
 
 impl Shared {
@@ -66,13 +86,70 @@ impl Shared {
     }
 }
 
+impl Shared {
+    fn tracker(&self) -> Option<Arc<ChangeTracker>> {
+        self.lock().tracker.clone()
+    }
+
+    fn began(&self, present: Present) {
+        {
+            let mut core = self.lock();
+            core.refusal = None;
+            core.present = Some(present);
+        }
+        if let Some(tracker) = self.tracker() {
+            tracker.connected(present.client_id, present.resp3);
+        }
+    }
+
+    /// Whether subscriptions have to be restored.
+    fn ended(&self) -> bool {
+        let (tracker, restoring) = {
+            let mut core = self.lock();
+            core.present = None;
+            (core.tracker.clone(), core.table.forget_connection())
+        };
+        if let Some(tracker) = tracker {
+            tracker.disconnected();
+        }
+        restoring
+    }
+
+    /// Nothing can be subscribed or tracked until somebody mends what is wrong.
+    fn refuse(&self, error: &Error) {
+        {
+            let mut core = self.lock();
+            core.table.fail_waiting(error);
+            core.refusal = Some(error.clone());
+        }
+        if let Some(tracker) = self.tracker() {
+            tracker.refuse(error);
+        }
+    }
+}
+
 impl SubscriberLink {
     pub(super) fn open(options: Arc<ConnectionOptions>) -> Self {
-        let core = Core { table: SubscriptionsTable::default(), refusal: None };
+        let core = Core { table: SubscriptionsTable::default(), tracker: None, present: None, refusal: None };
         let shared = Arc::new(Shared { core: Mutex::new(core), wake: Notify::new(), closing: Notify::new() });
         let command_timeout = options.command_timeout;
         service::spawn(run(options, Arc::clone(&shared)));
         Self { shared, command_timeout }
+    }
+
+    /// Has the server's word on changed keys sent to `tracker` from now on.
+    pub(super) fn tell_changes(&self, tracker: Arc<ChangeTracker>) {
+        let (present, refusal) = {
+            let mut core = self.shared.lock();
+            core.tracker = Some(Arc::clone(&tracker));
+            (core.present, core.refusal.clone())
+        };
+        if let Some(Present { client_id, resp3 }) = present {
+            tracker.connected(client_id, resp3);
+        } else if let Some(error) = refusal {
+            tracker.refuse(&error);
+        }
+        self.shared.wake.notify_one();
     }
 
     async fn join(&self, kind: SubscriptionKind, name: &str, sink: Arc<dyn MessageSink>) -> Result<()> {
@@ -146,7 +223,7 @@ async fn run(options: Arc<ConnectionOptions>, shared: Arc<Shared>) {
 /// Ends only when `retryStrategy` gives up.
 async fn work(options: &ConnectionOptions, shared: &Shared) {
     // Nothing to do before the first subscription.
-    while !shared.lock().table.is_wanted() {
+    while !shared.lock().is_wanted() {
         shared.wake.notified().await;
     }
     let mut failures = 0_u32;
@@ -154,20 +231,20 @@ async fn work(options: &ConnectionOptions, shared: &Shared) {
     loop {
         let error = match open_session(options, || ()).await {
             Ok(session) => {
-                shared.lock().refusal = None;
+                shared.began(Present { client_id: session.client_id, resp3: session.resp3 });
                 let began = Instant::now();
                 let error = Connection::new(session, shared, restoring).serve().await;
-                restoring = shared.lock().table.forget_connection();
+                restoring = shared.ended();
                 if began.elapsed() > GOOD_LIFE {
                     failures = 0;
                 }
                 error
             }
             Err(error) => {
-                let mut core = shared.lock();
-                core.refusal = is_hopeless(&error).then(|| error.clone());
                 if is_hopeless(&error) {
-                    core.table.fail_waiting(&error);
+                    shared.refuse(&error);
+                } else {
+                    shared.lock().refusal = None;
                 }
                 error
             }
@@ -176,9 +253,7 @@ async fn work(options: &ConnectionOptions, shared: &Shared) {
         failures = failures.saturating_add(1);
         let Some(delay) = backoff::delay(options, failures).await else {
             let error = Error::new(ErrorCode::ConnectionFailed, format!("retryStrategy gave up connecting: {error}"));
-            let mut core = shared.lock();
-            core.table.fail_waiting(&error);
-            core.refusal = Some(error);
+            shared.refuse(&error);
             return;
         };
         sleep(delay).await;
@@ -327,6 +402,14 @@ fn pop_sign_of_life(asked: &mut VecDeque<Asked>) {
 fn take_push(items: &[Reply<'_>], shared: &Shared, asked: &mut VecDeque<Asked>) {
     use SubscriptionKind::{Channel, Pattern};
     match items {
+        [Reply::Bulk(b"invalidate"), keys] => {
+            if let Some(tracker) = shared.tracker() {
+                match keys {
+                    Reply::Array(keys) => tracker.changed(keys),
+                    _ => tracker.emptied(),
+                }
+            }
+        }
         [Reply::Bulk(b"message"), Reply::Bulk(channel), Reply::Bulk(payload)] => {
             deliver(shared, Channel, channel, channel, payload);
         }

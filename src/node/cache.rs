@@ -134,7 +134,8 @@ impl NativeCache {
 
 fn open(redis: &str, options: &str) -> Result<(Cache, Arc<dyn Link>)> {
     let mut options = CacheOptions::from_json(options)?;
-    let redis = ConnectionOptions::from_json(redis)?.with_role(DatabaseRole::Cache);
+    let mut redis = ConnectionOptions::from_json(redis)?.with_role(DatabaseRole::Cache);
+    redis.tracked = true;
     options.prefix.insert_str(0, &redis.key_prefix);
     let deadline = redis.command_timeout.min(DEADLINE);
     let link = connection::open(redis)?;
@@ -210,16 +211,17 @@ impl Behind {
         }))
     }
 
-    /// `key, text, ttl, stamp, local only, number of tags, ...tags, ...versions`.
+    /// `key, text, ttl, stamp, gaps, local only, number of tags, ...tags, ...versions`.
     fn fill(&self, op: &mut Op<'_>) -> Result<Work> {
         let (key, text, ttl) = (op.text()?, op.text()?, op.optional_number()?);
         #[expect(clippy::cast_possible_truncation, reason = "32 bits, which JavaScript has as a signed number")]
         let stamp = (op.integer()? as i32).cast_unsigned();
+        let gaps = (op.integer()? as i32).cast_unsigned();
         let local_only = op.flag()?;
         let count = usize::try_from(op.integer()?).unwrap_or(0);
         let mut tags = op.rest_of_texts()?;
         let versions = tags.split_off(count.min(tags.len()));
-        Ok(work(self.0.fill(Fill { key, text, ttl, tags, versions, stamp, local_only })))
+        Ok(work(self.0.fill(Fill { key, text, ttl, tags, versions, stamp, gaps, local_only })))
     }
 
     /// `key, text, ttl, condition, ...tags`.

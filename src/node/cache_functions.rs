@@ -20,9 +20,9 @@ use crate::cache::{
     epochs::{SHARDS, Watch, epochs},
 };
 
-/// Integers that JavaScript reads after a [`peek`]: shard of the key, stamp, life in milliseconds, number of tags, and
-/// the shards of the tags.
-const LANES: usize = 4 + MAX_TAGS;
+/// Integers that JavaScript reads after a [`peek`]: shard of the key, stamp, life in milliseconds, gaps, number of tags,
+/// and the shards of the tags.
+const LANES: usize = 5 + MAX_TAGS;
 
 /// Bytes of a key or tag of 512 characters.
 const SHORT: usize = 2_048;
@@ -107,15 +107,16 @@ impl CacheView {
         }
     }
 
-    fn write_lanes(&self, watch: &Watch, stamp: u32, life_ms: i64) {
+    fn write_lanes(&self, watch: &Watch, stamp: u32, life_ms: i64, gaps: u32) {
         let tags = watch.tags.len().min(MAX_TAGS);
         // SAFETY: the array has `LANES` integers, and its reference keeps it.
         let lanes = unsafe { std::slice::from_raw_parts_mut(self.lanes.start, LANES) };
         lanes[0] = watch.key.cast_signed();
         lanes[1] = stamp.cast_signed();
         lanes[2] = i32::try_from(life_ms).unwrap_or(i32::MAX);
-        lanes[3] = i32::try_from(tags).unwrap_or(0);
-        for (lane, shard) in lanes[4..].iter_mut().zip(&watch.tags) {
+        lanes[3] = gaps.cast_signed();
+        lanes[4] = i32::try_from(tags).unwrap_or(0);
+        for (lane, shard) in lanes[5..].iter_mut().zip(&watch.tags) {
             *lane = shard.cast_signed();
         }
     }
@@ -143,13 +144,14 @@ unsafe extern "C" fn peek(env: sys::napi_env, info: sys::napi_callback_info) -> 
             with_text(env, key, |key| {
                 if let Some(entry) = cache.peek(key) {
                     let life = entry.expires_at_ms - cache.now_ms();
-                    view.write_lanes(&entry.watch, entry.stamp, life);
+                    view.write_lanes(&entry.watch, entry.stamp, life, 0);
                     return string(env, &entry.text);
                 }
                 let tags: Vec<String> =
                     tags.iter().filter_map(|&tag| with_text(env, tag, |tag| Some(tag.to_owned()))).collect();
                 let watch = cache.watch(key, &tags);
-                view.write_lanes(&watch, watch.stamp(), 0);
+                let stamp = watch.stamp();
+                view.write_lanes(&watch, stamp, 0, cache.gaps());
                 None
             })
         })

@@ -23,7 +23,8 @@ const COUNT = 14;
 const PING = 15;
 
 /** Where `peek` says more than it returns: `LANES` of `src/node/cache_functions.rs`. */
-const LANES = 4 + 64;
+const MAX_TAGS = 64;
+const LANES = 5 + MAX_TAGS;
 
 /** A value that was found, as text. */
 export interface Found extends Validity {
@@ -42,8 +43,19 @@ export interface WriteArguments {
 export interface FillArguments extends WriteArguments {
   /** Sum of the epochs before the load. */
   stamp: number;
+  /** Gaps before the load: see {@link Peeked}. */
+  gaps: number;
   /** Versions of the tags, as the load gave them; undefined when Redis could not be asked. */
   versions: readonly string[] | undefined;
+}
+
+/** The validity of a value that is loaded from now on. */
+export interface Peeked extends Validity {
+  /**
+   * How often all copies in this process became invalid because changes by others may have been missed. That moves the
+   * epochs too, but is no reason to call off what a factory is making.
+   */
+  readonly gaps: number;
 }
 
 /** The epochs of the process, asked for once a thread; undefined where the runtime does not lend them. */
@@ -106,13 +118,14 @@ export class CacheEngine {
     return tags.length === 0 ? this.#functions.peek(key) : this.#functions.peek(key, ...tags);
   }
 
-  get peeked(): Validity {
+  get peeked(): Peeked {
     const lanes = this.#lanes;
-    const count = lanes[3]!;
+    const count = lanes[4]!;
     return {
       shard: lanes[0]!,
       stamp: lanes[1]!,
-      tags: count === 0 ? undefined : Array.from(lanes.subarray(4, 4 + count)),
+      gaps: lanes[3]!,
+      tags: count === 0 ? undefined : Array.from(lanes.subarray(5, 5 + count)),
     };
   }
 
@@ -120,8 +133,9 @@ export class CacheEngine {
     return this.#lanes[0]!;
   }
 
-  get peekedStamp(): number {
-    return this.#lanes[1]!;
+  /** Which invalidations of a key, or of its tags, a flight that begins now knows of. */
+  get peekedGeneration(): number {
+    return generation(this.#lanes[1]!, this.#lanes[3]!);
   }
 
   get peekedLife(): number {
@@ -146,9 +160,9 @@ export class CacheEngine {
 
   /** Stores what a factory made, unless it was invalidated meanwhile. */
   fill(fill: FillArguments): Promise<boolean> {
-    const { key, text, ttl, stamp, tags, versions } = fill;
+    const { key, text, ttl, stamp, gaps, tags, versions } = fill;
     const localOnly = versions === undefined;
-    return this.#call(FILL, [key, text, ttl, stamp, localOnly, tags.length, ...tags, ...(versions ?? [])]);
+    return this.#call(FILL, [key, text, ttl, stamp, gaps, localOnly, tags.length, ...tags, ...(versions ?? [])]);
   }
 
   set(write: WriteArguments, condition: 'NX' | 'XX' | undefined): Promise<boolean> {
@@ -188,7 +202,7 @@ export class CacheEngine {
   }
 
   invalidateTags(tags: readonly string[]): Promise<number> {
-    if (!this.closed) this.#functions.touchTags(...tags.slice(0, LANES - 4));
+    if (!this.closed) this.#functions.touchTags(...tags.slice(0, MAX_TAGS));
     return this.#call(INVALIDATE_TAGS, tags);
   }
 
@@ -245,7 +259,7 @@ export class CacheEngine {
    */
   #touch(keys: readonly string[]): void {
     if (this.closed) return;
-    for (let at = 0; at < keys.length; at += LANES - 4) this.#functions.touch(...keys.slice(at, at + LANES - 4));
+    for (let at = 0; at < keys.length; at += MAX_TAGS) this.#functions.touch(...keys.slice(at, at + MAX_TAGS));
   }
 
   #sweep(): void {
@@ -259,4 +273,9 @@ function found(answer: string, shard: number): Found {
   const end = answer.indexOf('\n');
   const [stamp, lifeMs, ...tags] = answer.slice(0, end).split(',').map(Number) as [number, number, ...number[]];
   return { text: answer.slice(end + 1), shard, stamp, lifeMs, tags: tags.length === 0 ? undefined : tags };
+}
+
+/** The sum of epochs without what gaps added to it. */
+export function generation(stamp: number, gaps: number): number {
+  return (stamp - gaps) | 0;
 }

@@ -1,5 +1,5 @@
 import { coarseClock } from './coarse-clock.js';
-import { type CacheEngine, epochs, type Found } from './engine.js';
+import { type CacheEngine, epochs, type Found, generation, type Peeked } from './engine.js';
 import { type HotEntry, HotView, type Validity } from './hot-view.js';
 import { decode, encode, freeze } from './values.js';
 
@@ -24,9 +24,9 @@ export interface Storing {
   tags: readonly string[];
 }
 
-/** A load or a factory that is running, with the epochs as they were before it began. */
+/** A load or a factory that is running, with the invalidations that were known when it began. */
 interface Flight {
-  readonly stamp: number;
+  readonly generation: number;
   readonly tags: readonly string[];
   readonly promise: Promise<unknown>;
 }
@@ -116,7 +116,7 @@ export class CacheReader {
     const tags = running?.tags ?? storing.tags;
     const text = this.#engine.peek(key, tags);
     if (text !== undefined) return this.#keepPeeked(key, text);
-    if (running !== undefined && running.stamp === this.#engine.peekedStamp) return this.#own(running.promise);
+    if (running !== undefined && running.generation === this.#engine.peekedGeneration) return this.#own(running.promise);
     if (tags !== storing.tags) this.#engine.peek(key, storing.tags);
     const validity = this.#engine.peeked;
     return this.#own(
@@ -159,10 +159,10 @@ export class CacheReader {
     flights: Map<string, Flight>,
     key: string,
     tags: readonly string[],
-    begin: (validity: Validity) => Promise<unknown>,
+    begin: (validity: Peeked) => Promise<unknown>,
   ): Promise<unknown> {
     const running = flights.get(key);
-    if (running !== undefined && running.stamp === this.#engine.peekedStamp) return running.promise;
+    if (running !== undefined && running.generation === this.#engine.peekedGeneration) return running.promise;
     const validity = this.#engine.peeked;
     return this.#start(flights, key, tags, validity, () => begin(validity));
   }
@@ -171,11 +171,11 @@ export class CacheReader {
     flights: Map<string, Flight>,
     key: string,
     tags: readonly string[],
-    validity: Validity,
+    validity: Peeked,
     begin: () => Promise<unknown>,
   ): Promise<unknown> {
     const promise = begin();
-    const flight = { stamp: validity.stamp, tags, promise };
+    const flight = { generation: generation(validity.stamp, validity.gaps), tags, promise };
     flights.set(key, flight);
     const landed = () => {
       if (flights.get(key) === flight) flights.delete(key);
@@ -194,7 +194,7 @@ export class CacheReader {
     return this.#keepFound(key, found);
   }
 
-  async #make(key: string, factory: () => unknown, storing: Storing, validity: Validity): Promise<unknown> {
+  async #make(key: string, factory: () => unknown, storing: Storing, validity: Peeked): Promise<unknown> {
     const { ttl, tags } = storing;
     const found = await this.#attempt(this.#engine.load(key, validity.shard, ttl, tags));
     if (found !== undefined && 'text' in found) {
@@ -206,7 +206,8 @@ export class CacheReader {
     if (made === undefined || made === null) return made;
     const text = encode(key, made);
     // When Redis could not be read, the value is kept in this process alone.
-    const fill = this.#engine.fill({ key, text, ttl, tags, stamp: validity.stamp, versions: found });
+    const { stamp, gaps } = validity;
+    const fill = this.#engine.fill({ key, text, ttl, tags, stamp, gaps, versions: found });
     const stored = this.#engine.closed ? await fill.catch(() => false) : await this.#attempt(fill);
     if (stored === true) this.#events.stored(key);
     const ttlMs = ttl === undefined ? this.#engine.defaultTtlMs : ttl * 1000;
