@@ -18,6 +18,8 @@ export declare class NativeCache {
   get describe(): string
   /** A `ConnectionState`; `DISCONNECTED` once closed. */
   get state(): string
+  /** Whether changes by others end the copies in this process. */
+  get followsChanges(): boolean
   /** The shard of the epochs that pattern deletes and flushes of this cache move. */
   get sweepShard(): number
   /**

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { CacheService, type OxcartError } from '../ts/index.js';
+import { coherent } from './helpers/coherent.js';
 import { freePort, RedisServer } from './helpers/redis-server.js';
 import { uniquePrefix } from './helpers/unique-prefix.js';
 import { waitFor } from './helpers/wait-for.js';
@@ -25,6 +26,7 @@ describe('a Redis that is killed', () => {
     });
     const errors: OxcartError[] = [];
     cache.on('error', (error) => errors.push(error as OxcartError));
+    await coherent(cache);
     await cache.set('known', { n: 1 });
     await cache.get('known');
     await server.kill();
@@ -294,6 +296,7 @@ describe('closing', () => {
 
   it('is done by `await using`, and does not touch others of the same options', async () => {
     const other = new CacheService({ redis: { url: server.url } });
+    await coherent(other);
     {
       await using cache = new CacheService({ redis: { url: server.url } });
       await cache.set('k', 'shared');

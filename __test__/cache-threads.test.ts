@@ -2,8 +2,9 @@ import { once } from 'node:events';
 import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { RedisServer } from './helpers/redis-server.js';
+import { inMemory, RedisServer } from './helpers/redis-server.js';
 import { uniquePrefix } from './helpers/unique-prefix.js';
+import { waitFor } from './helpers/wait-for.js';
 
 let server: RedisServer;
 beforeAll(async () => {
@@ -23,9 +24,10 @@ class Thread {
       const cache = new CacheService({ redis: { url: ${JSON.stringify(server.url)} }, prefix: ${JSON.stringify(prefix)} });
       // Values that a thread keeps decoded are reached by reading twice.
       const twice = async (key) => [await cache.get(key), await cache.get(key)][1];
+      const own = { twice, coherent: async () => (await cache.health()).coherent };
       parentPort.on('message', async ({ id, call: [name, ...args] }) => {
         try {
-          const value = name === 'twice' ? await twice(...args) : await cache[name](...args);
+          const value = name in own ? await own[name](...args) : await cache[name](...args);
           parentPort.postMessage({ id, value });
         } catch (error) {
           parentPort.postMessage({ id, error: error.message });
@@ -50,6 +52,7 @@ describe('threads of one process', () => {
   it('share level 1, and see each other’s writes and invalidations at once', async () => {
     const prefix = `${uniquePrefix('threads')}:`;
     const [a, b] = [new Thread(prefix), new Thread(prefix)];
+    if (!inMemory) await waitFor(() => b.do('coherent'));
     await a.do('set', 'k', 1);
     expect(await b.do('getLocal', 'k')).toBe(1);
     for (const [change, seen] of [

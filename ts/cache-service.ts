@@ -40,9 +40,10 @@ const ERRORS_A_SECOND = 10;
 /**
  * A cache in two levels: copies in this process, entries in Redis.
  *
- * A read looks into the process first; a value that another process changed can be seen for `level1.ttl` seconds (60 by
- * default) after the change, one that this process changed (from whichever thread) never. A load or a factory that began
- * before its key was written or invalidated does not bring the old value back.
+ * A read looks into the process first. A value that this process changed, from whichever thread, is never seen again; one
+ * that another process (or anything else that writes to Redis) changed ends within milliseconds, because the server tells
+ * of it. Where it does not ({@link health} says `coherent: false`), a copy may be `level1.ttl` seconds old. A load or a
+ * factory that began before its key was written or invalidated does not bring the old value back.
  *
  * Values are what JSON makes of them (a `Date` comes back as a string, from the first read on), stored as plain JSON that
  * other clients can read; entries with tags have a line in front. `null` and `undefined` are no values: a factory that
@@ -411,9 +412,10 @@ export class CacheService<
     const started = performance.now();
     try {
       await this.#engine.ping();
-      return { status: 'healthy', state: this.state, latencyMs: performance.now() - started };
+      const { state, followsChanges: coherent } = this.#engine;
+      return { status: 'healthy', state, coherent, latencyMs: performance.now() - started };
     } catch (error) {
-      return { status: 'degraded', state: this.state, error: error as Error };
+      return { status: 'degraded', state: this.state, coherent: false, error: error as Error };
     }
   }
 

@@ -331,7 +331,7 @@ impl Inner {
         let (count, told) = (writes.len(), self.is_told());
         let tagged = told && !tags.is_empty();
         let commands = if told {
-            let mut reads = vec![stored.iter().fold(Command::new("EXISTS"), |read, key| read.key(key))];
+            let mut reads = vec![stored.iter().fold(Command::new("EXISTS"), Command::key)];
             reads.extend(tagged.then(|| RemoteTier::versions_command(&self.keys, tags)));
             registered::commands(writes, reads)
         } else {

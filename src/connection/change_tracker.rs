@@ -45,6 +45,8 @@ struct Core {
     redirect: Option<i64>,
     /// Number of the last request: an answer to an earlier one says nothing any more.
     asked: u64,
+    /// The server tells, over the connections that there are now.
+    active: bool,
     /// Why the server cannot tell on the present subscriber connection.
     refusal: Option<Error>,
 }
@@ -71,12 +73,13 @@ impl ChangeTracker {
     }
 
     pub(super) fn follow(self: &Arc<Self>, sink: Arc<dyn ChangeSink>) -> Box<dyn Send + Sync> {
-        let refusal = {
+        let (active, refusal) = {
             let mut core = self.lock();
             core.followers.push(Arc::clone(&sink));
-            core.refusal.clone()
+            (core.active, core.refusal.clone())
         };
         match refusal {
+            _ if active => sink.began(),
             Some(error) => sink.refused(&error),
             None => self.ask(),
         }
@@ -89,6 +92,7 @@ impl ChangeTracker {
         {
             let mut core = self.lock();
             core.redirect = id;
+            core.active = false;
             core.refusal = None;
         }
         if id.is_some() {
@@ -100,13 +104,16 @@ impl ChangeTracker {
 
     /// It is gone.
     pub(super) fn disconnected(&self) {
-        self.lock().redirect = None;
+        let mut core = self.lock();
+        core.redirect = None;
+        core.active = false;
     }
 
     pub(super) fn refuse(&self, error: &Error) {
         let followers = {
             let mut core = self.lock();
             core.refusal = Some(error.clone());
+            core.active = false;
             core.followers.clone()
         };
         for sink in followers {
@@ -164,21 +171,22 @@ impl ChangeTracker {
 
 impl ReplySink for ChangeTracker {
     fn settle(&self, number: u64, reply: Result<Reply<'_>>) {
-        let (latest, connected) = {
-            let core = self.lock();
-            (core.asked == number, core.redirect.is_some())
+        let followers = {
+            let mut core = self.lock();
+            if core.asked != number || core.redirect.is_none() {
+                return;
+            }
+            core.active = reply.is_ok();
+            core.followers.clone()
         };
-        if !latest || !connected {
-            return;
-        }
         match reply {
             Ok(_) => {
-                for sink in self.followers() {
+                for sink in followers {
                     sink.began();
                 }
             }
             Err(error) if matches!(error.code(), ErrorCode::Reply | ErrorCode::AuthenticationFailed) => {
-                self.refuse(&error)
+                self.refuse(&error);
             }
             // A connection that broke asks again when it is back.
             Err(_) => self.ask_later(),
@@ -196,6 +204,8 @@ impl StateSink for ChangeTracker {
                     tracker.ask();
                 }
             });
+        } else {
+            self.lock().active = false;
         }
     }
 }

@@ -98,7 +98,7 @@ impl Link for RedisLink {
         let (tracker, _) = self.changes.get_or_init(|| {
             let tracker = ChangeTracker::new(&self.commands);
             let watch = self.commands.board().watch(Arc::clone(&tracker) as Arc<dyn StateSink>);
-            self.subscriber().tell_changes(Arc::clone(&tracker));
+            self.subscriber().tell_changes(&tracker);
             (tracker, watch)
         });
         tracker.follow(sink)

@@ -138,10 +138,10 @@ impl SubscriberLink {
     }
 
     /// Has the server's word on changed keys sent to `tracker` from now on.
-    pub(super) fn tell_changes(&self, tracker: Arc<ChangeTracker>) {
+    pub(super) fn tell_changes(&self, tracker: &Arc<ChangeTracker>) {
         let (present, refusal) = {
             let mut core = self.shared.lock();
-            core.tracker = Some(Arc::clone(&tracker));
+            core.tracker = Some(Arc::clone(tracker));
             (core.present, core.refusal.clone())
         };
         if let Some(Present { client_id, resp3 }) = present {

@@ -91,6 +91,12 @@ impl NativeCache {
         self.link.borrow().as_ref().map_or("DISCONNECTED", |link| state_name(link.state()))
     }
 
+    /// Whether changes by others end the copies in this process.
+    #[napi(getter)]
+    pub fn follows_changes(&self) -> bool {
+        self.view.cache.borrow().as_ref().is_some_and(Cache::follows_changes)
+    }
+
     /// The shard of the epochs that pattern deletes and flushes of this cache move.
     #[napi(getter)]
     pub fn sweep_shard(&self) -> u32 {

@@ -104,6 +104,11 @@ export class CacheEngine {
     return this.#native.state as ConnectionState;
   }
 
+  /** Whether changes by others end the copies in this process. */
+  get followsChanges(): boolean {
+    return this.#native.followsChanges;
+  }
+
   /** Entries and bytes of level 1. */
   get localSize(): [entries: number, bytes: number] {
     return this.#native.localSize as [number, number];

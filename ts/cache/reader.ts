@@ -116,7 +116,8 @@ export class CacheReader {
     const tags = running?.tags ?? storing.tags;
     const text = this.#engine.peek(key, tags);
     if (text !== undefined) return this.#keepPeeked(key, text);
-    if (running !== undefined && running.generation === this.#engine.peekedGeneration) return this.#own(running.promise);
+    if (running !== undefined && running.generation === this.#engine.peekedGeneration)
+      return this.#own(running.promise);
     if (tags !== storing.tags) this.#engine.peek(key, storing.tags);
     const validity = this.#engine.peeked;
     return this.#own(

@@ -33,8 +33,8 @@ export interface CacheOptions<
     /** Bytes, shared by all threads of the process that have the same options. Default 100 MB. */
     maxSize?: number;
     /**
-     * Longest life of a copy, and so how old a value can be that another process changed. Default 60. An entry that expires
-     * earlier expires here with it.
+     * Longest life of a copy in seconds, and so how old a value can be while the server is away, or where it does not tell
+     * of changes. Default 60. An entry that expires earlier expires here with it.
      */
     ttl?: number;
     /** What gives way when it is full: what was unused for longest (`LRU`, the default) or used least (`LFU`). */
@@ -112,6 +112,12 @@ export interface CacheHealth {
   /** `degraded`: Redis does not answer, and the cache lives on level 1 and the sources. */
   status: 'healthy' | 'degraded';
   state: ConnectionState;
+  /**
+   * Whether writes by other processes, and by anything else that writes to Redis, end the copies in this process within
+   * milliseconds. False while Redis is away, and on a server that tells of no changes: a copy may then be as old as
+   * `level1.ttl`.
+   */
+  coherent: boolean;
   /** Milliseconds of a round trip to Redis. */
   latencyMs?: number;
   error?: Error;
