@@ -61,7 +61,7 @@ unsafe fn pack(state: State, vm: &mut Interpreter) -> Result<c_int, Raise> {
         vm.buffer.clear();
         for argument in 1..=count {
             ffi::lua_pushvalue(state, argument);
-            write(state, &mut vm.buffer, 0);
+            write(state, vm, 0)?;
         }
         raw::push(state, &vm.buffer);
     }
@@ -69,19 +69,25 @@ unsafe fn pack(state: State, vm: &mut Interpreter) -> Result<c_int, Raise> {
 }
 
 /// Appends the value on top of the stack and pops it. Grows the stack by at most three slots a level.
-unsafe fn write(state: State, into: &mut Vec<u8>, depth: usize) {
+unsafe fn write(state: State, vm: &mut Interpreter, depth: usize) -> Result<(), Raise> {
     // SAFETY: a body's callee; the frame owns nothing.
     unsafe {
         ffi::luaL_checkstack_(state, 6, c"in function mp_encode_lua_type".as_ptr());
+        vm.spend(state, 1)?;
         match ffi::lua_type(state, -1) {
-            ffi::LUA_TSTRING => write_string(into, raw::bytes(state, -1)),
-            ffi::LUA_TBOOLEAN => into.push(if ffi::lua_toboolean(state, -1) == 0 { 0xC2 } else { 0xC3 }),
-            ffi::LUA_TNUMBER => write_number(into, ffi::lua_tonumber(state, -1)),
-            ffi::LUA_TTABLE if depth < MAX_PACK_DEPTH => write_table(state, into, depth),
-            _ => into.push(0xC0),
+            ffi::LUA_TSTRING => {
+                let text = raw::bytes(state, -1);
+                vm.spend(state, text.len() as u64 / 8)?;
+                write_string(&mut vm.buffer, text);
+            }
+            ffi::LUA_TBOOLEAN => vm.buffer.push(if ffi::lua_toboolean(state, -1) == 0 { 0xC2 } else { 0xC3 }),
+            ffi::LUA_TNUMBER => write_number(&mut vm.buffer, ffi::lua_tonumber(state, -1)),
+            ffi::LUA_TTABLE if depth < MAX_PACK_DEPTH => write_table(state, vm, depth)?,
+            _ => vm.buffer.push(0xC0),
         }
         ffi::lua_settop(state, -2);
     }
+    Ok(())
 }
 
 /// The header of a string, array or map: the small form where `length` is below `small`, else 8 (strings), 16 or 32 bits.
@@ -155,7 +161,7 @@ fn write_number(into: &mut Vec<u8>, number: f64) {
 }
 
 /// Writes the table on top of the stack: an array when its keys are 1 to n, else a map.
-unsafe fn write_table(state: State, into: &mut Vec<u8>, depth: usize) {
+unsafe fn write_table(state: State, vm: &mut Interpreter, depth: usize) -> Result<(), Raise> {
     // SAFETY: a body's callee; the frame owns nothing.
     unsafe {
         let (mut count, mut largest, mut is_array) = (0_usize, 0.0_f64, true);
@@ -174,21 +180,22 @@ unsafe fn write_table(state: State, into: &mut Vec<u8>, depth: usize) {
         let is_array = is_array && largest == count as f64;
         if is_array {
             let length = ffi::lua_objlen(state, -1);
-            write_header(into, length, (16, 0x90), None, 0xDC);
+            write_header(&mut vm.buffer, length, (16, 0x90), None, 0xDC);
             for index in 1..=c_int::try_from(length).unwrap_or(c_int::MAX) {
                 ffi::lua_rawgeti_(state, -1, index);
-                write(state, into, depth + 1);
+                write(state, vm, depth + 1)?;
             }
         } else {
-            write_header(into, count, (16, 0x80), None, 0xDE);
+            write_header(&mut vm.buffer, count, (16, 0x80), None, 0xDE);
             ffi::lua_pushnil(state);
             while ffi::lua_next(state, -2) != 0 {
                 ffi::lua_pushvalue(state, -2);
-                write(state, into, depth + 1);
-                write(state, into, depth + 1);
+                write(state, vm, depth + 1)?;
+                write(state, vm, depth + 1)?;
             }
         }
     }
+    Ok(())
 }
 
 /// `cmsgpack.unpack(bytes)`: all values.

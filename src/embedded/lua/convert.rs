@@ -129,32 +129,138 @@ fn length(items: usize) -> c_int {
 ///
 /// # Safety
 /// With the memory limit lifted: growing the stack must not fail. Everything else here only reads.
-pub(super) unsafe fn take_result(state: State, names: &Names, protocol: u8) -> Value {
+///
+/// A table can hold another one many times, and so stand for a reply that is far larger than all tables: `limit` bounds
+/// its bytes.
+pub(super) unsafe fn take_result(state: State, names: &Names, protocol: u8, limit: usize) -> Value {
+    let mut reader = Reader { names, protocol, left: limit };
     // SAFETY: as the caller promises.
     unsafe {
-        let value = read(state, names, protocol, 0);
+        let value = reader.read(state, 0);
         ffi::lua_settop(state, -2);
-        value
+        if reader.left == 0 {
+            Value::Error(Error::from_reply("ERR not enough memory for the script's reply"))
+        } else {
+            value
+        }
     }
 }
 
-unsafe fn read(state: State, names: &Names, protocol: u8, depth: usize) -> Value {
-    // SAFETY: a value is on top of the stack; reads are raw, and the strings read are anchored by it.
-    unsafe {
-        if depth >= MAX_DEPTH || ffi::lua_checkstack(state, 6) == 0 {
-            return Value::Error(Error::from_reply("ERR reached lua stack limit"));
+/// Reads a reply from the stack.
+struct Reader<'a> {
+    names: &'a Names,
+    protocol: u8,
+    /// Bytes that the reply may still take; at 0, nothing more is read.
+    left: usize,
+}
+
+impl Reader<'_> {
+    unsafe fn read(&mut self, state: State, depth: usize) -> Value {
+        self.left = self.left.saturating_sub(size_of::<Value>());
+        // SAFETY: a value is on top of the stack; reads are raw, and the strings read are anchored by it.
+        unsafe {
+            if depth >= MAX_DEPTH || ffi::lua_checkstack(state, 6) == 0 {
+                return Value::Error(Error::from_reply("ERR reached lua stack limit"));
+            }
+            match ffi::lua_type(state, -1) {
+                ffi::LUA_TSTRING => {
+                    let text = raw::bytes(state, -1);
+                    self.left = self.left.saturating_sub(text.len());
+                    Value::Bulk(if self.left == 0 { Vec::new() } else { text.to_vec() })
+                }
+                ffi::LUA_TNUMBER => Value::Int(truncate(ffi::lua_tonumber(state, -1))),
+                ffi::LUA_TBOOLEAN => match (ffi::lua_toboolean(state, -1) != 0, self.protocol) {
+                    (flag, 3) => Value::Bool(flag),
+                    (true, _) => Value::Int(1),
+                    (false, _) => Value::Nil,
+                },
+                ffi::LUA_TTABLE => self.read_table(state, depth),
+                _ => Value::Nil,
+            }
         }
-        match ffi::lua_type(state, -1) {
-            ffi::LUA_TSTRING => Value::Bulk(raw::bytes(state, -1).to_vec()),
-            ffi::LUA_TNUMBER => Value::Int(truncate(ffi::lua_tonumber(state, -1))),
-            ffi::LUA_TBOOLEAN => match (ffi::lua_toboolean(state, -1) != 0, protocol) {
-                (flag, 3) => Value::Bool(flag),
-                (true, _) => Value::Int(1),
-                (false, _) => Value::Nil,
-            },
-            ffi::LUA_TTABLE => read_table(state, names, protocol, depth),
-            _ => Value::Nil,
+    }
+
+    unsafe fn read_table(&mut self, state: State, depth: usize) -> Value {
+        let names = self.names;
+        // SAFETY: a table is on top of the stack; reads are raw.
+        unsafe {
+            if let Some(text) = field(state, names.err) {
+                return Value::Error(Error::from_reply(&one_line(text)));
+            }
+            if let Some(text) = field(state, names.ok) {
+                return Value::Simple(one_line(text));
+            }
+            names.double.push(state);
+            ffi::lua_rawget_(state, -2);
+            let double = (ffi::lua_type(state, -1) == ffi::LUA_TNUMBER).then(|| ffi::lua_tonumber(state, -1));
+            ffi::lua_settop(state, -2);
+            if let Some(double) = double {
+                return Value::Double(number::float_text(double));
+            }
+            for (name, is_map) in [(names.map, true), (names.set, false)] {
+                name.push(state);
+                ffi::lua_rawget_(state, -2);
+                if ffi::lua_type(state, -1) == ffi::LUA_TTABLE {
+                    let reply = self.read_pairs(state, depth, is_map);
+                    ffi::lua_settop(state, -2);
+                    return reply;
+                }
+                ffi::lua_settop(state, -2);
+            }
+            if let Some(digits) = field(state, names.big_number) {
+                return Value::BigNumber(one_line(digits));
+            }
+            names.verbatim_string.push(state);
+            ffi::lua_rawget_(state, -2);
+            if ffi::lua_type(state, -1) == ffi::LUA_TTABLE {
+                let text = field(state, names.string).map(<[u8]>::to_vec);
+                ffi::lua_settop(state, -2);
+                if let Some(text) = text {
+                    return Value::Bulk(text);
+                }
+            } else {
+                ffi::lua_settop(state, -2);
+            }
+            let mut items = Vec::new();
+            for index in 1.. {
+                if self.left == 0 {
+                    break;
+                }
+                ffi::lua_rawgeti_(state, -1, index);
+                if ffi::lua_type(state, -1) == ffi::LUA_TNIL {
+                    ffi::lua_settop(state, -2);
+                    break;
+                }
+                items.push(self.read(state, depth + 1));
+                ffi::lua_settop(state, -2);
+            }
+            Value::Array(items)
         }
+    }
+
+    /// The keys, and for a map the values, of the table on top of the stack.
+    unsafe fn read_pairs(&mut self, state: State, depth: usize, is_map: bool) -> Value {
+        let (mut pairs, mut keys) = (Vec::new(), Vec::new());
+        // SAFETY: `lua_next` errs only for a key that the table does not have; these keys are its own, and a copy of each is
+        // read, so that a number is never made a string in place.
+        unsafe {
+            ffi::lua_pushnil(state);
+            while ffi::lua_next(state, -2) != 0 {
+                if self.left == 0 {
+                    ffi::lua_settop(state, -3);
+                    break;
+                }
+                let value = if is_map { self.read(state, depth + 1) } else { Value::Nil };
+                ffi::lua_settop(state, -2);
+                let key = self.read(state, depth + 1);
+                if is_map {
+                    pairs.push((key, value));
+                } else {
+                    keys.push(key);
+                }
+            }
+        }
+        if is_map { Value::Map(pairs) } else { Value::Set(keys) }
     }
 }
 
@@ -168,81 +274,6 @@ unsafe fn field<'a>(state: State, name: super::interpreter::Name) -> Option<&'a 
         ffi::lua_settop(state, -2);
         text
     }
-}
-
-unsafe fn read_table(state: State, names: &Names, protocol: u8, depth: usize) -> Value {
-    // SAFETY: a table is on top of the stack; reads are raw.
-    unsafe {
-        if let Some(text) = field(state, names.err) {
-            return Value::Error(Error::from_reply(&one_line(text)));
-        }
-        if let Some(text) = field(state, names.ok) {
-            return Value::Simple(one_line(text));
-        }
-        names.double.push(state);
-        ffi::lua_rawget_(state, -2);
-        let double = (ffi::lua_type(state, -1) == ffi::LUA_TNUMBER).then(|| ffi::lua_tonumber(state, -1));
-        ffi::lua_settop(state, -2);
-        if let Some(double) = double {
-            return Value::Double(number::float_text(double));
-        }
-        for (name, is_map) in [(names.map, true), (names.set, false)] {
-            name.push(state);
-            ffi::lua_rawget_(state, -2);
-            if ffi::lua_type(state, -1) == ffi::LUA_TTABLE {
-                let reply = read_pairs(state, names, protocol, depth, is_map);
-                ffi::lua_settop(state, -2);
-                return reply;
-            }
-            ffi::lua_settop(state, -2);
-        }
-        if let Some(digits) = field(state, names.big_number) {
-            return Value::BigNumber(one_line(digits));
-        }
-        names.verbatim_string.push(state);
-        ffi::lua_rawget_(state, -2);
-        if ffi::lua_type(state, -1) == ffi::LUA_TTABLE {
-            let text = field(state, names.string).map(<[u8]>::to_vec);
-            ffi::lua_settop(state, -2);
-            if let Some(text) = text {
-                return Value::Bulk(text);
-            }
-        } else {
-            ffi::lua_settop(state, -2);
-        }
-        let mut items = Vec::new();
-        for index in 1.. {
-            ffi::lua_rawgeti_(state, -1, index);
-            if ffi::lua_type(state, -1) == ffi::LUA_TNIL {
-                ffi::lua_settop(state, -2);
-                break;
-            }
-            items.push(read(state, names, protocol, depth + 1));
-            ffi::lua_settop(state, -2);
-        }
-        Value::Array(items)
-    }
-}
-
-/// The keys, and for a map the values, of the table on top of the stack.
-unsafe fn read_pairs(state: State, names: &Names, protocol: u8, depth: usize, is_map: bool) -> Value {
-    let (mut pairs, mut keys) = (Vec::new(), Vec::new());
-    // SAFETY: `lua_next` errs only for a key that the table does not have; these keys are its own, and a copy of each is
-    // read, so that a number is never made a string in place.
-    unsafe {
-        ffi::lua_pushnil(state);
-        while ffi::lua_next(state, -2) != 0 {
-            let value = if is_map { read(state, names, protocol, depth + 1) } else { Value::Nil };
-            ffi::lua_settop(state, -2);
-            let key = read(state, names, protocol, depth + 1);
-            if is_map {
-                pairs.push((key, value));
-            } else {
-                keys.push(key);
-            }
-        }
-    }
-    if is_map { Value::Map(pairs) } else { Value::Set(keys) }
 }
 
 /// A double as C casts it to a 64-bit integer on x86-64: what does not fit is the smallest.

@@ -3,7 +3,7 @@
 use mlua_sys as ffi;
 
 use super::{
-    bit, cjson, cmsgpack, library, random,
+    bit, cjson, cmsgpack, library, patterns, random,
     raw::{self, State, closure},
     readonly, redis_api, structs,
 };
@@ -58,6 +58,7 @@ pub(super) unsafe fn build(state: State) -> std::ffi::c_int {
             ffi::lua_pushstring_(state, name.as_ptr());
             ffi::lua_call(state, 1, 0);
         }
+        bound_functions(state);
         readonly::replace_originals(state);
         replace_functions(state);
 
@@ -106,6 +107,27 @@ unsafe fn push_clock(state: State) {
         ffi::lua_insert(state, -2);
         put(state, "clock");
         ffi::lua_replace(state, -2);
+    }
+}
+
+/// Replaces the functions that can go on for ever inside one call, where no instruction of the script is counted.
+unsafe fn bound_functions(state: State) {
+    // SAFETY: called by `build` only.
+    unsafe {
+        for (table, name, function) in [
+            ("string", "find", patterns::find as ffi::lua_CFunction),
+            ("string", "match", patterns::first_match),
+            ("string", "gmatch", patterns::gmatch),
+            ("string", "gsub", patterns::gsub),
+            ("string", "rep", closure!(library::rep)),
+            ("table", "insert", closure!(library::insert)),
+        ] {
+            raw::push(state, table.as_bytes());
+            ffi::lua_rawget_(state, ffi::LUA_GLOBALSINDEX);
+            ffi::lua_pushcclosure(state, function, 0);
+            put(state, name);
+            ffi::lua_settop(state, -2);
+        }
     }
 }
 

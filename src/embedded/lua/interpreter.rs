@@ -114,8 +114,12 @@ pub(super) struct Interpreter {
     pub(super) time_limit: Duration,
     /// What it did so far, in instructions.
     pub(super) effort: u64,
+    /// Work inside of single calls that the clock was not looked at for.
+    pub(super) unchecked: u64,
     /// The time is up: whatever the script does next fails.
     pub(super) overdue: bool,
+    /// Bytes of all Lua values; also what one buffer may hold.
+    pub(super) memory_limit: usize,
 }
 
 impl Interpreter {
@@ -162,6 +166,38 @@ impl Interpreter {
             }
         }
         self.overdue
+    }
+
+    /// Counts work inside of one call, where no instructions are counted, and bounds what it builds in the buffer.
+    pub(super) fn spend(&mut self, state: State, work: u64) -> Result<(), Raise> {
+        self.unchecked += work;
+        if self.unchecked < u64::from(HOOK_INTERVAL.unsigned_abs()) {
+            return Ok(());
+        }
+        let work = std::mem::take(&mut self.unchecked);
+        if self.is_overdue(state, work) {
+            return Err(self.fail_overdue());
+        }
+        if self.buffer.len() > self.memory_limit {
+            self.release_buffer();
+            return Err(self.fail_memory());
+        }
+        Ok(())
+    }
+
+    /// Parks what a script is told that builds more than it may.
+    pub(super) fn fail_memory(&mut self) -> Raise {
+        self.park(format_args!("not enough memory"));
+        Raise::Plain
+    }
+
+    /// Lets go of what was built, where it was large.
+    pub(super) fn release_buffer(&mut self) {
+        const KEPT: usize = 64 * 1024;
+        self.buffer.clear();
+        if self.buffer.capacity() > KEPT {
+            self.buffer = Vec::new();
+        }
     }
 
     /// Parks what an overdue script is told.

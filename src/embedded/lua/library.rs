@@ -168,6 +168,59 @@ unsafe fn loaded(state: State, status: c_int) -> c_int {
     2
 }
 
+/// An integer as Lua 5.1 reads it, which keeps 32 bits.
+#[expect(clippy::cast_possible_truncation, reason = "as C does")]
+unsafe fn check_int(state: State, argument: c_int) -> c_int {
+    // SAFETY: as for the callers.
+    unsafe { ffi::luaL_checkinteger(state, argument) as c_int }
+}
+
+/// `string.rep(text, count)`. Nothing, however often, is nothing.
+pub(super) unsafe fn rep(state: State, vm: &mut Interpreter) -> Result<c_int, Raise> {
+    // SAFETY: a body; the text is built in the interpreter.
+    unsafe {
+        let text = raw::check_bytes(state, 1);
+        let count = usize::try_from(check_int(state, 2)).unwrap_or(0);
+        vm.buffer.clear();
+        let length = text.len().saturating_mul(count);
+        if length > vm.memory_limit {
+            return Err(vm.fail_memory());
+        }
+        vm.buffer.reserve_exact(length);
+        for _ in 0..if text.is_empty() { 0 } else { count } {
+            vm.buffer.extend_from_slice(text);
+        }
+        raw::push(state, &vm.buffer);
+        vm.release_buffer();
+    }
+    Ok(1)
+}
+
+/// `table.insert(table [, place], value)`. A place before the first moves everything from there on.
+pub(super) unsafe fn insert(state: State, vm: &mut Interpreter) -> Result<c_int, Raise> {
+    // SAFETY: a body; the frame owns nothing, and raw access runs no Lua code.
+    unsafe {
+        ffi::luaL_checktype(state, 1, ffi::LUA_TTABLE);
+        let mut end = c_int::try_from(ffi::lua_objlen(state, 1)).unwrap_or(c_int::MAX - 1) + 1;
+        let place = match ffi::lua_gettop(state) {
+            2 => end,
+            3 => {
+                let place = check_int(state, 2);
+                end = end.max(place);
+                for index in ((place.saturating_add(1))..=end).rev() {
+                    vm.spend(state, 1)?;
+                    ffi::lua_rawgeti_(state, 1, index - 1);
+                    ffi::lua_rawseti_(state, 1, index);
+                }
+                place
+            }
+            _ => return Err(vm.fail(format_args!("wrong number of arguments to 'insert'"))),
+        };
+        ffi::lua_rawseti_(state, 1, place);
+    }
+    Ok(0)
+}
+
 /// `collectgarbage`: counts and collects; what would change the collector for later scripts does nothing.
 pub(super) unsafe fn collectgarbage(state: State, vm: &mut Interpreter) -> Result<c_int, Raise> {
     // SAFETY: a body; the frame owns nothing.

@@ -12,6 +12,7 @@ mod general_number;
 mod host;
 mod interpreter;
 mod library;
+mod patterns;
 mod random;
 mod raw;
 mod readonly;

@@ -218,7 +218,9 @@ impl Machine {
                 started: Instant::now(),
                 time_limit: Duration::ZERO,
                 effort: 0,
+                unchecked: 0,
                 overdue: false,
+                memory_limit: limit,
             });
             let globals = environment::build(state);
             ffi::lua_pushcclosure(state, enter_script, 0);
@@ -296,9 +298,10 @@ impl Machine {
             vm.arguments.clear();
             shrink(&mut vm.buffer);
             shrink(&mut vm.message);
+            let limit = vm.memory_limit;
             let (names, protocol, panic) = (vm.names, vm.protocol, vm.panic.take());
             let reply = if status == 0 {
-                convert::take_result(state, &names, protocol)
+                convert::take_result(state, &names, protocol, limit)
             } else {
                 describe_failure(state, &names, hash)
             };

@@ -33,8 +33,9 @@ pub(super) unsafe fn encode(state: State, vm: &mut Interpreter) -> Result<c_int,
 unsafe fn write(state: State, vm: &mut Interpreter, config: &Config, depth: i64) -> Result<(), Raise> {
     // SAFETY: a body's callee; the frame owns nothing.
     unsafe {
+        vm.spend(state, 1)?;
         match ffi::lua_type(state, -1) {
-            ffi::LUA_TSTRING => write_string(&mut vm.buffer, raw::bytes(state, -1)),
+            ffi::LUA_TSTRING => write_text(state, vm, -1)?,
             ffi::LUA_TNUMBER => write_number(state, vm, config, -1)?,
             ffi::LUA_TBOOLEAN => {
                 let flag = ffi::lua_toboolean(state, -1) != 0;
@@ -139,7 +140,7 @@ unsafe fn write_object(state: State, vm: &mut Interpreter, config: &Config, dept
                     vm.buffer.extend_from_slice(b"\":");
                 }
                 ffi::LUA_TSTRING => {
-                    write_string(&mut vm.buffer, raw::bytes(state, -2));
+                    write_text(state, vm, -2)?;
                     vm.buffer.push(b':');
                 }
                 _ => return Err(refuse(state, vm, -2, "table key must be a number or string")),
@@ -193,6 +194,17 @@ const ESCAPES: [u8; 256] = {
     table[127] = b'u';
     table
 };
+
+/// A string of the stack, whose length counts as work.
+unsafe fn write_text(state: State, vm: &mut Interpreter, index: c_int) -> Result<(), Raise> {
+    // SAFETY: a body's callee; the slot anchors the string.
+    unsafe {
+        let text = raw::bytes(state, index);
+        vm.spend(state, text.len() as u64 / 8)?;
+        write_string(&mut vm.buffer, text);
+    }
+    Ok(())
+}
 
 fn write_string(into: &mut Vec<u8>, text: &[u8]) {
     into.reserve(text.len() + 2);

@@ -54,6 +54,17 @@ fn a_script_that_never_ends_is_ended() {
         "return setmetatable({}, {__index = function(t, k) while true do end end}).x",
         "table.sort({1,2,3,4}, function() while true do end end)",
         "string.gsub('aaaa', 'a', function() while true do end end)",
+        // Within one call, where no instructions are counted.
+        "return string.find(string.rep('a', 40), string.rep('a?', 40)..string.rep('a', 40))",
+        "return string.rep('a', 50000):find('.-.-.-.-b')",
+        "return string.rep('a', 50000):match('(.-)(.-)(.-)%1b')",
+        "for x in string.rep('a', 50000):gmatch('.*.*.*b') do end",
+        "return string.rep('a', 50000):gsub('.*.*.*b', '')",
+        "pcall(string.find, string.rep('a', 50000), '.-.-.-.-b') while true do end",
+        "coroutine.wrap(function() return string.rep('a', 50000):find('.-.-.-.-b') end)()",
+        "while true do string.rep('', 2^31 - 1) end",
+        "local t = {} while true do table.insert(t, -2^31, 1) end",
+        "local t = {1} for i = 1, 14 do t = {t, t, t, t, t, t, t, t} end cmsgpack.pack(t)",
     ] {
         let started = Instant::now();
         let reply = run(&mut runtime, script);
@@ -76,6 +87,15 @@ fn a_script_that_takes_too_much_memory_is_ended() {
         "return cmsgpack.unpack(string.rep('\\145', 500)..string.rep('\\221\\0\\0\\1\\0', 1e6))",
         "return cjson.decode('['..string.rep('[],', 1000000)..'1]')",
         "local t = {} for i = 1, 1e9 do t[i] = coroutine.create(function() end) end",
+        // Small tables that stand for something large.
+        "local t = {'some text'} for i = 1, 60 do t = {t, t} end return cjson.encode(t)",
+        "local t = {'some text'} for i = 1, 60 do t = {t, t} end return t",
+        "local t = {map = {a = 'some text'}} for i = 1, 60 do t = {map = {a = t, b = t}} end redis.setresp(3) return t",
+        "cjson.encode_sparse_array(true, 0) local t = {} t[2^31 - 1] = 1 return cjson.encode(t)",
+        "local s = string.rep('x', 4000000) return redis.call('x', s, s..'y', s..'z')",
+        "return string.rep('x', 100):rep(1000000)",
+        "return ('x'):rep(4000000):gsub('x', 'yyyy')",
+        "return table.concat({('x'):rep(3000000), ('y'):rep(3000000), ('z'):rep(3000000)})",
     ] {
         let reply = run(&mut runtime, script);
         let error = error_of(&reply);
@@ -189,6 +209,18 @@ fn deep_values_end_in_an_error() {
     ] {
         let reply = run(&mut runtime, &script);
         assert!(error_of(&reply).contains(part), "{script}: {reply:?}");
+    }
+}
+
+#[test]
+fn a_pattern_that_goes_too_deep_is_refused_and_not_followed() {
+    let mut runtime = runtime(Limits::default());
+    let reply = run(&mut runtime, "return string.find(string.rep('a', 200000), string.rep('a?', 200000))");
+    assert!(error_of(&reply).contains("pattern too complex"), "{reply:?}");
+    assert_eq!(run(&mut runtime, "return (string.find(string.rep('a', 150), string.rep('a?', 150)))"), Value::Int(1));
+    for script in ["local function f() return 1 + f() end return f()", "return pcall(string.rep, 'x', 2^52)"] {
+        run(&mut runtime, script);
+        assert_eq!(run(&mut runtime, "return 1"), Value::Int(1), "after {script}");
     }
 }
 

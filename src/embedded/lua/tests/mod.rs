@@ -5,6 +5,7 @@
 mod bounds;
 mod differential;
 mod modules;
+mod patterns;
 mod random_values;
 
 use std::{
