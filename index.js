@@ -8,6 +8,7 @@ module.exports = {
   ClosedError: oxcart.ClosedError,
   ConnectionError: oxcart.ConnectionError,
   CRON_PATTERNS: oxcart.CRON_PATTERNS,
+  DeadLetterQueueService: oxcart.DeadLetterQueueService,
   defineTtls: oxcart.defineTtls,
   DelayedError: oxcart.DelayedError,
   hashKey: oxcart.hashKey,

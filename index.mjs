@@ -8,6 +8,7 @@ export const {
   ClosedError,
   ConnectionError,
   CRON_PATTERNS,
+  DeadLetterQueueService,
   defineTtls,
   DelayedError,
   hashKey,

@@ -54,6 +54,7 @@ const stages = [
       ...[
         'cache',
         'queue',
+        'dead_letters',
         'queue_cancel',
         'queue_events',
         'queue_flows',
@@ -99,6 +100,7 @@ const stages = [
           'cache-flights',
           'cache-service',
           'cache-threads',
+          'dead-letters',
           'pubsub',
           'queue-events',
           'queue-inspection',

@@ -81,7 +81,7 @@ async fn a_schedule_of_a_month_runs_at_each_of_its_times() {
     let (clock, _link, queue) = stage();
     let (runs, process) = noting(&clock);
     let _worker = automatic(&queue, options(), process);
-    let repeat = RepeatOptions::from_json(r#"{"pattern":"0 * * * *","tz":"UTC"}"#).unwrap();
+    let repeat = RepeatOptions::from_json(r#"{"pattern":"0 * * * *","tz":"UTC"}"#, None).unwrap();
     let scheduler = JobScheduler::new(queue.clone());
     scheduler.upsert("hourly", repeat, "n", "{}", JobOptions::default()).await.unwrap();
     clock.advance(DAY * 30).await;

@@ -37,7 +37,7 @@ fn stage() -> Stage {
 impl Stage {
     async fn upsert(&self, json: &str, options: &str) -> String {
         let options = JobOptions::from_json(options).unwrap();
-        let repeat = RepeatOptions::from_json(json).unwrap();
+        let repeat = RepeatOptions::from_json(json, None).unwrap();
         self.scheduler.upsert("s", repeat, "n", "{}", options).await.unwrap().unwrap()
     }
 

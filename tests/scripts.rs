@@ -34,6 +34,8 @@ const fn with_keys(row: Row, keys: &'static [(&'static str, &'static str)]) -> R
     Row { script, case, before, args, keys }
 }
 
+#[path = "scripts/beyond_rows.rs"]
+mod beyond_rows;
 #[path = "scripts/flow_rows.rs"]
 mod flow_rows;
 
@@ -622,6 +624,7 @@ fn key(row: &Row, name: &str) -> String {
     }
     match name {
         "prefix" => "p:".to_owned(),
+        "letters" | "target" => "d:".to_owned(),
         "counter" => "p:id".to_owned(),
         "job" => "p:1".to_owned(),
         "workers" => "p:oxcart:workers".to_owned(),
@@ -751,7 +754,11 @@ async fn every_script_does_what_its_snapshot_says() {
     let server = RedisServer::start();
     let link = connection::open(server.options()).unwrap();
     let mut raised: BTreeSet<(&str, String)> = BTreeSet::new();
-    let rows = [(rows(), "tests/scripts.snapshot"), (flow_rows::rows(), "tests/scripts/flow_rows.snapshot")];
+    let rows = [
+        (rows(), "tests/scripts.snapshot"),
+        (beyond_rows::rows(), "tests/scripts/beyond_rows.snapshot"),
+        (flow_rows::rows(), "tests/scripts/flow_rows.snapshot"),
+    ];
     for (rows, file) in &rows {
         let got = run_rows(&link, rows, &mut raised).await;
         compare(&got, file);

@@ -10,6 +10,7 @@ export {
 } from './cache/key-builder.js';
 export { CacheService } from './cache-service.js';
 export { CRON_PATTERNS } from './cron-patterns.js';
+export { type DeadLetterQueueOptions, DeadLetterQueueService } from './dead-letter-queue-service.js';
 export {
   ArgumentError,
   ClosedError,
@@ -59,9 +60,12 @@ export type {
   CacheSetParams,
   CacheStats,
 } from './types/cache-types.js';
+export type { DeadLetterData, DeadLetterFilter, DeadLetterReason } from './types/dead-letter-types.js';
 export type {
   AddJobOptions,
   BackoffOptions,
+  DeadLetterChoice,
+  DeadLetterOptions,
   DeduplicationOptions,
   JobOptions,
   JobState,

@@ -62,4 +62,7 @@ export const QUEUE_CALL = {
   removeOrphanedJobs: 171,
   getClientList: 172,
   advanceScheduler: 173,
+  bury: 300,
+  getDeadLetters: 301,
+  redrive: 302,
 } as const;

@@ -15,6 +15,7 @@ mod job_row;
 mod link_events;
 mod pubsub;
 mod queue;
+mod queue_beyond;
 mod queue_events;
 mod queue_inspection;
 mod redis;

@@ -8,7 +8,7 @@ use super::{
     connect::{Watch, connect, watch},
     door::{Answer, Emitter, NativeDoor, Op, Responder, Target, TargetHandle},
     job_row::job_row,
-    queue_inspection,
+    queue_beyond, queue_inspection,
 };
 use crate::{
     connection::{BoxFuture, Command, DatabaseRole, Link},
@@ -253,6 +253,7 @@ impl OpenQueue {
             code::PING => {
                 Box::pin(async move { Ok(link.call(Command::new("PING").repeatable()).await?.into_text()?.into()) })
             }
+            beyond if beyond >= queue_beyond::FIRST_CODE => return queue_beyond::prepare(queue, op),
             _ => return queue_inspection::prepare(self.clone(), op),
         })
     }

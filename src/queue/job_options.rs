@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::parent_options::{ChildFailure, ChildFailureFlags, ParentJob};
+use super::{DeadLetter, dead_letter::UserDeadLetter};
 use crate::codec::{
     option_date::UserDate,
     option_text::{MAX_MS, milliseconds, read_options, whole},
@@ -143,6 +144,8 @@ pub struct JobOptions {
     pub parent: Option<ParentJob>,
     /// What its failure means for its parent. Default: the parent goes on waiting.
     pub child_failure: Option<ChildFailure>,
+    /// Where it goes when it has failed for good. Stock BullMQ ignores it.
+    pub dead_letter: Option<DeadLetter>,
 }
 
 #[derive(Deserialize)]
@@ -168,6 +171,7 @@ struct UserOptions {
     continue_parent_on_failure: Option<bool>,
     ignore_dependency_on_failure: Option<bool>,
     remove_dependency_on_failure: Option<bool>,
+    dead_letter: Option<UserDeadLetter>,
 }
 
 #[derive(Deserialize)]
@@ -264,6 +268,7 @@ impl JobOptions {
                 user.ignore_dependency_on_failure,
                 user.remove_dependency_on_failure,
             ])?,
+            dead_letter: user.dead_letter.map(UserDeadLetter::into_choice).transpose()?,
         };
         options.check()?;
         Ok(options)
@@ -282,6 +287,9 @@ impl JobOptions {
             if self.deduplication.is_some() {
                 return Err(Error::invalid_option("deduplication", "given beside `parent`", "one of the two"));
             }
+        }
+        if let Some(dead_letter) = &self.dead_letter {
+            dead_letter.check()?;
         }
         if let Some(priority) = self.priority.filter(|priority| !(0..=MAX_PRIORITY).contains(priority)) {
             return Err(Error::invalid_option("priority", &priority.to_string(), "an integer from 0 to 2097151"));
@@ -318,6 +326,7 @@ impl JobOptions {
             deduplication: self.deduplication.or_else(|| defaults.deduplication.clone()),
             parent: self.parent,
             child_failure: self.child_failure.or(defaults.child_failure),
+            dead_letter: self.dead_letter.or_else(|| defaults.dead_letter.clone()),
         }
     }
 }
@@ -373,6 +382,15 @@ pub(crate) struct StoredOptions {
     pub(crate) parent: Option<ParentJob>,
     #[serde(flatten, skip_deserializing)]
     pub(crate) child_failure: ChildFailureFlags,
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "dead_letter_of_any")]
+    pub(crate) dead_letter: Option<DeadLetter>,
+}
+
+/// What another writer may have meant by that name must not make the other options unreadable.
+fn dead_letter_of_any<'de, D: serde::Deserializer<'de>>(
+    reader: D,
+) -> std::result::Result<Option<DeadLetter>, D::Error> {
+    Ok(serde_json::from_value(serde_json::Value::deserialize(reader)?).ok())
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -455,6 +473,7 @@ impl StoredOptions {
             deduplication: options.deduplication.clone(),
             parent: options.parent.clone(),
             child_failure: ChildFailureFlags::of(options.child_failure),
+            dead_letter: options.dead_letter.clone(),
         }
     }
 

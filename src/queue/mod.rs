@@ -3,6 +3,7 @@
 
 mod backoff;
 mod cancel_listener;
+mod dead_letter;
 mod flow_producer;
 mod flow_scripts;
 mod job;
@@ -30,6 +31,7 @@ mod worker_listing;
 mod worker_loop;
 mod worker_options;
 
+pub use dead_letter::{DeadLetter, LetterFilter, Letters, Redriven};
 pub use flow_producer::{FlowNode, FlowProducer, MAX_FLOW_JOBS};
 pub use job::{ActiveJob, JobRecord, NewJob};
 pub use job_children::{Children, ChildrenPage, DependencyKind, DependencyPage, Reset};

@@ -2,7 +2,12 @@
 
 use std::time::Duration;
 
-use super::{JobRecord, KeepPolicy, WorkerOptions, backoff, job_options::StoredOptions, scripts::StoredOutcome};
+use super::{
+    DeadLetter, JobRecord, KeepPolicy, WorkerOptions, backoff,
+    dead_letter::{DEFAULT_LIMIT, LetterChoice, reason_of},
+    job_options::StoredOptions,
+    scripts::StoredOutcome,
+};
 use crate::error::Error;
 
 /// What became of a job that a sink ran.
@@ -140,6 +145,7 @@ impl RunningJob {
                 match delay {
                     None => {
                         stored.kind = "failed";
+                        stored.burial = self.letter_box(worker, &stored.text, retry);
                         let own = self.options.remove_on_fail.as_ref().map(KeepPolicy::from);
                         stored.keep = own.unwrap_or(worker.remove_on_fail);
                         Settlement::Failed { attempts_made }
@@ -166,6 +172,18 @@ impl RunningJob {
             }
         };
         (stored, settlement, fault)
+    }
+
+    /// Where the job goes when it fails now, for good, and why.
+    fn letter_box(&self, worker: &WorkerOptions, reason: &str, retry: Retry) -> Option<Box<LetterChoice>> {
+        match self.options.dead_letter.as_ref().or(worker.dead_letter.as_ref())? {
+            DeadLetter::Off => None,
+            DeadLetter::To { queue, limit } => Some(Box::new(LetterChoice {
+                queue: queue.clone(),
+                limit: limit.unwrap_or(DEFAULT_LIMIT),
+                reason: reason_of(reason, retry),
+            })),
+        }
     }
 
     /// Milliseconds until the next attempt, `None` when there is none.

@@ -6,6 +6,7 @@ use serde::Deserialize;
 
 use super::{
     JobCounts, JobOptions, JobRecord, JobState, MAX_PRIORITY, NewJob, Reset, cancel_listener,
+    dead_letter::UserDeadLetter,
     job_options::StoredOptions,
     keys::QueueKeys,
     parent_options::StoredParent,
@@ -56,6 +57,7 @@ impl Default for QueueOptions {
 struct UserOptions {
     prefix: Option<String>,
     default_job_options: Option<Box<serde_json::value::RawValue>>,
+    dead_letter: Option<UserDeadLetter>,
     streams: Option<Streams>,
     skip_metas_update: Option<bool>,
 }
@@ -73,7 +75,7 @@ struct Events {
 }
 
 impl QueueOptions {
-    /// Reads `{prefix?, defaultJobOptions?, streams?: {events?: {maxLen?}}, skipMetasUpdate?}`.
+    /// Reads `{prefix?, defaultJobOptions?, deadLetter?, streams?: {events?: {maxLen?}}, skipMetasUpdate?}`.
     pub fn from_json(text: &str) -> Result<Self> {
         let user: UserOptions = read_options(text)?;
         let mut options = Self::default();
@@ -83,6 +85,9 @@ impl QueueOptions {
         if let Some(defaults) = user.default_job_options {
             options.default_job_options =
                 JobOptions::from_json(defaults.get()).map_err(|error| error.below_option("defaultJobOptions"))?;
+        }
+        if let Some(dead_letter) = user.dead_letter {
+            options.default_job_options.dead_letter.get_or_insert(dead_letter.into_choice()?);
         }
         let max_len = user.streams.and_then(|streams| streams.events).and_then(|events| events.max_len);
         if let Some(max_len) = whole("streams.events.maxLen", max_len, 0, i64::from(i32::MAX))? {

@@ -89,6 +89,8 @@ pub(super) struct StoredOutcome {
     pub(super) lifo: bool,
     pub(super) keep: super::KeepPolicy,
     pub(super) deduplication_id: String,
+    /// For a job that goes to the dead letters; `finish_jobs` takes none of those.
+    pub(super) burial: Option<Box<super::dead_letter::LetterChoice>>,
 }
 
 impl Profiled for StoredOutcome {

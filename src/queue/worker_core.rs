@@ -172,7 +172,7 @@ impl Core {
         if let Some(slot) = self.state().running.get_mut(&report.key()) {
             slot.run = Some(run);
         }
-        self.queue_again(vec![report]);
+        self.put_back_untried(vec![report]);
     }
 
     /// Up to `most` outcomes, and how many jobs may run beside those that stay. A graceful close waits from here to
@@ -206,10 +206,11 @@ impl Core {
         for report in &mut reports {
             report.maybe_stored = true;
         }
-        self.queue_again(reports);
+        self.put_back_untried(reports);
     }
 
-    fn queue_again(&self, reports: Vec<Report>) {
+    /// The same for outcomes that no call has carried.
+    pub(super) fn put_back_untried(&self, reports: Vec<Report>) {
         let mut state = self.state();
         for report in reports.into_iter().rev() {
             match state.running.get(&report.key()) {

@@ -9,7 +9,9 @@ use std::{sync::Arc, time::Duration};
 use tokio::time::{Instant, sleep_until};
 
 use super::{
-    JobRecord, WorkerEvent, scheduled_runs,
+    JobRecord, WorkerEvent,
+    dead_letter::{Burial, LetterBox},
+    scheduled_runs,
     scripts::{Take, Taken},
     worker_core::{Core, Report},
 };
@@ -92,6 +94,14 @@ impl Looping {
             self.idle(free > 0).await;
             return;
         }
+        let Some(reports) = self.bury(reports).await else {
+            self.core.turned();
+            return;
+        };
+        if reports.is_empty() && wanted == 0 {
+            self.core.turned();
+            return;
+        }
         let token = format!("{}:{}", self.core.id, self.calls);
         self.calls += 1;
         let sent_at = Instant::now();
@@ -148,6 +158,37 @@ impl Looping {
         storage.finish_jobs(now, core.options.metrics_max_data_points, &take, &outcomes).await
     }
 
+    /// Moves those of the jobs to the dead letters that go there; gives the others back, or nothing when that failed.
+    async fn bury(&mut self, reports: Vec<Report>) -> Option<Vec<Report>> {
+        if reports.iter().all(|report| report.stored.burial.is_none()) {
+            return Some(reports);
+        }
+        let (mut dead, others): (Vec<_>, Vec<_>) =
+            reports.into_iter().partition(|report| report.stored.burial.is_some());
+        let (core, now) = (Arc::clone(&self.core), self.core.queue.now());
+        while let Some(choice) = dead.first().and_then(|report| report.stored.burial.clone()) {
+            let is_same = |report: &Report| {
+                let other = report.stored.burial.as_ref();
+                other.is_some_and(|other| other.queue == choice.queue && other.limit == choice.limit)
+            };
+            let (same, rest): (Vec<_>, Vec<_>) = dead.into_iter().partition(is_same);
+            dead = rest;
+            let to = LetterBox { prefix: core.queue.sibling_prefix(&choice.queue), limit: choice.limit };
+            let burials: Vec<_> = same.iter().map(|report| Burial::of(&report.stored)).collect();
+            let points = core.options.metrics_max_data_points;
+            match core.queue.storage().bury_jobs(now, core.queue.name(), points, &to, &burials).await {
+                Ok(results) => self.stored(same, results).await,
+                Err(error) => {
+                    self.core.put_back_untried(others);
+                    self.core.put_back_untried(dead);
+                    self.failed(same, error).await;
+                    return None;
+                }
+            }
+        }
+        Some(others)
+    }
+
     async fn stored(&self, reports: Vec<Report>, results: Vec<Result<()>>) {
         for (report, result) in reports.into_iter().zip(results) {
             let result = match result {
@@ -187,6 +228,7 @@ impl Looping {
         let [timestamp, finished_on, attempts_made] = &fields[..] else { return Ok(false) };
         let is = |field: &Option<String>, number: i64| field.as_ref().is_some_and(|field| *field == number.to_string());
         Ok(match outcome.kind {
+            "failed" if outcome.burial.is_some() => timestamp.is_none(),
             "completed" | "failed" if outcome.keep.count == Some(0) => timestamp.is_none(),
             "completed" | "failed" => is(finished_on, outcome.at),
             "retry" | "later" => is(attempts_made, outcome.attempts_made),

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::{KeepPolicy, job_options::UserKeep};
+use super::{DeadLetter, KeepPolicy, dead_letter::UserDeadLetter, job_options::UserKeep};
 use crate::codec::option_text::{read_options, whole};
 use crate::error::{Error, Result};
 
@@ -42,6 +42,8 @@ pub struct WorkerOptions {
     pub remove_on_fail: KeepPolicy,
     /// Minutes of finished-job counts that stay; 0, the default, counts none.
     pub metrics_max_data_points: i64,
+    /// Where jobs go that have failed for good and say nothing themselves. Default: they stay in this queue.
+    pub dead_letter: Option<DeadLetter>,
     pub skip_stalled_check: bool,
     pub skip_lock_renewal: bool,
     /// Running jobs cannot be cancelled from other processes, which saves a subscription.
@@ -70,6 +72,7 @@ impl Default for WorkerOptions {
             remove_on_complete: KeepPolicy::default(),
             remove_on_fail: KeepPolicy::default(),
             metrics_max_data_points: 0,
+            dead_letter: None,
             skip_stalled_check: false,
             skip_lock_renewal: false,
             skip_remote_cancel: false,
@@ -97,6 +100,7 @@ struct UserOptions {
     remove_on_complete: Option<UserKeep>,
     remove_on_fail: Option<UserKeep>,
     metrics: Option<UserMetrics>,
+    dead_letter: Option<UserDeadLetter>,
     skip_stalled_check: Option<bool>,
     skip_lock_renewal: Option<bool>,
     skip_remote_cancel: Option<bool>,
@@ -176,6 +180,7 @@ impl WorkerOptions {
                 20_160,
             )?
             .unwrap_or(0),
+            dead_letter: user.dead_letter.map(UserDeadLetter::into_choice).transpose()?,
             skip_stalled_check: user.skip_stalled_check.unwrap_or(false),
             skip_lock_renewal: user.skip_lock_renewal.unwrap_or(false),
             skip_remote_cancel: user.skip_remote_cancel.unwrap_or(false),

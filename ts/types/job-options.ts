@@ -98,6 +98,16 @@ export interface RepeatOptions extends RunPolicies {
   immediately?: boolean;
 }
 
+/** Where jobs go that have failed for good. */
+export interface DeadLetterOptions {
+  /** Name of a queue with the same prefix. On a cluster both need the same hash tag. */
+  queue: string;
+  /** Of more letters the oldest go. Default 100,000. */
+  limit?: number;
+}
+
+export type DeadLetterChoice = string | DeadLetterOptions | false;
+
 /** What a job can be told when it is added. Unknown options are refused with `ERR_INVALID_OPTION`. */
 export interface JobOptions {
   /** 1 (first) to 2,097,151 (last). 0, the default, goes before all of them. */
@@ -137,6 +147,11 @@ export interface JobOptions {
   jobId?: string;
   /** A job that is the same as one before is not added; `add` then gives the job that is there. */
   deduplication?: DeduplicationOptions;
+  /**
+   * Where the job goes when it has failed for good: the name of a queue of dead letters, or `false` for nowhere, whatever
+   * the worker says. Default: the worker's option, else it stays among the failed jobs. Stock BullMQ ignores it.
+   */
+  deadLetter?: DeadLetterChoice;
   /** Milliseconds since the epoch. Default: now. */
   timestamp?: number;
 }

@@ -1,6 +1,6 @@
 import type { ForkOptions } from 'node:child_process';
 import type { WorkerOptions as ThreadOptions } from 'node:worker_threads';
-import type { JobOptions, KeepJobs, RepeatOptions } from './job-options.js';
+import type { DeadLetterChoice, JobOptions, KeepJobs, RepeatOptions } from './job-options.js';
 import type { RedisConfig } from './redis-config.js';
 
 /** How a queue, worker or event reader reaches its server: one of the two names of the same thing. */
@@ -15,6 +15,8 @@ export interface QueueConnection {
 export interface QueueOptions extends QueueConnection {
   /** What a job gets that says nothing itself. */
   defaultJobOptions?: JobOptions;
+  /** For jobs that say nothing themselves: the same as `defaultJobOptions.deadLetter`. */
+  deadLetter?: DeadLetterChoice;
   /** About how many entries the event stream keeps. Default 10,000. */
   streams?: { events?: { maxLen?: number } };
   /** Leave what is stored about the queue (its version, the bound of its events) as it is. Default false. */
@@ -88,6 +90,8 @@ export interface WorkerOptions extends QueueConnection, SandboxOptions {
   removeOnFail?: KeepJobs;
   /** Counts finished jobs by the minute, for so many minutes. Default: not at all. */
   metrics?: { maxDataPoints: number };
+  /** Where jobs go that have failed for good and say nothing themselves. Default: they stay in this queue. */
+  deadLetter?: DeadLetterChoice;
   /** Leaves looking for jobs of dead workers to others. Default false. */
   skipStalledCheck?: boolean;
   /** Does not renew locks: a job that runs longer than `lockDuration` is run again. Default false. */
