@@ -35,6 +35,7 @@ export {
   defineTtls,
   type ErrorCode,
   type ErrorDetails,
+  type FileConfig,
   type FinishedJobMetrics,
   type GetJobsParams,
   hashKey,

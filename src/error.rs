@@ -51,6 +51,10 @@ codes! {
     ReadOnlyServer = "ERR_READ_ONLY_SERVER",
     /// The server is still loading its data.
     ServerLoading = "ERR_SERVER_LOADING",
+    /// A file that keeps data cannot be used or written: the disk is full, or the directory is not writable.
+    StorageFailed = "ERR_STORAGE_FAILED",
+    /// A file that keeps data cannot be read: it is damaged, or holds what this version does not know.
+    StorageDamaged = "ERR_STORAGE_DAMAGED",
     /// Any other error reply. Detail `reply` is its first word, such as `WRONGTYPE`.
     Reply = "ERR_REPLY",
     /// A reply of a shape that this command never has.
@@ -178,6 +182,7 @@ impl Error {
         let code = match word {
             "READONLY" => ErrorCode::ReadOnlyServer,
             "LOADING" => ErrorCode::ServerLoading,
+            "MISCONF" => ErrorCode::StorageFailed,
             "NOAUTH" | "WRONGPASS" | "NOPERM" => ErrorCode::AuthenticationFailed,
             "JOBNOTFOUND" => ErrorCode::JobNotFound,
             "LOCKMISSING" | "LOCKMISMATCH" => ErrorCode::JobLockLost,

@@ -95,6 +95,8 @@ export const ERROR_CLASSES = {
   ERR_OVERLOADED: OverloadedError,
   ERR_READ_ONLY_SERVER: ConnectionError,
   ERR_SERVER_LOADING: ConnectionError,
+  ERR_STORAGE_FAILED: ConnectionError,
+  ERR_STORAGE_DAMAGED: ConnectionError,
   ERR_REPLY: ReplyError,
   ERR_UNEXPECTED_REPLY: ReplyError,
   ERR_UNSUPPORTED_COMMAND: ArgumentError,

@@ -103,7 +103,7 @@ export type {
   QueueMetrics,
   QueueServiceOptions,
 } from './types/queue-service-options.js';
-export type { ConnectionState, DatabaseRole, RedisConfig, TlsConfig } from './types/redis-config.js';
+export type { ConnectionState, DatabaseRole, FileConfig, RedisConfig, TlsConfig } from './types/redis-config.js';
 export type {
   RepeatableJob,
   RepeatableParams,

@@ -6,7 +6,7 @@
 
 use std::{
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
@@ -42,6 +42,8 @@ pub(super) struct RedisBlockingLink {
     /// Where `CLIENT UNBLOCK` goes.
     commands: Arc<CommandLink>,
     command_timeout: Duration,
+    /// What waits instead, once the engine is in this process.
+    local: OnceLock<Arc<dyn BlockingLink>>,
     /// One command at a time.
     turn: Mutex<()>,
     /// Number of the command that runs, 0 for none.
@@ -80,6 +82,7 @@ impl RedisBlockingLink {
             link,
             commands,
             command_timeout,
+            local: OnceLock::new(),
             turn: Mutex::new(()),
             running: AtomicU64::new(0),
             started: AtomicU64::new(0),
@@ -97,6 +100,9 @@ impl RedisBlockingLink {
         tokio::select! {
             ready = ready => ready.unwrap_or_else(|_| Err(not_ready()))?,
             () = self.cancelled.notified() => return Ok(Value::Nil),
+        }
+        if let Some(local) = self.link.local() {
+            return self.local.get_or_init(|| local.open_blocking()).block(command, wait).await;
         }
         let (sink, reply) = OneReply::new();
         let mut batch = Batch::new(sink);
@@ -138,7 +144,9 @@ impl RedisBlockingLink {
                 return;
             }
             self.cancelled.notify_waiters();
-            if let Some(id) = self.link.client_id() {
+            if let Some(local) = self.local.get() {
+                local.unblock().await;
+            } else if let Some(id) = self.link.client_id() {
                 let (sink, reply) = OneReply::new();
                 let mut batch = Batch::new(sink);
                 batch.push(&Command::new("CLIENT").arg("UNBLOCK").int(id).deadline(UNBLOCK_LIMIT), 0);

@@ -33,13 +33,14 @@ use super::{
     driver::Driver,
     lending::{Driven, Offer, Reading},
     link::{LinkState, ReplySink},
-    options::ConnectionOptions,
+    options::{Address, ConnectionOptions},
     outbox::Outbox,
     pending::Pending,
     plain_socket::DirectWriter,
     state_board::StateBoard,
 };
 use crate::{
+    embedded::Local,
     error::{Error, ErrorCode},
     service,
 };
@@ -74,7 +75,6 @@ pub(super) struct Shared {
 }
 
 /// Whether, and how, commands are taken.
-#[derive(Debug)]
 pub(super) enum Gate {
     /// There is a connection.
     Open,
@@ -82,6 +82,8 @@ pub(super) enum Gate {
     Waiting,
     /// There is none, for a reason that every caller is told.
     Refusing(Error),
+    /// There is no need for one: the engine is in this process.
+    Here(Arc<Local>),
     /// The handle is gone.
     Closed,
 }
@@ -162,6 +164,11 @@ impl CommandLink {
         if matches!(core.gate, Gate::Open) { core.client_id } else { None }
     }
 
+    /// The engine, when it is in this process.
+    pub(super) fn local(&self) -> Option<Arc<Local>> {
+        if let Gate::Here(local) = &self.shared.lock().gate { Some(Arc::clone(local)) } else { None }
+    }
+
     /// Whether the link gave up for ever.
     pub(super) fn is_over(&self) -> bool {
         self.shared.lock().over
@@ -189,6 +196,12 @@ impl CommandLink {
         }
         let options = &self.shared.options;
         let mut core = self.shared.lock();
+        if let Gate::Here(local) = &core.gate {
+            let local = Arc::clone(local);
+            drop(core);
+            local.submit(batch);
+            return;
+        }
         if let Some(error) = core.refuse(&batch, options) {
             drop(core);
             refuse(&batch, &error);
@@ -198,6 +211,9 @@ impl CommandLink {
         let (offer, taken_back) = core.reading.submitted(&batch, idle);
         self.shared.offer.set(offer);
         let mut pending = Pending::new(batch, Instant::now(), options.command_timeout);
+        if matches!(options.address, Address::File { .. }) {
+            pending.keep_bytes();
+        }
         if let (true, Some(direct)) = (idle && pending.bytes().len() <= DIRECT_LIMIT, &core.direct) {
             // An error here is seen by the I/O task as well, which knows what to do about it.
             if let Ok(written) = direct.try_write(pending.bytes()) {
@@ -231,7 +247,7 @@ impl Core {
                 ErrorCode::OfflineQueueFull,
                 format!("no connection to {}, and {} bytes of commands are waiting", at(), self.backlog),
             )),
-            Gate::Open | Gate::Waiting => None,
+            Gate::Open | Gate::Waiting | Gate::Here(_) => None,
             Gate::Refusing(error) => Some(error.clone()),
             Gate::Closed => Some(Error::closed("connection")),
         }
@@ -265,7 +281,8 @@ impl Shared {
 impl Drop for CommandLink {
     fn drop(&mut self) {
         let mut core = self.shared.lock();
-        core.gate = Gate::Closed;
+        // Let go of once the lock is released: it may be the last one to have the engine.
+        let _gate = std::mem::replace(&mut core.gate, Gate::Closed);
         core.direct = None;
         self.shared.notify(core);
     }

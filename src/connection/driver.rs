@@ -16,14 +16,17 @@ use tokio::time::{Sleep, sleep};
 
 use super::{
     backoff,
-    command_link::{Gate, Shared},
-    handshake::{Session, is_hopeless, open_session},
+    command_link::{Gate, Purpose, Shared},
+    handshake::{Opened, Session, is_hopeless, open_session},
     link::LinkState,
     outbox::Outbox,
     pending::{AfterBreak, Pending, timed_out},
     serving::End,
 };
-use crate::error::{Error, ErrorCode};
+use crate::{
+    embedded::Local,
+    error::{Error, ErrorCode},
+};
 
 /// Deadlines that pass within this time are handled together.
 const TIMER_GRAIN: Duration = Duration::from_millis(5);
@@ -73,10 +76,14 @@ impl Driver {
                 () = self.tend() => break,
             };
             match outcome {
-                Ok(session) => {
+                Ok(Opened::Here(local)) => {
+                    self.hand_over(&local).await;
+                    break;
+                }
+                Ok(Opened::Session(session)) => {
                     let began = Instant::now();
                     self.open_gate(&session);
-                    let error = match self.serve(session).await {
+                    let error = match self.serve(*session).await {
                         End::Closed => break,
                         End::Broken(error) => error,
                     };
@@ -125,11 +132,37 @@ impl Driver {
         self.shared.board.set(LinkState::Ready, None);
     }
 
+    /// Leaves everything to the engine that is in this process from here on, and waits until the handle is gone.
+    async fn hand_over(&mut self, local: &Arc<Local>) {
+        self.last_failure = None;
+        {
+            let mut core = self.shared.lock();
+            self.in_flight.extend(core.take_incoming());
+            // Under the lock, so that what is submitted next comes behind it.
+            for pending in self.in_flight.drain(..) {
+                local.submit(pending.into_batch());
+            }
+            (core.outstanding, core.backlog) = (0, 0);
+            if !matches!(core.gate, Gate::Closed) {
+                core.gate = Gate::Here(Arc::clone(local));
+            }
+        }
+        self.shared.board.set(LinkState::Ready, None);
+        while !matches!(self.shared.lock().gate, Gate::Closed) {
+            self.shared.wake.notified().await;
+        }
+    }
+
     /// Closes the gate, then sorts what was in flight into what waits and what is told.
     fn connection_broke(&mut self, error: &Error) {
         self.close_gate(None);
         let options = &self.shared.options;
-        let how = AfterBreak { wait: options.offline_queue, resend: options.max_retries_per_request != Some(0) };
+        let how = AfterBreak {
+            wait: options.offline_queue,
+            resend: options.max_retries_per_request != Some(0),
+            // What waits in an engine is not handed on: its caller may go away without the next engine hearing of it.
+            unrun: self.shared.purpose == Purpose::Shared && error.details().contains(&("maybeExecuted", false.into())),
+        };
         let mut outbox = Outbox::default();
         for pending in &mut self.in_flight {
             pending.after_break(how, error, &mut outbox);

@@ -4,17 +4,18 @@
 //! to in RESP2 with `AUTH`. The connection's name, the library's name, the database and the ready check follow in one
 //! write. Everything is done again on every reconnect, so nothing about a connection is ever only in the server.
 
-use std::{future::poll_fn, io::IoSlice, time::Duration};
+use std::{future::poll_fn, io::IoSlice, sync::Arc, time::Duration};
 
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::{
     command::Command,
-    options::ConnectionOptions,
+    options::{Address, ConnectionOptions},
     socket::{Socket, connection_failed},
 };
 use crate::{
     codec::resp::{ReadBuffer, Value, parse},
+    embedded::{FileStore, Local, Place},
     error::{Error, ErrorCode, Result},
 };
 
@@ -31,14 +32,32 @@ pub(super) struct Session {
     pub resp3: bool,
 }
 
+/// What connecting led to.
+pub(super) enum Opened {
+    Session(Box<Session>),
+    /// No connection is needed: the engine is in this process.
+    Here(Arc<Local>),
+}
+
 /// Connects and shakes hands. `connected` is called once the socket is open.
 ///
 /// # Errors
 /// `ConnectionFailed`, `TlsFailed`, `AuthenticationFailed`, `ProtocolViolation`, `InvalidOption` (a database that the
-/// server does not have).
-pub(super) async fn open_session(options: &ConnectionOptions, connected: impl FnOnce() + Send) -> Result<Session> {
+/// server does not have), `StorageFailed`, `StorageDamaged`.
+pub(super) async fn open_session(options: &ConnectionOptions, connected: impl FnOnce() + Send) -> Result<Opened> {
+    let address = match &options.address {
+        Address::File { directory, journal } => match FileStore::shared(directory, journal)?.place().await? {
+            Place::Here(holder) => {
+                let (db, name) = (usize::from(options.db.unwrap_or(0)), options.connection_name.as_deref());
+                return Ok(Opened::Here(Local::new(holder, db, name.unwrap_or_default())));
+            }
+            Place::There(path) => &Address::Unix { path },
+        },
+        address => address,
+    };
     let deadline = Instant::now() + options.connect_timeout;
-    let Ok(socket) = timeout_at(deadline, Socket::connect(options)).await else { return Err(timed_out(options)) };
+    let connecting = Socket::connect(address, options);
+    let Ok(socket) = timeout_at(deadline, connecting).await else { return Err(timed_out(options)) };
     let mut session = Session { socket: socket?, frames: ReadBuffer::default(), client_id: None, resp3: false };
     connected();
     match timeout_at(deadline, session.greet(options)).await {
@@ -48,7 +67,7 @@ pub(super) async fn open_session(options: &ConnectionOptions, connected: impl Fn
     if options.ready_check {
         session.wait_until_loaded(options).await?;
     }
-    Ok(session)
+    Ok(Opened::Session(Box::new(session)))
 }
 
 /// Whether trying again helps only after somebody mended the options or the server.
@@ -59,6 +78,8 @@ pub(super) fn is_hopeless(error: &Error) -> bool {
             | ErrorCode::ProtocolViolation
             | ErrorCode::TlsFailed
             | ErrorCode::InvalidOption
+            | ErrorCode::StorageFailed
+            | ErrorCode::StorageDamaged
     )
 }
 

@@ -8,6 +8,7 @@ mod command_link;
 mod command_table;
 mod command_table_rows;
 mod driver;
+mod file_url;
 mod handshake;
 mod lending;
 mod link;
@@ -37,6 +38,6 @@ pub use link::{
     BlockingLink, BoxFuture, ChangeSink, Link, LinkState, Message, MessageSink, ReplySink, StateSink, SubscriptionKind,
     Subscriptions,
 };
-pub use options::{Address, ConnectionOptions, DatabaseRole, RetryStrategy, Secret, TlsOptions};
+pub use options::{Address, ConnectionOptions, DatabaseRole, FileOptions, RetryStrategy, Secret, TlsOptions};
 pub use redis_link::open;
 pub use retry_strategies::register as register_retry_strategy;

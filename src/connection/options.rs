@@ -3,6 +3,7 @@
 use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
 
 use super::link::BoxFuture;
+use crate::embedded::{Fsync, JournalOptions};
 
 /// Decides how long to wait before the next attempt to connect.
 pub trait RetryStrategy: Send + Sync + 'static {
@@ -35,6 +36,32 @@ pub enum Address {
     Memory {
         name: String,
     },
+    /// The engine that keeps its data in this directory: in this process, or in another one of this machine.
+    File {
+        directory: PathBuf,
+        journal: FileOptions,
+    },
+}
+
+/// How the file behind a `file:` URL is kept, as far as somebody said so; see [`JournalOptions`] for the defaults. What the
+/// one says who opens it first holds for all.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct FileOptions {
+    pub fsync: Option<Fsync>,
+    pub rewrite_min_size: Option<u64>,
+    pub rewrite_percentage: Option<u32>,
+}
+
+impl FileOptions {
+    /// The same with the defaults where nothing was said.
+    pub fn journal(&self) -> JournalOptions {
+        let default = JournalOptions::default();
+        JournalOptions {
+            fsync: self.fsync.unwrap_or(default.fsync),
+            rewrite_min_size: self.rewrite_min_size.unwrap_or(default.rewrite_min_size),
+            rewrite_percentage: self.rewrite_percentage.unwrap_or(default.rewrite_percentage),
+        }
+    }
 }
 
 /// How TLS is spoken. All texts are PEM.
@@ -121,7 +148,7 @@ pub struct ConnectionOptions {
 }
 
 impl ConnectionOptions {
-    fn at(address: Address) -> Self {
+    pub(super) fn at(address: Address) -> Self {
         Self {
             address,
             tls: None,
@@ -158,6 +185,11 @@ impl ConnectionOptions {
         Self::at(Address::Memory { name: name.into() })
     }
 
+    /// Defaults for the engine that keeps its data in `directory`.
+    pub fn file(directory: impl Into<PathBuf>) -> Self {
+        Self::at(Address::File { directory: directory.into(), journal: FileOptions::default() })
+    }
+
     /// These options with the database of `role`: the number given in `databases`, else the number given as `db` or in
     /// the URL, else the role's default number.
     #[must_use]
@@ -174,6 +206,7 @@ impl ConnectionOptions {
             Address::Tcp { host, port } => format!("{host}:{port}/{db}"),
             Address::Unix { path } => format!("{}/{db}", path.display()),
             Address::Memory { name } => format!("memory://{name}/{db}"),
+            Address::File { directory, .. } => format!("file:{}?db={db}", directory.display()),
         }
     }
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde::{Deserialize, Deserializer, de::IgnoredAny};
 
 use super::{
+    file_url::{FileConfig, merge},
     options::{Address, ConnectionOptions, DatabaseRole, Secret, TlsOptions},
     retry_strategies,
     server_url::ServerUrl,
@@ -50,6 +51,7 @@ struct RedisConfig {
     key_prefix: Option<String>,
     connection_name: Option<String>,
     databases: Option<Databases>,
+    file: Option<FileConfig>,
     /// The number of a registered strategy, in place of the function that the user wrote.
     retry_strategy: Option<u32>,
 }
@@ -153,6 +155,12 @@ impl RedisConfig {
             options.connection_name = Some(name);
         }
         options.key_prefix = self.key_prefix.unwrap_or_default();
+        if let Some(file) = &self.file {
+            let Address::File { journal, .. } = &mut options.address else {
+                return Err(Error::invalid_option("file", "set beside another URL", "beside a `file:` URL only"));
+            };
+            merge(journal, file)?;
+        }
         if let Some(databases) = self.databases {
             options.databases = databases.into_numbers()?;
         }
@@ -231,11 +239,12 @@ impl RedisConfig {
                 }
                 ConnectionOptions::unix(path)
             }
-            Address::Memory { name } => {
+            address @ (Address::Memory { .. } | Address::File { .. }) => {
                 if let Some(option) = self.is_of_a_server() {
-                    return Err(Error::invalid_option(option, "set beside a memory: URL", "either of them"));
+                    let value = "set beside a URL that needs no server";
+                    return Err(Error::invalid_option(option, value, "either of them"));
                 }
-                ConnectionOptions::memory(name)
+                ConnectionOptions::at(address)
             }
         };
         options.username = url.username;
@@ -286,7 +295,7 @@ fn milliseconds(option: &str, value: Option<u64>, least: u64) -> Result<Option<D
     Ok(number(option, value, least, MAX_MS)?.map(Duration::from_millis))
 }
 
-fn number(option: &str, value: Option<u64>, least: u64, most: u64) -> Result<Option<u64>> {
+pub(super) fn number(option: &str, value: Option<u64>, least: u64, most: u64) -> Result<Option<u64>> {
     match value {
         Some(value) if value < least || value > most => {
             Err(Error::invalid_option(option, &value.to_string(), &format!("an integer from {least} to {most}")))

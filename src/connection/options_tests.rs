@@ -130,7 +130,6 @@ fn a_wrong_option_is_named_by_its_path() {
         (r#"{"url":"memory://a","host":"h"}"#, "host"),
         (r#"{"url":"memory://a","password":"p"}"#, "password"),
         (r#"{"url":"memory://a","tls":{}}"#, "tls"),
-        (r#"{"url":"file:./data/app.aof"}"#, "url"),
         (r#"{"url":"http://h"}"#, "url"),
         (r#"{"url":"localhost"}"#, "url"),
         (r#"{"url":"redis://"}"#, "url"),
@@ -147,7 +146,6 @@ fn a_wrong_option_is_named_by_its_path() {
         assert_eq!(refused(json).0, path, "{json}");
     }
     assert!(refused(r#"{"sentinels":[]}"#).1.message().contains("not supported yet"));
-    assert!(refused(r#"{"url":"file:./data/app.aof"}"#).1.message().contains("not support"));
     assert!(refused(r#"{"host":"h","hots":"x"}"#).1.message().contains("`host`"));
 }
 

@@ -33,8 +33,8 @@ pub(super) struct Pending {
     earliest: Instant,
     /// Callers that were told already; empty until there is one. The place of their reply stays.
     told: Vec<bool>,
-    /// Whether any entry may be sent again.
-    repeatable: bool,
+    /// Whether any entry may be sent again after it was written.
+    keeps_bytes: bool,
     /// Failed attempts to connect while this waited.
     pub(super) failed_attempts: u32,
 }
@@ -46,6 +46,8 @@ pub(super) struct AfterBreak {
     pub wait: bool,
     /// Whether repeatable commands are sent again.
     pub resend: bool,
+    /// Nothing that has no reply was run.
+    pub unrun: bool,
 }
 
 impl Pending {
@@ -53,7 +55,7 @@ impl Pending {
         let Batch { bytes, entries, sink } = batch;
         let mut pending = Self {
             length: bytes.len(),
-            repeatable: entries.iter().any(|entry| entry.flags.repeatable),
+            keeps_bytes: entries.iter().any(|entry| entry.flags.repeatable),
             bytes,
             entries,
             sink,
@@ -67,6 +69,11 @@ impl Pending {
         };
         pending.earliest = pending.find_earliest();
         pending
+    }
+
+    /// For a peer that may say that it did not run what it was sent.
+    pub(super) fn keep_bytes(&mut self) {
+        self.keeps_bytes = true;
     }
 
     pub(super) fn bytes(&self) -> &[u8] {
@@ -105,7 +112,7 @@ impl Pending {
     /// Says that the socket took `count` bytes. Bytes that will never be sent again are given up.
     pub(super) fn wrote(&mut self, count: usize) {
         self.written += count;
-        if self.is_written() && !self.repeatable {
+        if self.is_written() && !self.keeps_bytes {
             self.bytes = Vec::new();
         }
     }
@@ -187,7 +194,7 @@ impl Pending {
         let written = self.written;
         let mut unit = self.unit_from(self.next);
         while !unit.is_empty() {
-            let complete = self.entries[unit.end - 1].end <= written;
+            let complete = !how.unrun && self.entries[unit.end - 1].end <= written;
             let again = unit.clone().all(|index| self.entries[index].flags.repeatable);
             // Part of a chain that was answered, or given up, cannot be sent for the others.
             let whole = unit.start >= self.next && !unit.clone().any(|index| self.is_told(index));
@@ -212,6 +219,14 @@ impl Pending {
             self.tell(index, error.clone().with("maybeExecuted", sent), outbox);
         }
         self.next = self.entries.len();
+    }
+
+    /// The commands that wait, for another link.
+    pub(super) fn into_batch(self) -> Batch {
+        let told = self.entries.iter().zip(&self.told).filter(|(_, told)| **told).map(|(entry, _)| entry.token);
+        let told: Vec<u64> = told.collect();
+        let sink = if told.is_empty() { self.sink } else { Arc::new(Untold { sink: self.sink, told }) };
+        Batch { bytes: self.bytes, entries: self.entries, sink }
     }
 
     fn start(&self, index: usize) -> usize {
@@ -261,6 +276,24 @@ impl Pending {
             next += usize::from(index < self.next);
         }
         (self.length, self.bytes, self.entries, self.told, self.next) = (bytes.len(), bytes, entries, told, next);
+    }
+}
+
+/// Keeps replies from callers that were told already.
+struct Untold {
+    sink: Arc<dyn ReplySink>,
+    told: Vec<u64>,
+}
+
+impl ReplySink for Untold {
+    fn settle(&self, token: u64, reply: Result<Reply<'_>>) {
+        if !self.told.contains(&token) {
+            self.sink.settle(token, reply);
+        }
+    }
+
+    fn flush(&self) {
+        self.sink.flush();
     }
 }
 

@@ -64,7 +64,7 @@ fn expire(batch: &mut Pending, now: Instant) -> bool {
     on_the_wire
 }
 
-const RESEND: AfterBreak = AfterBreak { wait: true, resend: true };
+const RESEND: AfterBreak = AfterBreak { wait: true, resend: true, unrun: false };
 
 #[test]
 fn after_a_break_each_command_waits_or_is_told() {
@@ -88,7 +88,7 @@ fn after_a_break_each_command_waits_or_is_told() {
 fn without_an_offline_queue_a_break_is_told_to_all() {
     let (told, mut batch) = pending(&[plain("A").repeatable(), plain("B")]);
     batch.wrote(batch.bytes().len() / 2);
-    break_now(&mut batch, AfterBreak { wait: false, resend: true });
+    break_now(&mut batch, AfterBreak { wait: false, resend: true, unrun: false });
     assert_eq!(heard(&told), "0:CONNECTION_LOST maybe, 1:CONNECTION_LOST");
     assert!(batch.is_answered());
 }

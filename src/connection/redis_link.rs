@@ -16,7 +16,10 @@ use super::{
     subscriber_link::SubscriberLink,
     tls,
 };
-use crate::{embedded::Embedded, error::Result};
+use crate::{
+    embedded::{Embedded, FileStore},
+    error::Result,
+};
 
 /// The links of this process that are in use.
 static LINKS: Mutex<Links> = Mutex::new(Vec::new());
@@ -29,12 +32,21 @@ type Links = Vec<(Arc<ConnectionOptions>, Weak<RedisLink>)>;
 /// close when the last clone is dropped.
 ///
 /// # Errors
-/// `InvalidOption` for TLS certificates and keys that cannot be read. Never for a server that is away.
-pub fn open(options: ConnectionOptions) -> Result<Arc<dyn Link>> {
+/// `InvalidOption` for TLS certificates and keys that cannot be read, and for a file that this process has open with other
+/// options. Never for a server that is away, nor for a file that cannot be opened: calls are told.
+pub fn open(mut options: ConnectionOptions) -> Result<Arc<dyn Link>> {
     if let Address::Memory { name } = &options.address {
         let client_name = options.connection_name.as_deref().unwrap_or_default();
         return Ok(Embedded::named(name).shared_link(usize::from(options.db.unwrap_or(0)), client_name));
     }
+    let file = match &mut options.address {
+        Address::File { directory, journal } => {
+            let store = FileStore::shared(directory, journal)?;
+            store.directory().clone_into(directory);
+            Some(store)
+        }
+        _ => None,
+    };
     let tls = options.tls.as_ref().map(tls::config).transpose()?;
     let mut links = registry();
     let same: Vec<_> =
@@ -51,6 +63,7 @@ pub fn open(options: ConnectionOptions) -> Result<Arc<dyn Link>> {
             changes: OnceLock::new(),
             options: Arc::clone(&options),
             _tls: tls,
+            file,
         });
         links.push((options, Arc::downgrade(&link)));
         link
@@ -73,6 +86,8 @@ struct RedisLink {
     changes: OnceLock<(Arc<ChangeTracker>, Box<dyn Send + Sync>)>,
     /// Keeps it for the next connection.
     _tls: Option<Arc<ClientConfig>>,
+    /// The same for whoever asks for the same file.
+    file: Option<Arc<FileStore>>,
 }
 
 impl Link for RedisLink {
@@ -114,7 +129,8 @@ impl Link for RedisLink {
 
     #[cfg(unix)]
     fn lender(&self) -> Option<Lender> {
-        self.options.tls.is_none().then(|| self.commands.lender())
+        // Whether there is a socket to read from may change.
+        (self.options.tls.is_none() && self.file.is_none()).then(|| self.commands.lender())
     }
 
     fn describe(&self) -> &str {

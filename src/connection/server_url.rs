@@ -3,13 +3,15 @@
 use redis::{ConnectionAddr, IntoConnectionInfo};
 
 use super::{
+    file_url,
     options::{Address, Secret},
     options_json::database,
 };
 use crate::error::{Error, Result};
 
-const ALLOWED: &str = "redis://[user:password@]host[:port][/db], rediss:// for TLS, unix://[user:password@]/path[?db=n], or \
-                       memory://[name][/db] for no server";
+pub(super) const ALLOWED: &str = "redis://[user:password@]host[:port][/db], rediss:// for TLS, \
+                                  unix://[user:password@]/path[?db=n], or without a server memory://[name][/db] or \
+                                  file:path[?db=n]";
 
 /// What a URL says. `db` is `None` when it says nothing of it.
 pub(super) struct ServerUrl {
@@ -33,10 +35,7 @@ impl ServerUrl {
             "unix" if cfg!(unix) => return Self::parse_unix(option, rest),
             "unix" => return Err(Error::invalid_option(option, "a Unix socket", "TCP on this system")),
             "memory" => return Self::parse_memory(option, rest),
-            "file" => {
-                let value = format!("a {scheme}: URL, which this version does not support yet");
-                return Err(Error::invalid_option(option, &value, ALLOWED));
-            }
+            "file" => return file_url::parse(option, rest),
             _ => return Err(Error::invalid_option(option, "a URL of another scheme", ALLOWED)),
         }
         // The redis crate is built without TLS and refuses its scheme; whether TLS is spoken is decided here.
@@ -114,6 +113,6 @@ fn checked_db(option: &str, db: i64) -> Result<Option<u8>> {
     }
 }
 
-fn malformed(option: &str) -> Error {
+pub(super) fn malformed(option: &str) -> Error {
     Error::invalid_option(option, "malformed", ALLOWED)
 }

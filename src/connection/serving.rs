@@ -22,6 +22,7 @@ use super::{
 };
 use crate::{
     codec::resp::{ReadBuffer, Reply, parse},
+    embedded::HANDOVER,
     error::{Error, ErrorCode, Result},
 };
 
@@ -181,6 +182,10 @@ impl Driver {
             };
             // Whatever is pushed, an unsubscription by the server above all, answers no command.
             if frame.first() == Some(&b'>') {
+                if frame == HANDOVER {
+                    outcome = Err(lost("the process that had the file let go of it").with("maybeExecuted", false));
+                    break;
+                }
                 continue;
             }
             match self.settle(frame, &mut life.retiring, life.began) {

@@ -51,8 +51,8 @@ impl Socket {
     ///
     /// # Errors
     /// `ConnectionFailed`, `TlsFailed`.
-    pub(super) async fn connect(options: &ConnectionOptions) -> Result<Self> {
-        match &options.address {
+    pub(super) async fn connect(address: &Address, options: &ConnectionOptions) -> Result<Self> {
+        match address {
             Address::Tcp { host, port } => {
                 let stream = connect_tcp(host, *port, options.connect_timeout).await?;
                 tune(&stream, options);
@@ -74,7 +74,9 @@ impl Socket {
             },
             #[cfg(not(unix))]
             Address::Unix { .. } => Err(Error::invalid_option("url", "a Unix socket", "TCP on this system")),
-            Address::Memory { .. } => Err(Error::invalid_option("url", "an engine in this process", "a server")),
+            Address::Memory { .. } | Address::File { .. } => {
+                Err(Error::invalid_option("url", "an engine in this process", "a server"))
+            }
         }
     }
 

@@ -25,13 +25,14 @@ use super::{
     backoff,
     change_tracker::ChangeTracker,
     command::Command,
-    handshake::{Session, is_hopeless, open_session},
+    handshake::{Opened, Session, is_hopeless, open_session},
     link::{BoxFuture, Message, MessageSink, SubscriptionKind, Subscriptions},
     options::ConnectionOptions,
     subscriptions_table::{Joined, Name, SubscriptionsTable},
 };
 use crate::{
     codec::resp::{Reply, parse},
+    embedded::Local,
     error::{Error, ErrorCode, Result},
     service,
 };
@@ -221,7 +222,7 @@ async fn run(options: Arc<ConnectionOptions>, shared: Arc<Shared>) {
 }
 
 /// Ends only when `retryStrategy` gives up.
-async fn work(options: &ConnectionOptions, shared: &Shared) {
+async fn work(options: &ConnectionOptions, shared: &Arc<Shared>) {
     // Nothing to do before the first subscription.
     while !shared.lock().is_wanted() {
         shared.wake.notified().await;
@@ -230,10 +231,15 @@ async fn work(options: &ConnectionOptions, shared: &Shared) {
     let mut restoring = false;
     loop {
         let error = match open_session(options, || ()).await {
-            Ok(session) => {
+            Ok(Opened::Here(local)) => {
+                // It tells of no changed keys.
+                shared.began(Present { client_id: None, resp3: false });
+                serve_here(&local, shared, restoring).await
+            }
+            Ok(Opened::Session(session)) => {
                 shared.began(Present { client_id: session.client_id, resp3: session.resp3 });
                 let began = Instant::now();
-                let error = Connection::new(session, shared, restoring).serve().await;
+                let error = Connection::new(*session, shared, restoring).serve().await;
                 restoring = shared.ended();
                 if began.elapsed() > GOOD_LIFE {
                     failures = 0;
@@ -257,6 +263,59 @@ async fn work(options: &ConnectionOptions, shared: &Shared) {
             return;
         };
         sleep(delay).await;
+    }
+}
+
+/// Passes the messages of an engine in this process on.
+struct Relay(Arc<Shared>);
+
+impl MessageSink for Relay {
+    fn message(&self, message: &Message<'_>) {
+        let sinks = self.0.lock().table.sinks(message.kind, message.subscription);
+        for sink in sinks.iter().flat_map(|sinks| sinks.iter()) {
+            sink.message(message);
+        }
+    }
+
+    /// Nothing breaks there.
+    fn restored(&self, _lost: &[(SubscriptionKind, String, Error)]) {}
+}
+
+/// Serves wishes without a connection, until the handle is gone.
+async fn serve_here(local: &Local, shared: &Arc<Shared>, mut restoring: bool) -> Error {
+    let subscriptions = local.subscriptions();
+    let relay: Arc<dyn MessageSink> = Arc::new(Relay(Arc::clone(shared)));
+    loop {
+        let requests = shared.lock().table.take_requests();
+        if requests.is_empty() {
+            tell_restored(shared, &mut restoring);
+            shared.wake.notified().await;
+        }
+        for (name, wanted) in requests {
+            let answer = if wanted {
+                subscriptions.subscribe(name.0, &name.1, Arc::clone(&relay)).await
+            } else {
+                subscriptions.unsubscribe(name.0, &name.1, &relay).await
+            };
+            shared.lock().table.answered(name, wanted, answer);
+        }
+    }
+}
+
+/// Tells the sinks once everything that was active before a connection broke is active again.
+fn tell_restored(shared: &Shared, waited: &mut bool) {
+    let told = {
+        let table = &mut shared.lock().table;
+        let restoring = table.is_restoring();
+        if restoring || !*waited {
+            *waited |= restoring;
+            return;
+        }
+        *waited = false;
+        table.take_restored()
+    };
+    for (sink, lost) in told {
+        sink.restored(&lost);
     }
 }
 
@@ -290,7 +349,7 @@ impl<'a> Connection<'a> {
     async fn serve(mut self) -> Error {
         loop {
             self.ask();
-            self.tell_restored();
+            tell_restored(self.shared, &mut self.restoring);
             let (alarm, shared) = (self.alarm, self.shared);
             let read = tokio::select! {
                 read = poll_fn(|cx| self.poll_io(cx)) => Some(read),
@@ -351,22 +410,6 @@ impl<'a> Connection<'a> {
             };
             Command::new(verb).arg(name.1.as_bytes()).encode(&mut self.out);
             self.asked.push_back(Asked::Subscription { name, wanted });
-        }
-    }
-
-    fn tell_restored(&mut self) {
-        let told = {
-            let table = &mut self.shared.lock().table;
-            let restoring = table.is_restoring();
-            if restoring || !self.restoring {
-                self.restoring |= restoring;
-                return;
-            }
-            self.restoring = false;
-            table.take_restored()
-        };
-        for (sink, lost) in told {
-            sink.restored(&lost);
         }
     }
 

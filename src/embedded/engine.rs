@@ -20,6 +20,7 @@ use super::{
     args::Args,
     blocking::{Completion, Wish},
     failure::Failure,
+    journal::Recorder,
     link::EmbeddedLink,
     session::{PushSink, Session},
     state::{Pending, State, Step},
@@ -54,6 +55,12 @@ pub(super) enum Work {
     Unblock {
         session: u64,
     },
+    /// Ends a client, once everything before it is done.
+    End {
+        session: u64,
+    },
+    /// Closes the journal, once everything before it is done.
+    Close,
 }
 
 #[derive(Default)]
@@ -101,6 +108,9 @@ impl Engine {
             links: Mutex::default(),
             name: name.to_owned(),
         });
+        if let Some(journal) = &mut lock(&engine.state).journal {
+            journal.attach(&engine);
+        }
         let duty = Duty::start(expire(Arc::downgrade(&engine), Arc::clone(&engine.volatile)));
         *lock(&engine.expiry) = Some(duty);
         if may_expire {
@@ -165,6 +175,32 @@ impl Engine {
         id
     }
 
+    /// Works on the state, which leaves nothing to be told.
+    pub(super) fn working<R>(&self, work: impl FnOnce(&mut State) -> R) -> R {
+        work(&mut lock(&self.state))
+    }
+
+    /// Waits until no answer waits for the disk.
+    pub(super) async fn nothing_held(&self) {
+        while self.working(|state| state.is_holding()) {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    }
+
+    /// The disk has more of the journal than before: who waited for that is told, on the I/O thread.
+    pub(super) fn journal_synced(self: &Arc<Self>) {
+        let engine = Arc::clone(self);
+        drop(service::spawn(async move { engine.with(State::release_held) }));
+    }
+
+    /// Ends the writing of the journal, with everything on the disk that is to be there.
+    pub(super) fn close_journal(self: &Arc<Self>) {
+        let closing = self.with(|state| state.journal.as_mut().map(Recorder::close));
+        // Without the lock, which those that are waited for may need.
+        closing.unwrap_or_default().finish();
+        self.journal_synced();
+    }
+
     pub(super) fn close_session(&self, id: u64) {
         self.with(|state| state.close_session(id));
     }
@@ -210,6 +246,15 @@ impl Engine {
                     state.end_wait(ticket, Value::Nil);
                 }
             }),
+            Work::End { session } => self.close_session(session),
+            Work::Close => {
+                let engine = Arc::clone(self);
+                // It waits for the disk, so not here.
+                let closing = std::thread::Builder::new().name("oxcart-close".to_owned());
+                if closing.spawn(move || engine.close_journal()).is_err() {
+                    self.close_journal();
+                }
+            }
         }
         if lock(&self.state).dbs.iter().any(|db| db.volatile_len() > 0) {
             self.volatile.notify_one();
@@ -218,7 +263,7 @@ impl Engine {
 
     fn run_batch(self: &Arc<Self>, session: u64, batch: &Batch) {
         let mut replies = Vec::with_capacity(batch.entries.len());
-        self.with_session(session, |this, state, session| {
+        let held = self.with_session(session, |this, state, session| {
             let mut start = 0;
             let mut args = Vec::new();
             for entry in &batch.entries {
@@ -237,19 +282,23 @@ impl Engine {
                 replies.extend(reply.map(|reply| (entry.token, reply)));
                 start = entry.end;
             }
-            if let Err(failure) = state.sync_journal() {
+            if let Err(failure) = state.write_journal() {
                 for (_, reply) in &mut replies {
                     *reply = failure.clone().into_value();
                 }
             }
-        })
-        .unwrap_or_else(|| {
-            replies = batch.entries.iter().map(|entry| (entry.token, closed())).collect();
+            let hold = state.must_hold();
+            if hold {
+                state.hold(Pending::Batch(Arc::clone(&batch.sink), std::mem::take(&mut replies)));
+            }
+            hold
         });
-        for (token, reply) in &replies {
-            settle(&*batch.sink, *token, reply);
+        match held {
+            Some(true) => return,
+            Some(false) => {}
+            None => replies = batch.entries.iter().map(|entry| (entry.token, closed())).collect(),
         }
-        batch.sink.flush();
+        settle_all(&*batch.sink, &replies);
         self.deliver();
     }
 
@@ -261,7 +310,15 @@ impl Engine {
                 return Some(malformed());
             }
             let reply = this.run(state, session, &args, || done.take().unwrap_or_else(|| Box::new(drop)));
-            told(state, reply)
+            let reply = told(state, reply)?;
+            match done.take() {
+                Some(done) if state.must_hold() => {
+                    state.hold(Pending::Reply(done, reply));
+                    return None;
+                }
+                not_held => done = not_held,
+            }
+            Some(reply)
         });
         if let (Some(reply), Some(done)) = (reply.unwrap_or_else(|| Some(closed())), done) {
             done(reply);
@@ -277,14 +334,15 @@ impl Engine {
         reply.flatten().unwrap_or_else(closed)
     }
 
-    /// Runs one command of a client behind a socket. `write` gets the reply under the lock, so that nothing that other
-    /// threads tell this client comes before it. False when the command waits: `done` then gets the reply.
-    pub(super) fn serve(
+    /// Runs one command of a client behind a socket. `write` gets the reply under the lock, and gives what sends it; that is
+    /// called under the lock, too, so that nothing that other threads tell this client comes before it, or once the disk has
+    /// what it tells of, or with false where it will not have it. False when the command waits: `done` then gets the reply.
+    pub(super) fn serve<W: FnOnce(bool) + Send + 'static>(
         self: &Arc<Self>,
         session: u64,
         args: Args<'_>,
         done: Completion,
-        write: impl FnOnce(&mut Session, Value),
+        write: impl FnOnce(&mut Session, Value) -> W,
     ) -> bool {
         let answered = self.with_session(session, |this, state, session| {
             let reply = this.run(state, session, args, || done);
@@ -294,7 +352,12 @@ impl Engine {
             }
             let answered = reply.is_some();
             if let Some(reply) = reply {
-                write(session, reply);
+                let send = write(session, reply);
+                if state.must_hold() {
+                    state.hold(Pending::Send(Box::new(send)));
+                } else {
+                    send(true);
+                }
             }
             answered
         });
@@ -381,6 +444,8 @@ impl Engine {
                         message.sink.message(message.pattern.as_deref(), &message.channel, &message.payload);
                     }
                     Pending::Reply(done, reply) => done(reply),
+                    Pending::Batch(sink, replies) => settle_all(&*sink, &replies),
+                    Pending::Send(send) => send(true),
                 }
             }
             drop(handing_out);
@@ -431,10 +496,17 @@ async fn expire(engine: Weak<Engine>, volatile: Arc<Notify>) {
 
 /// What a client is told once what it did is as safe as it is to be.
 fn told(state: &mut State, reply: Option<Value>) -> Option<Value> {
-    match (state.sync_journal(), reply) {
+    match (state.write_journal(), reply) {
         (Err(failure), Some(_)) => Some(failure.into_value()),
         (_, reply) => reply,
     }
+}
+
+fn settle_all(sink: &dyn ReplySink, replies: &[(u64, Value)]) {
+    for (token, reply) in replies {
+        settle(sink, *token, reply);
+    }
+    sink.flush();
 }
 
 fn settle(sink: &dyn ReplySink, token: u64, reply: &Value) {

@@ -4,6 +4,7 @@
 //! nobody asks for are found by drawing from those that can expire.
 
 use super::{
+    copying::{Copied, Copying},
     data::{Blob, Data, Indexed, IndexedSet, Kind},
     failure::{Failure, WRONG_TYPE},
 };
@@ -17,6 +18,8 @@ pub(super) struct Entry {
     pub data: Data,
     /// Milliseconds since the epoch after which the key is gone; `i64::MAX` for never.
     pub expires: i64,
+    /// Number of the copy that needs nothing of this key any more: it has it, or the key is younger.
+    copied: u32,
 }
 
 /// The `expires` of a key that stays.
@@ -29,6 +32,8 @@ pub(super) struct Db {
     volatile: IndexedSet,
     /// Keys that expired, until somebody asks.
     lapsed: Vec<Blob>,
+    /// A copy of all keys that is being made.
+    copying: Option<Box<Copying>>,
 }
 
 impl Db {
@@ -43,6 +48,7 @@ impl Db {
     fn find(&mut self, key: &[u8], now: i64) -> Option<usize> {
         let index = self.entries.get_index_of(key)?;
         if self.entries[index].expires >= now {
+            self.preserve(index, false);
             return Some(index);
         }
         self.lapse(index);
@@ -84,27 +90,34 @@ impl Db {
     pub(super) fn get_or_create<K: Kind>(&mut self, key: &[u8], now: i64) -> Result<&mut K, Failure> {
         let index = match self.find(key, now) {
             Some(index) => index,
-            None => self.entries.insert_full(key.into(), Entry { data: K::default().wrap(), expires: NEVER }).0,
+            None => {
+                let entry = Entry { data: K::default().wrap(), expires: NEVER, copied: self.present_copy() };
+                self.entries.insert_full(key.into(), entry).0
+            }
         };
         K::of_mut(&mut self.entries[index].data).ok_or(WRONG_TYPE)
     }
 
     /// Sets a key, whatever it held, with the time of its end.
     pub(super) fn set(&mut self, key: &[u8], data: Data, expires: i64) {
-        if let Some(entry) = self.entries.get_mut(key) {
+        if let Some(index) = self.entries.get_index_of(key) {
+            self.preserve(index, true);
+            let entry = &mut self.entries[index];
             let was = std::mem::replace(&mut entry.expires, expires);
             entry.data = data;
             self.follow(key, was, expires);
         } else {
-            self.entries.insert(key.into(), Entry { data, expires });
+            let copied = self.present_copy();
+            self.entries.insert(key.into(), Entry { data, expires, copied });
             self.follow(key, NEVER, expires);
         }
     }
 
     /// Changes when a key that exists ends.
     pub(super) fn set_expires(&mut self, key: &[u8], expires: i64) {
-        if let Some(entry) = self.entries.get_mut(key) {
-            let was = std::mem::replace(&mut entry.expires, expires);
+        if let Some(index) = self.entries.get_index_of(key) {
+            self.preserve(index, true);
+            let was = std::mem::replace(&mut self.entries[index].expires, expires);
             self.follow(key, was, expires);
         }
     }
@@ -131,7 +144,61 @@ impl Db {
     }
 
     pub(super) fn clear(&mut self) {
-        *self = Self::default();
+        let copying = self.copying.take();
+        *self = Self { copying, ..Self::default() };
+    }
+
+    /// Begins a copy of all keys as they are now, of which this is database `home`.
+    pub(super) fn begin_copy(&mut self, home: usize, number: u32) {
+        self.copying = Some(Box::new(Copying::new(home, number, self.entries.len())));
+    }
+
+    /// Ends it, whether it is complete or not.
+    pub(super) fn end_copy(&mut self) {
+        self.copying = None;
+    }
+
+    /// Whether a command that writes is running: what it looks at may be what it changes. Gives what was said before.
+    pub(super) fn set_writing(&mut self, writing: bool) -> bool {
+        self.copying.as_mut().is_some_and(|copying| std::mem::replace(&mut copying.writing, writing))
+    }
+
+    /// The number of the copy that is being made; 0 for none.
+    fn present_copy(&self) -> u32 {
+        self.copying.as_ref().map_or(0, |copying| copying.number)
+    }
+
+    /// Puts a key into the copy before it changes.
+    fn preserve(&mut self, index: usize, changes: bool) {
+        let Some(copying) = &mut self.copying else { return };
+        let Some((key, entry)) = self.entries.get_index_mut(index) else { return };
+        if (changes || copying.writing) && entry.copied != copying.number {
+            entry.copied = copying.number;
+            copying.images.push((copying.home, key.clone(), entry.clone()));
+        }
+    }
+
+    /// Takes the next part of the copy: about `budget` bytes of it, of which the rest is left. True when it was the last.
+    pub(super) fn take_copied(&mut self, budget: &mut usize, into: &mut Vec<Copied>) -> bool {
+        let Some(copying) = &mut self.copying else { return true };
+        for image in copying.images.drain(..) {
+            *budget = budget.saturating_sub(image.2.data.weight());
+            into.push(image);
+        }
+        // Downwards: a removal moves the last key into the gap, which is one that was visited, one that is younger, or one
+        // that is yet to come.
+        copying.cursor = copying.cursor.min(self.entries.len());
+        while copying.cursor > 0 && *budget > 0 {
+            copying.cursor -= 1;
+            let Some((key, entry)) = self.entries.get_index_mut(copying.cursor) else { continue };
+            *budget = budget.saturating_sub(1);
+            if entry.copied != copying.number {
+                entry.copied = copying.number;
+                *budget = budget.saturating_sub(key.len() + entry.data.weight());
+                into.push((copying.home, key.clone(), entry.clone()));
+            }
+        }
+        copying.cursor == 0
     }
 
     /// Every key that has not expired.

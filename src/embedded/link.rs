@@ -50,7 +50,8 @@ impl EmbeddedLink {
 
 impl Drop for EmbeddedLink {
     fn drop(&mut self) {
-        self.engine.close_session(self.session);
+        // What is in flight is answered first.
+        self.engine.post(Work::End { session: self.session });
     }
 }
 
@@ -60,8 +61,7 @@ impl Link for EmbeddedLink {
     }
 
     fn open_blocking(&self) -> Arc<dyn BlockingLink> {
-        let engine = Arc::clone(&self.engine);
-        Arc::new(EmbeddedBlockingLink { session: engine.open_client(&self.name, self.db, None), engine })
+        Arc::new(EmbeddedBlockingLink::new(&self.engine, &self.name, self.db))
     }
 
     fn subscriptions(&self) -> Arc<dyn Subscriptions> {
@@ -90,9 +90,15 @@ impl Link for EmbeddedLink {
 }
 
 /// A client of its own, so that `CLIENT UNBLOCK` and `unblock` find its wait.
-struct EmbeddedBlockingLink {
+pub(super) struct EmbeddedBlockingLink {
     engine: Arc<Engine>,
     session: u64,
+}
+
+impl EmbeddedBlockingLink {
+    pub(super) fn new(engine: &Arc<Engine>, name: &str, db: usize) -> Self {
+        Self { session: engine.open_client(name, db, None), engine: Arc::clone(engine) }
+    }
 }
 
 impl Drop for EmbeddedBlockingLink {

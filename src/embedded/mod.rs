@@ -1,4 +1,4 @@
-//! The engine in this process: what answers commands behind `memory://` instead of a server.
+//! The engine in this process: what answers commands behind `memory://` and `file:` instead of a server.
 //!
 //! One engine is a [`State`](state::State) behind a lock: sixteen databases ([`keyspace`]) of values ([`data`]), clients
 //! ([`session`]), those who wait ([`blocking`]) and who subscribes to what ([`pubsub`]). A command is a row of a table
@@ -9,9 +9,11 @@ mod args;
 mod blocking;
 mod commands;
 mod context;
+mod copying;
 mod data;
 mod engine;
 mod failure;
+mod file;
 mod glob;
 mod journal;
 mod keyspace;
@@ -27,7 +29,9 @@ mod table;
 
 use std::{path::Path, sync::Arc};
 
+pub(crate) use file::{FileStore, Local, Place};
 pub use journal::{Fsync, JournalOptions, LoadReport};
+pub(crate) use listener::HANDOVER;
 pub use listener::Listener;
 
 use crate::{clock::Clock, connection::Link, error::Result};
@@ -54,8 +58,8 @@ impl Embedded {
     /// other engine has open. Also says what was found.
     ///
     /// # Errors
-    /// `ConnectionFailed` when the directory cannot be used or is in use; `IncompatibleData` when what it holds cannot be
-    /// read.
+    /// `ConnectionFailed` when the directory is in use, `StorageFailed` when it cannot be used, `StorageDamaged` when what it
+    /// holds cannot be read.
     pub fn open(directory: &Path, clock: Clock, options: JournalOptions) -> Result<(Self, LoadReport)> {
         let mut state = state::State::new(clock);
         let report = journal::open(directory, options, &mut state)?;
@@ -66,7 +70,7 @@ impl Embedded {
     /// Ends the writing of a journal, with everything on the disk that is to be there, and lets another engine open it. The
     /// data can still be read; commands that write are refused. Without this, it happens when the last link is gone.
     pub fn close(&self) {
-        self.engine.with(|state| state.journal.iter_mut().for_each(journal::Recorder::close));
+        self.engine.close_journal();
     }
 
     /// A new client of database `db`, from 0 to 15.

@@ -1,7 +1,7 @@
 //! All that an engine holds, behind its one lock, and how a command passes through it.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, VecDeque},
     fmt::Write as _,
     sync::Arc,
 };
@@ -12,6 +12,7 @@ use super::{
     args::{Args, text},
     blocking::{Blocked, Completion, Waiter, Wish},
     context::{Context, Origin},
+    copying::Copied,
     data::Blob,
     failure::{Answer, Failure},
     journal::{Recorder, record},
@@ -20,7 +21,7 @@ use super::{
     session::{PushSink, Session, Watch},
     table::{self, BLOCKING, IN_MULTI, Row, SUBSCRIBED, WRITE},
 };
-use crate::{clock::Clock, codec::resp::Value};
+use crate::{clock::Clock, codec::resp::Value, connection::ReplySink};
 
 /// As many as a server has that was not told otherwise.
 pub(super) const DATABASES: usize = 16;
@@ -29,6 +30,25 @@ pub(super) const DATABASES: usize = 16;
 pub(super) enum Pending {
     Message(Delivery),
     Reply(Completion, Value),
+    /// Replies by token.
+    Batch(Arc<dyn ReplySink>, Vec<(u64, Value)>),
+    /// A reply that is encoded already, or false where it is not to be given.
+    Send(Box<dyn FnOnce(bool) + Send>),
+}
+
+impl Pending {
+    /// Turns an answer into an error.
+    fn fail(self, failure: &Failure) -> Self {
+        match self {
+            Self::Message(message) => Self::Message(message),
+            Self::Reply(done, _) => Self::Reply(done, failure.clone().into_value()),
+            Self::Batch(sink, replies) => {
+                let replies = replies.into_iter().map(|(token, _)| (token, failure.clone().into_value()));
+                Self::Batch(sink, replies.collect())
+            }
+            Self::Send(send) => Self::Send(Box::new(move |_| send(false))),
+        }
+    }
 }
 
 /// What became of a command.
@@ -61,6 +81,10 @@ pub(super) struct State {
     pub changes: u64,
     /// Where changes are written, in an engine that keeps them.
     pub journal: Option<Recorder>,
+    /// What waits until the disk has the journal up to a position.
+    held: VecDeque<(u64, Vec<Pending>)>,
+    /// Copies of the data that were begun.
+    copies: u32,
 }
 
 impl State {
@@ -78,6 +102,8 @@ impl State {
             scripts: super::scripting::Scripts::default(),
             changes: 0,
             journal: None,
+            held: VecDeque::new(),
+            copies: 0,
         }
     }
 
@@ -138,7 +164,7 @@ impl State {
             return Step::Wait(wish);
         }
         self.collect_lapsed();
-        let answer = self.write_journal().and(answer);
+        self.end_group();
         Step::Reply(answer.unwrap_or_else(Failure::into_value))
     }
 
@@ -190,7 +216,7 @@ impl State {
                 };
                 self.sessions.insert(session.id, session);
                 self.collect_lapsed();
-                let answer = self.write_journal().and(answer);
+                self.end_group();
                 match answer {
                     // Nothing for this one; it goes on waiting, also where the key turned into another type.
                     Ok(Value::Nil) => {}
@@ -218,40 +244,91 @@ impl State {
         }
     }
 
-    /// Writes what the last command did.
-    pub(super) fn write_journal(&mut self) -> Result<(), Failure> {
-        self.journal.as_mut().map_or(Ok(()), Recorder::write)
+    fn end_group(&mut self) {
+        if let Some(journal) = &mut self.journal {
+            journal.end_group();
+        }
     }
 
-    /// To be called before anybody is told what happened. A failure is what all are to be told instead.
-    pub(super) fn sync_journal(&mut self) -> Result<(), Failure> {
+    /// Writes what was done. To be called before anybody is told of it. A failure is what all are to be told instead.
+    pub(super) fn write_journal(&mut self) -> Result<(), Failure> {
         let Some(journal) = &mut self.journal else { return Ok(()) };
-        let outcome = journal.sync();
-        if let Err(failure) = &outcome {
-            for pending in &mut self.pending {
-                if let Pending::Reply(_, reply) = pending {
-                    *reply = failure.clone().into_value();
-                }
-            }
+        journal.end_group();
+        let outcome = journal.write();
+        if journal.tend() {
+            self.end_copy();
         }
-        self.tend_journal();
+        if let Err(failure) = &outcome {
+            let pending = std::mem::take(&mut self.pending);
+            self.pending = pending.into_iter().map(|one| one.fail(failure)).collect();
+        }
         outcome
     }
 
-    /// Begins and ends rewrites.
-    fn tend_journal(&mut self) {
+    /// Whether what is told now has to wait for the disk.
+    pub(super) fn must_hold(&self) -> bool {
+        self.journal.as_ref().is_some_and(|journal| !self.held.is_empty() || journal.awaited().is_some())
+    }
+
+    pub(super) fn is_holding(&self) -> bool {
+        !self.held.is_empty()
+    }
+
+    /// Keeps an answer, and what is pending behind it, until the disk has what they tell of.
+    pub(super) fn hold(&mut self, answer: Pending) {
+        let awaited = self.journal.as_ref().and_then(Recorder::awaited).unwrap_or(0);
+        // In order, also where nothing new was written.
+        let position = self.held.back().map_or(awaited, |(position, _)| awaited.max(*position));
+        let mut told = vec![answer];
+        told.append(&mut self.pending);
+        self.held.push_back((position, told));
+    }
+
+    /// Lets go of what waited for what the disk has now.
+    pub(super) fn release_held(&mut self) {
         let Some(journal) = &mut self.journal else { return };
-        journal.finish_rewrite();
-        if !journal.wants_rewrite() {
-            return;
+        let synced = journal.synced();
+        while let Some((position, _)) = self.held.front() {
+            match &synced {
+                Ok(synced) if *position > *synced => return,
+                Ok(_) => self.pending.extend(self.held.pop_front().into_iter().flat_map(|(_, told)| told)),
+                Err(failure) => {
+                    let told = self.held.pop_front().into_iter().flat_map(|(_, told)| told);
+                    self.pending.extend(told.map(|one| one.fail(failure)));
+                }
+            }
         }
-        let keys = self.dbs.iter().enumerate().flat_map(|(db, keys)| {
-            // Keys that have expired are among them: their deletion is still to be noted, in the new file.
-            keys.iter(i64::MIN).map(move |(key, entry)| (db, Blob::from(key), entry.clone()))
-        });
-        if let Err(error) = journal.begin_rewrite(keys.collect()) {
-            tracing::warn!(%error, "the journal is not rewritten");
+    }
+
+    /// Begins a copy of all data, where `switch` gives something.
+    pub(super) fn begin_copy<R>(&mut self, switch: impl FnOnce(&mut Recorder) -> Option<R>) -> Option<R> {
+        let switched = switch(self.journal.as_mut()?)?;
+        self.copies = self.copies.checked_add(1).unwrap_or(1);
+        for (home, db) in self.dbs.iter_mut().enumerate() {
+            db.begin_copy(home, self.copies);
         }
+        Some(switched)
+    }
+
+    /// Takes the next part of the copy, of about `budget` bytes. True when it was the last; the copy is over then.
+    pub(super) fn take_copied(&mut self, mut budget: usize, into: &mut Vec<Copied>) -> bool {
+        let mut is_last = true;
+        for db in &mut self.dbs {
+            is_last &= db.take_copied(&mut budget, into);
+        }
+        if is_last {
+            self.end_copy();
+        }
+        is_last
+    }
+
+    fn end_copy(&mut self) {
+        self.dbs.iter_mut().for_each(Db::end_copy);
+    }
+
+    /// See [`Db::set_writing`].
+    fn set_writing(&mut self, writing: bool) -> bool {
+        self.dbs.iter_mut().fold(false, |was, db| was | db.set_writing(writing))
     }
 }
 
@@ -291,14 +368,16 @@ fn unknown_command(args: Args<'_>) -> Failure {
 
 /// Runs a command and notes its effect.
 pub(super) fn perform(context: &mut Context<'_>, row: &Row, args: Args<'_>) -> Answer {
-    let Some(journal) = context.state.journal.as_ref().filter(|_| row.has(WRITE)) else {
+    let Some(journal) = context.state.journal.as_mut().filter(|_| row.has(WRITE)) else {
         return (row.run)(context, args);
     };
     if let Some(failure) = journal.refusal() {
         return Err(failure);
     }
     let before = context.state.changes;
+    let was = context.state.set_writing(true);
     let answer = (row.run)(context, args);
+    context.state.set_writing(was);
     // What expired was gone before the command came.
     context.state.collect_lapsed();
     if let (Ok(reply), true) = (&answer, context.state.changes != before) {

@@ -36,14 +36,35 @@ export interface TlsConfig {
 }
 
 /**
+ * How the data of a `file:` URL is kept. Each option can also stand in the URL, as in `file:data?fsync=always`. Of several
+ * processes that share a file, those of the one count that has it open; within a process they must agree.
+ */
+export interface FileConfig {
+  /**
+   * When what was written is forced to the disk. Whatever the choice, a process that ends or is killed loses nothing
+   * that it answered; the choice says what a machine may lose whose power fails.
+   *
+   * - `everysec`, the default: at most the last second or two.
+   * - `always`: nothing. Each answer waits for the disk; calls that are under way together share one wait.
+   * - `no`: what the operating system has not written yet, half a minute or so.
+   */
+  fsync?: 'always' | 'everysec' | 'no';
+  /** Bytes below which the files are not rewritten to what is still there. Default 67108864 (64 MiB). */
+  rewriteMinSize?: number;
+  /** Percent by which the files grow until they are rewritten. Default 100; 0 never rewrites them. */
+  rewritePercentage?: number;
+}
+
+/**
  * How to reach a server. One shape for every service; services with the same options share their connections.
  * An unknown or wrong option is refused with `ERR_INVALID_OPTION`, whose `option` is its path.
  */
 export interface RedisConfig {
   /**
    * `redis://`, `rediss://` or `unix://`; options beside it win. Or `memory://[name]`: no server, everything is kept in
-   * this process, shared by all who give the same name, and gone when it ends. Default: the environment variable
-   * `REDIS_URL`; where neither that nor `host` is set, `memory://`.
+   * this process, shared by all who give the same name, and gone when it ends. Or `file:path[?db=n]`: no server, and
+   * everything is kept in the directory at `path`, which the processes of one machine share. Default: the environment
+   * variable `REDIS_URL`; where neither that nor `host` is set, `memory://`.
    */
   url?: string;
   /** Default `127.0.0.1`. */
@@ -71,6 +92,8 @@ export interface RedisConfig {
   tls?: TlsConfig;
   /** Milliseconds before reconnection attempt number `times`; anything but a number gives up. */
   retryStrategy?: (times: number) => number | undefined | null | void;
+  /** How the data of a `file:` URL is kept. Refused beside any other URL. */
+  file?: FileConfig;
   /** Put in front of every key that a command names. */
   keyPrefix?: string;
   /** Shown by the server in `CLIENT LIST`. */

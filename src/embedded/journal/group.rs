@@ -20,23 +20,19 @@ impl Group {
         self.count += 1;
     }
 
-    /// The effects so far, wrapped where they are several; the next group begins. `None` when there are none.
-    pub(super) fn take(&mut self) -> Option<Vec<u8>> {
-        let bytes = std::mem::take(&mut self.bytes);
-        match std::mem::take(&mut self.count) {
-            0 => None,
-            1 => Some(bytes),
-            _ => {
-                let mut wrapped = Vec::with_capacity(bytes.len() + 32);
-                append(&mut wrapped, &[b"MULTI"]);
-                wrapped.extend_from_slice(&bytes);
-                append(&mut wrapped, &[b"EXEC"]);
-                Some(wrapped)
-            }
+    /// Moves the effects so far, wrapped where they are several; the next group begins.
+    pub(super) fn take_into(&mut self, buffer: &mut Vec<u8>) {
+        let count = std::mem::take(&mut self.count);
+        if count > 1 {
+            append(buffer, &[b"MULTI"]);
+        }
+        buffer.append(&mut self.bytes);
+        if count > 1 {
+            append(buffer, &[b"EXEC"]);
         }
     }
 
-    /// What was taken last is not in the file, or another file follows: the database must be said again.
+    /// Another file follows: the database must be said again.
     pub(super) fn forget_database(&mut self) {
         self.selected = None;
     }

@@ -56,7 +56,9 @@ pub(super) fn load(directory: &Path, manifest: &Manifest, state: &mut State) -> 
         let finished = reader.finished;
         report.bytes += finished;
         if rest.bytes > 0 {
-            if index + 1 != parts.len() {
+            // The next file is named before the first effect is written to it.
+            let is_last = parts[index + 1..].iter().all(|part| part.metadata().is_ok_and(|file| file.len() == 0));
+            if !is_last {
                 return Err(damaged(path, finished, "the file ends in the middle of a command"));
             }
             report.dropped_bytes = rest.bytes;

@@ -1,12 +1,15 @@
 //! One process at a time.
 
 use std::{
-    fs::{File, TryLockError},
-    path::Path,
+    fs::{self, File, TryLockError},
+    io::{Seek as _, Write as _},
+    path::{Path, PathBuf},
 };
 
 use super::failed;
 use crate::error::{Error, ErrorCode, Result};
+
+const NAME: &str = "journal.lock";
 
 /// Held as long as the journal is open. The operating system lets go of it when the process ends, however it ends.
 #[derive(Debug)]
@@ -25,7 +28,7 @@ impl Lock {
     /// # Errors
     /// `ConnectionFailed` when another engine has the journal open, in this process or another.
     pub(super) fn take(directory: &Path) -> Result<Self> {
-        let path = directory.join("journal.lock");
+        let path = directory.join(NAME);
         let file = File::options()
             .create(true)
             .truncate(false)
@@ -41,4 +44,20 @@ impl Lock {
             Err(TryLockError::Error(error)) => Err(failed("lock", &path, error)),
         }
     }
+
+    /// Says where the engine that has the lock can be reached.
+    pub(super) fn announce(&self, socket: &Path) -> Result<()> {
+        let write = || {
+            self.file.set_len(0)?;
+            (&self.file).rewind()?;
+            (&self.file).write_all(socket.as_os_str().as_encoded_bytes())
+        };
+        write().map_err(|error| failed("write", Path::new(NAME), error))
+    }
+}
+
+/// Where the engine that has the journal in `directory`, or had it last, can be reached.
+pub(in crate::embedded) fn announced(directory: &Path) -> Option<PathBuf> {
+    let text = fs::read(directory.join(NAME)).ok().filter(|text| !text.is_empty())?;
+    String::from_utf8(text).ok().map(PathBuf::from)
 }

@@ -26,11 +26,14 @@ mod load;
 mod lock;
 mod manifest;
 mod recorder;
+mod rewrite;
 mod snapshot;
 mod stream_groups;
+mod syncer;
 
 pub(super) use effect::record;
 pub use load::LoadReport;
+pub(super) use lock::announced;
 pub(super) use recorder::Recorder;
 
 use std::{io, path::Path};
@@ -50,19 +53,30 @@ pub enum Fsync {
     No,
 }
 
+impl std::fmt::Display for Fsync {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Always => "always",
+            Self::EverySecond => "everysec",
+            Self::No => "no",
+        })
+    }
+}
+
 /// How a journal is kept.
 #[derive(Clone, Copy, Debug)]
 pub struct JournalOptions {
     pub fsync: Fsync,
-    /// Bytes that the files must have at least before they are rewritten; they are once they have doubled since the last
-    /// time.
+    /// Bytes that the files must have at least before they are rewritten.
     pub rewrite_min_size: u64,
+    /// By how many percent the files must have grown since they were last rewritten; 0 never rewrites them.
+    pub rewrite_percentage: u32,
 }
 
 impl Default for JournalOptions {
-    /// As a server does: every second, and 64 MB.
+    /// As a server does: every second, and from 64 MB on whenever it has doubled.
     fn default() -> Self {
-        Self { fsync: Fsync::default(), rewrite_min_size: 64 * 1024 * 1024 }
+        Self { fsync: Fsync::default(), rewrite_min_size: 64 * 1024 * 1024, rewrite_percentage: 100 }
     }
 }
 
@@ -78,9 +92,9 @@ pub(super) fn open(directory: &Path, options: JournalOptions, state: &mut State)
 }
 
 fn failed(what: &str, path: &Path, error: io::Error) -> Error {
-    Error::new(ErrorCode::ConnectionFailed, format!("cannot {what} {}: {error}", path.display())).caused_by(error)
+    Error::new(ErrorCode::StorageFailed, format!("cannot {what} {}: {error}", path.display())).caused_by(error)
 }
 
 fn damaged(path: &Path, at: u64, what: &str) -> Error {
-    Error::new(ErrorCode::IncompatibleData, format!("{} cannot be read at byte {at}: {what}", path.display()))
+    Error::new(ErrorCode::StorageDamaged, format!("{} cannot be read at byte {at}: {what}", path.display()))
 }

@@ -1,60 +1,85 @@
-//! Writing a journal: effects to the file, the file to the disk, and a new base now and then.
+//! Writing a journal: effects into the file, and who has to wait for the disk.
 
 use std::{
     fs::{self, File},
-    io::{BufWriter, Seek as _, SeekFrom, Write as _},
+    io::{Seek as _, SeekFrom, Write as _},
     path::{Path, PathBuf},
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, Ordering},
-        mpsc::{RecvTimeoutError, Sender, channel},
-    },
-    thread::JoinHandle,
-    time::Duration,
+    sync::{Arc, Mutex, Weak},
+    time::{Duration, Instant},
 };
 
 use super::{
     Fsync, JournalOptions, failed,
     group::Group,
     lock::Lock,
-    manifest::{self, Manifest},
-    snapshot::{self, Copied},
+    manifest::Manifest,
+    rewrite::{Rewrite, Sources},
+    syncer::Syncer,
 };
 use crate::{
-    embedded::failure::Failure,
-    error::{Error, Result},
+    embedded::{engine::Engine, failure::Failure},
+    error::Result,
 };
 
-/// Between two syncs.
-const SECOND: Duration = Duration::from_secs(1);
+/// After a write that failed, until it is tried again.
+const PAUSE: Duration = Duration::from_millis(100);
+/// What a buffer may keep for the next time.
+const KEPT: usize = 1024 * 1024;
+
+/// Why nothing can be written.
+#[derive(Debug)]
+struct Broken {
+    why: String,
+    /// When it was tried last; `None` where trying again is useless.
+    tried: Option<Instant>,
+}
 
 /// The journal of a running engine.
 pub(in crate::embedded) struct Recorder {
     directory: PathBuf,
     options: JournalOptions,
     group: Group,
+    /// Effects that are not in the file yet. After a failure they wait here: the data in memory has them.
+    buffer: Vec<u8>,
     file: File,
-    /// Where the last whole group ends.
+    /// Length of the file. It ends with a whole group.
     length: u64,
-    /// Written and not yet forced to the disk.
-    unsynced: Arc<AtomicBool>,
-    /// Why nothing more can be written.
-    broken: Option<String>,
+    /// Bytes written since the journal was opened, to whichever file.
+    position: u64,
+    broken: Option<Broken>,
     /// Bytes in all files, and how many there were after the last rewrite.
     size: u64,
     size_at_rewrite: u64,
     manifest: Arc<Mutex<Manifest>>,
-    rewrite: Option<JoinHandle<Result<u64>>>,
+    rewrite: Option<Rewrite>,
     syncer: Option<Syncer>,
-    lock: Option<Lock>,
+    lock: Option<Arc<Lock>>,
+    engine: Weak<Engine>,
 }
 
-/// The thread that forces writes to the disk once a second.
-struct Syncer {
-    stop: Sender<()>,
-    /// The file to be synced, replaced when another begins.
-    file: Arc<Mutex<File>>,
-    thread: JoinHandle<()>,
+/// What is left to be done when a journal is closed, with the engine's lock released.
+#[derive(Default)]
+pub(in crate::embedded) struct Closing {
+    rewrite: Option<Rewrite>,
+    syncer: Option<Syncer>,
+    /// To be synced when no thread did.
+    file: Option<File>,
+    /// Goes last: from then on another engine may have the files.
+    lock: Option<Arc<Lock>>,
+}
+
+impl Closing {
+    /// Waits for what is under way, and for the disk.
+    pub(in crate::embedded) fn finish(self) {
+        let Self { rewrite, syncer, file, lock } = self;
+        drop(rewrite);
+        drop(syncer);
+        if let Some(file) = file {
+            // Whoever needs to know what is on the disk has chosen to sync, and was told.
+            let _ = file.sync_data();
+        }
+        drop(lock);
+    }
 }
 
 impl Recorder {
@@ -77,26 +102,40 @@ impl Recorder {
         let size_at_rewrite = base.and_then(|path| fs::metadata(path).ok()).map_or(0, |file| file.len());
         let name = manifest.increments.last().map(|part| part.name.clone()).unwrap_or_default();
         let (file, length) = append_to(&directory.join(name))?;
-        let unsynced = Arc::<AtomicBool>::default();
         let syncer = match options.fsync {
-            Fsync::EverySecond => Some(Syncer::start(&file, Arc::clone(&unsynced))?),
-            Fsync::Always | Fsync::No => None,
+            Fsync::EverySecond | Fsync::Always => Some(Syncer::start(&file, options.fsync == Fsync::Always)?),
+            Fsync::No => None,
         };
         Ok(Self {
             directory: directory.to_owned(),
             options,
             group: Group::default(),
+            buffer: Vec::new(),
             file,
             length,
-            unsynced,
+            position: 0,
             broken: None,
             size,
             size_at_rewrite,
             manifest: Arc::new(Mutex::new(manifest)),
             rewrite: None,
             syncer,
-            lock: Some(lock),
+            lock: Some(Arc::new(lock)),
+            engine: Weak::new(),
         })
+    }
+
+    /// Says whose journal it is.
+    pub(in crate::embedded) fn attach(&mut self, engine: &Arc<Engine>) {
+        self.engine = Arc::downgrade(engine);
+        if let Some(syncer) = &self.syncer {
+            syncer.attach(Weak::clone(&self.engine));
+        }
+    }
+
+    /// Says in the lock where this engine can be reached.
+    pub(in crate::embedded) fn announce(&mut self, socket: &Path) -> Result<()> {
+        self.lock.as_ref().map_or(Ok(()), |lock| lock.announce(socket))
     }
 
     /// The effects of the command that is running.
@@ -104,178 +143,160 @@ impl Recorder {
         &mut self.group
     }
 
-    /// Why a command that writes cannot be run, if so.
-    pub(in crate::embedded) fn refusal(&self) -> Option<Failure> {
-        self.broken.as_ref().map(|why| Failure::new(format!("MISCONF Errors writing to the AOF file: {why}")))
+    /// Why a command that writes cannot be run, if so. Now and then it is tried whether that is over.
+    pub(in crate::embedded) fn refusal(&mut self) -> Option<Failure> {
+        if self.broken.as_ref()?.tried.is_some_and(|tried| tried.elapsed() >= PAUSE) {
+            return self.write().err();
+        }
+        self.failure()
     }
 
-    /// Writes the group of effects that is complete now.
+    fn failure(&self) -> Option<Failure> {
+        let broken = self.broken.as_ref()?;
+        Some(Failure::new(format!("MISCONF Errors writing to the AOF file: {}", broken.why)))
+    }
+
+    /// Ends the group of effects of a command.
+    pub(in crate::embedded) fn end_group(&mut self) {
+        self.group.take_into(&mut self.buffer);
+    }
+
+    /// Writes the groups that are complete. An error is what everybody is to be told who caused one of them.
     pub(in crate::embedded) fn write(&mut self) -> std::result::Result<(), Failure> {
-        let Some(bytes) = self.group.take() else { return Ok(()) };
-        if let Err(error) = self.file.write_all(&bytes) {
-            // Part of the group may be there: it goes, so that nothing unfinished stands in the middle.
-            let undone = self.file.set_len(self.length).and_then(|()| self.file.seek(SeekFrom::End(0)));
-            self.group.forget_database();
-            let what = if undone.is_ok() { "" } else { ", nor undo what was written of it" };
-            let why = format!("{error}{what}");
-            tracing::error!(directory = %self.directory.display(), "the journal cannot be written: {why}");
-            self.broken = Some(why);
-            return self.refusal().map_or(Ok(()), Err);
+        if self.buffer.is_empty() || self.broken.as_ref().is_some_and(|broken| broken.tried.is_none()) {
+            return self.failure().map_or(Ok(()), Err);
         }
-        self.length += bytes.len() as u64;
-        self.size += bytes.len() as u64;
-        self.unsynced.store(true, Ordering::Release);
+        if let Err(error) = self.file.write_all(&self.buffer) {
+            // Part of it may be there: it goes, so that nothing unfinished stands in the middle.
+            let undone = self.file.set_len(self.length).and_then(|()| self.file.seek(SeekFrom::End(0)));
+            let why = match &undone {
+                Ok(_) => error.to_string(),
+                Err(_) => format!("{error}, nor undo what was written of it"),
+            };
+            if self.broken.is_none() {
+                tracing::error!(directory = %self.directory.display(), "the journal cannot be written: {why}");
+            }
+            self.broken = Some(Broken { why, tried: undone.is_ok().then(Instant::now) });
+            return self.failure().map_or(Ok(()), Err);
+        }
+        if self.broken.take().is_some() {
+            tracing::info!(directory = %self.directory.display(), "the journal can be written again");
+        }
+        let written = self.buffer.len() as u64;
+        self.length += written;
+        self.size += written;
+        self.position += written;
+        if let Some(syncer) = &self.syncer {
+            syncer.wrote(self.position);
+        }
+        self.buffer.clear();
+        self.buffer.shrink_to(KEPT);
         Ok(())
     }
 
-    /// Forces what was written to the disk, where every reply must wait for that.
-    pub(in crate::embedded) fn sync(&mut self) -> std::result::Result<(), Failure> {
-        if self.options.fsync != Fsync::Always || !self.unsynced.swap(false, Ordering::AcqRel) {
-            return Ok(());
-        }
-        // After a failed sync nobody knows what is on the disk, and trying again would not tell.
-        if let Err(error) = self.file.sync_data() {
-            self.broken = Some(error.to_string());
-        }
-        self.refusal().map_or(Ok(()), Err)
+    /// The position up to which the disk must have everything before anybody is told of it; `None` when it has.
+    pub(in crate::embedded) fn awaited(&self) -> Option<u64> {
+        let syncer = self.syncer.as_ref().filter(|_| self.options.fsync == Fsync::Always)?;
+        (syncer.synced() < self.position).then_some(self.position)
     }
 
-    /// Whether it is time for a new base.
-    pub(in crate::embedded) fn wants_rewrite(&self) -> bool {
+    /// Up to where the disk has everything. After a sync that failed nobody knows what is there, and trying again would not
+    /// tell: nothing is written any more.
+    pub(in crate::embedded) fn synced(&mut self) -> std::result::Result<u64, Failure> {
+        let Some(syncer) = &self.syncer else { return Ok(u64::MAX) };
+        if let Some(why) = syncer.failure() {
+            tracing::error!(directory = %self.directory.display(), "the journal cannot be forced to the disk: {why}");
+            self.broken = Some(Broken { why, tried: None });
+        }
+        match self.broken.as_ref().filter(|broken| broken.tried.is_none()) {
+            Some(_) => self.failure().map_or(Ok(0), Err),
+            None => Ok(syncer.synced()),
+        }
+    }
+
+    /// Begins a rewrite when it is time for one, on a thread of its own; notes the end of one. True when there is none any
+    /// more, and a copy that was made for it is to end.
+    pub(in crate::embedded) fn tend(&mut self) -> bool {
+        if self.rewrite.as_ref().is_some_and(Rewrite::is_finished) {
+            match self.rewrite.take().and_then(Rewrite::outcome) {
+                Some(Ok(base)) => self.size = base + self.length,
+                Some(Err(error)) => tracing::warn!(%error, "the journal was not rewritten; it goes on as it is"),
+                None => tracing::warn!("the journal was not rewritten; it goes on as it is"),
+            }
+            // After a failure, too: the next attempt comes when it has grown again.
+            self.size_at_rewrite = self.size;
+            return true;
+        }
+        if let (true, Some(lock)) = (self.wants_rewrite(), &self.lock) {
+            let sources = Sources {
+                directory: self.directory.clone(),
+                manifest: Arc::clone(&self.manifest),
+                engine: Weak::clone(&self.engine),
+                lock: Arc::clone(lock),
+            };
+            match Rewrite::start(sources) {
+                Ok(rewrite) => self.rewrite = Some(rewrite),
+                Err(error) => {
+                    tracing::warn!(%error, "the journal is not rewritten");
+                    self.size_at_rewrite = self.size;
+                }
+            }
+        }
+        false
+    }
+
+    fn wants_rewrite(&self) -> bool {
+        let growth = self.size_at_rewrite.saturating_mul(u64::from(self.options.rewrite_percentage)) / 100;
         self.rewrite.is_none()
             && self.broken.is_none()
+            && self.options.rewrite_percentage > 0
             && self.size >= self.options.rewrite_min_size
-            && self.size >= self.size_at_rewrite.saturating_mul(2)
+            && self.size >= self.size_at_rewrite.saturating_add(growth)
     }
 
-    /// Begins a new base of a copy of all data, which another thread writes. Effects go to a new file from now on; until the
-    /// base is complete, the manifest names the old files and the new one, so that nothing is lost at any moment.
-    pub(in crate::embedded) fn begin_rewrite(&mut self, keys: Vec<Copied>) -> Result<()> {
-        let (part, base) = {
-            let mut manifest = self.manifest.lock().unwrap_or_else(PoisonError::into_inner);
-            let mut next = manifest.clone();
-            let part = next.add_increment();
-            let path = self.directory.join(&part.name);
-            File::create(&path).map_err(|error| failed("create", &path, error))?;
-            next.write(&self.directory)?;
-            let base = next.next_base();
-            *manifest = next;
-            (part, base)
-        };
-        let (file, length) = append_to(&self.directory.join(&part.name))?;
+    /// Goes on in another, empty file. Gives the one so far; nothing when the journal cannot be written, and stays.
+    pub(super) fn switch(&mut self, file: File) -> Option<File> {
+        self.end_group();
+        self.write().ok()?;
         if let Some(syncer) = &self.syncer {
-            // What the old file holds must not be less safe than what the new one will.
-            self.file.sync_data().map_err(|error| failed("sync", &self.directory, error))?;
-            syncer.follow(&file)?;
+            syncer.follow(&file).ok()?;
         }
-        (self.file, self.length) = (file, length);
+        self.length = 0;
         self.group.forget_database();
-        let (directory, manifest) = (self.directory.clone(), Arc::clone(&self.manifest));
-        let write = move || {
-            let path = directory.join(&base.name);
-            let temporary = manifest::temporary(&directory, &base);
-            let put = || {
-                let mut into = BufWriter::with_capacity(256 * 1024, File::create(&temporary)?);
-                let size = snapshot::write(&keys, &mut into)?;
-                into.into_inner().map_err(std::io::IntoInnerError::into_error)?.sync_all()?;
-                fs::rename(&temporary, &path)?;
-                manifest::sync_directory(&directory)?;
-                Ok(size)
-            };
-            let size = put().map_err(|error| failed("write", &path, error))?;
-            let mut manifest = manifest.lock().unwrap_or_else(PoisonError::into_inner);
-            let mut next = manifest.clone();
-            next.increments.retain(|other| other.sequence >= part.sequence);
-            next.base = Some(base);
-            next.write(&directory)?;
-            next.remove_strays(&directory);
-            *manifest = next;
-            Ok(size)
-        };
-        let thread = std::thread::Builder::new().name("oxcart-rewrite".to_owned()).spawn(write);
-        self.rewrite = Some(thread.map_err(|error| failed("rewrite", &self.directory, error))?);
-        Ok(())
+        Some(std::mem::replace(&mut self.file, file))
     }
 
-    /// Notes the end of a rewrite, when it has ended.
-    pub(in crate::embedded) fn finish_rewrite(&mut self) {
-        if !self.rewrite.as_ref().is_some_and(JoinHandle::is_finished) {
-            return;
+    /// Writes nothing more. What is given back has to be finished before another engine can have the files. Closing twice
+    /// is safe.
+    pub(in crate::embedded) fn close(&mut self) -> Closing {
+        self.end_group();
+        // Whoever caused it was told already that it cannot be written.
+        let _ = self.write();
+        self.broken = Some(Broken { why: "the engine was closed".to_owned(), tried: None });
+        let Some(lock) = self.lock.take() else { return Closing::default() };
+        if let Some(rewrite) = &self.rewrite {
+            rewrite.cancel();
         }
-        let outcome = self.rewrite.take().map(JoinHandle::join);
-        match outcome {
-            Some(Ok(Ok(base))) => self.size = base + self.length,
-            Some(Ok(Err(error))) => tracing::warn!(%error, "the journal was not rewritten; it goes on as it is"),
-            Some(Err(_)) | None => tracing::warn!("the journal was not rewritten; it goes on as it is"),
-        }
-        // After a failure, too: the next attempt comes when it has doubled again.
-        self.size_at_rewrite = self.size;
-    }
-}
-
-impl Recorder {
-    /// Writes nothing more, and lets another engine have the files. Closing twice is safe.
-    pub(in crate::embedded) fn close(&mut self) {
-        if let Some(rewrite) = self.rewrite.take() {
-            // Its outcome is in the files; without the lock, nobody else may touch them meanwhile.
-            let _ = rewrite.join();
-        }
-        if let Some(syncer) = self.syncer.take() {
-            drop(syncer.stop);
-            let _ = syncer.thread.join();
-        }
-        if self.lock.is_some() && self.options.fsync != Fsync::No {
-            let _ = self.file.sync_data();
-        }
-        self.lock = None;
-        self.broken.get_or_insert_with(|| "the engine was closed".to_owned());
+        let (rewrite, syncer) = (self.rewrite.take(), self.syncer.take());
+        let file = if syncer.is_some() { self.file.try_clone().ok() } else { None };
+        Closing { rewrite, syncer, file, lock: Some(lock) }
     }
 }
 
 impl Drop for Recorder {
     fn drop(&mut self) {
-        self.close();
-    }
-}
-
-impl Syncer {
-    fn start(file: &File, unsynced: Arc<AtomicBool>) -> Result<Self> {
-        let clone = |file: &File| file.try_clone().map_err(|error| failed("use", Path::new("the journal"), error));
-        let (stop, stopped) = channel();
-        let shared = Arc::new(Mutex::new(clone(file)?));
-        let file = Arc::clone(&shared);
-        let work = move || {
-            while stopped.recv_timeout(SECOND) == Err(RecvTimeoutError::Timeout) {
-                if unsynced.swap(false, Ordering::AcqRel) {
-                    let file = file.lock().unwrap_or_else(PoisonError::into_inner);
-                    if let Err(error) = file.sync_data() {
-                        tracing::error!(%error, "the journal could not be forced to the disk");
-                        unsynced.store(true, Ordering::Release);
-                    }
-                }
-            }
-        };
-        let thread = std::thread::Builder::new().name("oxcart-journal".to_owned()).spawn(work);
-        let thread = thread.map_err(|error| failed("start", Path::new("a thread for the journal"), error))?;
-        Ok(Self { stop, file: shared, thread })
-    }
-
-    /// Turns to another file.
-    fn follow(&self, file: &File) -> Result<()> {
-        let clone = file.try_clone().map_err(|error| failed("use", Path::new("the journal"), error))?;
-        *self.file.lock().unwrap_or_else(PoisonError::into_inner) = clone;
-        Ok(())
+        self.close().finish();
     }
 }
 
 /// Opens a file to write at its end.
-fn append_to(path: &Path) -> Result<(File, u64)> {
+pub(super) fn append_to(path: &Path) -> Result<(File, u64)> {
     let open = || {
         let mut file = File::options().write(true).open(path)?;
         let length = file.seek(SeekFrom::End(0))?;
         Ok((file, length))
     };
-    open().map_err(|error: std::io::Error| Error::clone(&failed("open", path, error)))
+    open().map_err(|error| failed("open", path, error))
 }
 
 #[cfg(all(test, target_os = "linux"))]
@@ -286,7 +307,9 @@ mod tests {
         clock::Clock,
         codec::resp::Value,
         embedded::{
-            JournalOptions, journal,
+            JournalOptions,
+            failure::Failure,
+            journal,
             session::Session,
             state::{State, Step},
         },
@@ -296,10 +319,8 @@ mod tests {
     fn run(state: &mut State, line: &str) -> Value {
         let args: Vec<&[u8]> = line.split(' ').map(str::as_bytes).collect();
         let mut session = Session::new(1, 0, false, None, 0);
-        match state.command(&mut session, &args) {
-            Step::Reply(reply) => reply,
-            Step::Wait(_) => panic!("{line} waits"),
-        }
+        let Step::Reply(reply) = state.command(&mut session, &args) else { panic!("{line} waits") };
+        state.write_journal().map_or_else(Failure::into_value, |()| reply)
     }
 
     #[test]
@@ -308,15 +329,17 @@ mod tests {
         let mut state = State::new(Clock::manual(1));
         journal::open(directory.path(), JournalOptions::default(), &mut state).unwrap();
         assert_eq!(run(&mut state, "SET a 1"), Value::Simple("OK".to_owned()));
-        if let Some(journal) = &mut state.journal {
-            journal.file = File::options().write(true).open("/dev/full").unwrap();
-        }
+        let full = File::options().write(true).open("/dev/full").unwrap();
+        let journal = state.journal.as_mut().unwrap();
+        let whole = std::mem::replace(&mut journal.file, full);
         for line in ["SET a 2", "SET a 3", "EVAL return(redis.call('set','a',4)) 0"] {
             let reply = run(&mut state, line);
             let Value::Error(error) = &reply else { panic!("{line}: {reply:?}") };
             assert!(error.message().starts_with("MISCONF Errors writing to the AOF file: "), "{error}");
         }
-        assert!(matches!(run(&mut state, "GET a"), Value::Bulk(_)), "reading goes on");
+        let journal = state.journal.as_mut().unwrap();
+        assert!(matches!(journal.broken, Some(super::Broken { tried: None, .. })), "a device cannot be cut");
+        drop(whole);
         drop(state);
         let mut state = State::new(Clock::manual(1));
         let report = journal::open(directory.path(), JournalOptions::default(), &mut state).unwrap();

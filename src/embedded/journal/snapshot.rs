@@ -4,8 +4,9 @@ use std::io::{self, Write};
 
 use super::{
     super::{
-        data::{Blob, Data},
-        keyspace::{Entry, NEVER},
+        copying::Copied,
+        data::Data,
+        keyspace::NEVER,
         number::float_text,
     },
     group::append,
@@ -15,26 +16,38 @@ use super::{
 /// Elements in one command.
 const CHUNK: usize = 64;
 
-/// A key, its database and what it holds, copied while the engine stood still.
-pub(super) type Copied = (usize, Blob, Entry);
+/// A base that is being written.
+#[derive(Default)]
+pub(super) struct Snapshot {
+    selected: Option<usize>,
+    bytes: u64,
+    buffer: Vec<u8>,
+}
 
-/// Writes commands that make these keys.
-pub(super) fn write(keys: &[Copied], into: &mut impl Write) -> io::Result<u64> {
-    let (mut selected, mut written, mut bytes) = (None, 0, Vec::new());
-    for (db, key, entry) in keys {
-        bytes.clear();
-        if selected != Some(*db) {
-            selected = Some(*db);
-            append(&mut bytes, &[b"SELECT", db.to_string().as_bytes()]);
+impl Snapshot {
+    /// Writes commands that make these keys.
+    pub(super) fn write(&mut self, keys: &[Copied], into: &mut impl Write) -> io::Result<()> {
+        let Self { selected, bytes, buffer } = self;
+        for (db, key, entry) in keys {
+            buffer.clear();
+            if *selected != Some(*db) {
+                *selected = Some(*db);
+                append(buffer, &[b"SELECT", db.to_string().as_bytes()]);
+            }
+            write_key(buffer, key, &entry.data);
+            if entry.expires != NEVER {
+                append(buffer, &[b"PEXPIREAT", key, entry.expires.to_string().as_bytes()]);
+            }
+            into.write_all(buffer)?;
+            *bytes += buffer.len() as u64;
         }
-        write_key(&mut bytes, key, &entry.data);
-        if entry.expires != NEVER {
-            append(&mut bytes, &[b"PEXPIREAT", key, entry.expires.to_string().as_bytes()]);
-        }
-        into.write_all(&bytes)?;
-        written += bytes.len() as u64;
+        Ok(())
     }
-    Ok(written)
+
+    /// How many were written.
+    pub(super) fn bytes(&self) -> u64 {
+        self.bytes
+    }
 }
 
 fn write_key(into: &mut Vec<u8>, key: &[u8], data: &Data) {

@@ -7,7 +7,7 @@ use std::{
 
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadHalf, WriteHalf},
-    sync::oneshot,
+    sync::{oneshot, watch},
 };
 
 use super::{
@@ -38,8 +38,11 @@ fn nil_is_array(args: &[&[u8]]) -> bool {
     row.is_some_and(|row| args.len() > 2 || !matches!(row.name, "lpop" | "rpop"))
 }
 
-/// Serves a client until it leaves.
-pub(super) async fn serve<S>(engine: Arc<Engine>, stream: S)
+/// What a client of RESP3 is sent before the engine goes away in good order: what it has no reply for was not run.
+pub(crate) const HANDOVER: &[u8] = b">1\r\n$8\r\nhandover\r\n";
+
+/// Serves a client until it leaves, or until `stop` says that the engine is to go away.
+pub(super) async fn serve<S>(engine: Arc<Engine>, stream: S, mut stop: watch::Receiver<bool>)
 where
     S: AsyncRead + AsyncWrite + Send,
 {
@@ -52,6 +55,15 @@ where
     tokio::select! {
         () = client.read(reader) => {
             outbox.close();
+            let _ = tokio::time::timeout(FAREWELL, sending).await;
+        }
+        () = async { drop(stop.wait_for(|stop| *stop).await) } => {
+            // What was run is answered before, or nothing is said.
+            if tokio::time::timeout(FAREWELL, client.engine.nothing_held()).await.is_ok() {
+                outbox.say_goodbye(HANDOVER);
+            } else {
+                outbox.close();
+            }
             let _ = tokio::time::timeout(FAREWELL, sending).await;
         }
         () = &mut sending => {}
@@ -180,11 +192,18 @@ impl Client {
             // The protocol that this command left behind: `HELLO` answers in the one that it chooses.
             let dialect = Dialect { resp3: session.resp3, null_array };
             self.outbox.set_resp3(session.resp3);
-            self.outbox.reply(&reply, dialect);
-            for more in session.more.drain(..) {
-                self.outbox.reply(&more, dialect);
-            }
+            let more = std::mem::take(&mut session.more);
             quit = session.quit;
+            let outbox = Arc::clone(&self.outbox);
+            move |is_safe| {
+                if is_safe {
+                    outbox.reply(&reply, dialect);
+                    more.iter().for_each(|more| outbox.reply(more, dialect));
+                } else {
+                    // What was run may be lost: the client is to see that as it sees a broken connection.
+                    outbox.give_up();
+                }
+            }
         });
         match (answered, quit) {
             (_, true) => Next::Quit,

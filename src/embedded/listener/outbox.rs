@@ -60,6 +60,25 @@ impl Outbox {
         }
     }
 
+    /// Adds a last push for a client that can tell one from a reply; then no more.
+    pub(super) fn say_goodbye(&self, push: &[u8]) {
+        if self.resp3() {
+            let mut waiting = self.waiting();
+            if !waiting.closed {
+                waiting.bytes.extend_from_slice(push);
+            }
+        }
+        self.close();
+    }
+
+    /// Ends the connection, with nothing more sent.
+    pub(super) fn give_up(&self) {
+        let mut waiting = self.waiting();
+        waiting.closed = true;
+        waiting.bytes = Vec::new();
+        self.lost.notify_one();
+    }
+
     /// No more will be added. What waits is still sent.
     pub(super) fn close(&self) {
         self.waiting().closed = true;
@@ -104,11 +123,8 @@ impl PushSink for Outbox {
             None => vec![bulk(b"message"), bulk(channel), bulk(payload)],
         };
         self.reply(&Value::Push(parts), Dialect { resp3: self.resp3(), null_array: false });
-        let mut waiting = self.waiting();
-        if waiting.bytes.len() > MAX_BEHIND {
-            waiting.closed = true;
-            waiting.bytes = Vec::new();
-            self.lost.notify_one();
+        if self.waiting().bytes.len() > MAX_BEHIND {
+            self.give_up();
         }
     }
 }

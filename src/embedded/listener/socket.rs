@@ -13,15 +13,15 @@ use tokio::net::UnixListener;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::TcpListener,
-    sync::Semaphore,
-    task::JoinSet,
+    sync::{Semaphore, watch},
+    task::{JoinHandle, JoinSet},
 };
 
 use super::{super::Embedded, client};
 use crate::{
     embedded::engine::Engine,
     error::{Error, ErrorCode, Result},
-    service::{Duty, io_thread},
+    service::{self, io_thread},
 };
 
 /// Clients at a time; more wait to be accepted.
@@ -35,9 +35,12 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// There is no password: TCP is offered on the loopback interface only, and a Unix socket to its owner only.
 #[derive(Debug)]
 pub struct Listener {
-    _acceptor: Duty,
+    acceptor: Option<JoinHandle<()>>,
+    stop: watch::Sender<bool>,
     address: Option<SocketAddr>,
     path: Option<PathBuf>,
+    /// The directory of the socket was made for it.
+    owns_directory: bool,
 }
 
 impl Listener {
@@ -53,8 +56,8 @@ impl Listener {
         });
         let socket = socket.map_err(|error| cannot(&format!("listen on port {port}"), error))?;
         let address = socket.local_addr().ok();
-        let acceptor = Duty::start(accept(Arc::clone(&engine.engine), Socket::Tcp(socket)));
-        Ok(Self { _acceptor: acceptor, address, path: None })
+        let (acceptor, stop) = start(engine, Socket::Tcp(socket));
+        Ok(Self { acceptor, stop, address, path: None, owns_directory: false })
     }
 
     /// Listens on a Unix socket that only its owner can use. Its file must not exist; it is removed at the end.
@@ -69,8 +72,34 @@ impl Listener {
         let failed = |error| cannot(&format!("listen on {}", path.display()), error);
         let socket = UnixListener::bind(path).map_err(failed)?;
         std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).map_err(failed)?;
-        let acceptor = Duty::start(accept(Arc::clone(&engine.engine), Socket::Unix(socket)));
-        Ok(Self { _acceptor: acceptor, address: None, path: Some(path.to_owned()) })
+        let (acceptor, stop) = start(engine, Socket::Unix(socket));
+        Ok(Self { acceptor, stop, address: None, path: Some(path.to_owned()), owns_directory: false })
+    }
+
+    /// Ends in good order: what was run is answered, and clients are told that nothing else was. Takes at most `limit`.
+    pub(in crate::embedded) async fn close(mut self, limit: Duration) {
+        self.unlink();
+        self.stop.send_replace(true);
+        if let Some(acceptor) = &mut self.acceptor {
+            let _ = tokio::time::timeout(limit, acceptor).await;
+        }
+    }
+
+    fn unlink(&mut self) {
+        if let Some(path) = self.path.take() {
+            // Somebody may have removed it already.
+            let _ = std::fs::remove_file(&path);
+            if let Some(parent) = path.parent().filter(|_| self.owns_directory) {
+                let _ = std::fs::remove_dir(parent);
+            }
+        }
+    }
+
+    /// Removes the directory of the socket, too, at the end.
+    #[cfg(unix)]
+    pub(super) fn in_own_directory(mut self) -> Self {
+        self.owns_directory = true;
+        self
     }
 
     /// The TCP port; `None` for a Unix socket.
@@ -81,9 +110,9 @@ impl Listener {
 
 impl Drop for Listener {
     fn drop(&mut self) {
-        if let Some(path) = &self.path {
-            // Somebody may have removed it already.
-            let _ = std::fs::remove_file(path);
+        self.unlink();
+        if let Some(acceptor) = self.acceptor.take() {
+            acceptor.abort();
         }
     }
 }
@@ -117,17 +146,26 @@ impl Socket {
     }
 }
 
-/// Accepts clients for ever, each a task that ends with this one.
-async fn accept(engine: Arc<Engine>, socket: Socket) {
+fn start(engine: &Embedded, socket: Socket) -> (Option<JoinHandle<()>>, watch::Sender<bool>) {
+    let (stop, stopped) = watch::channel(false);
+    (Some(service::spawn(accept(Arc::clone(&engine.engine), socket, stopped))), stop)
+}
+
+/// Accepts clients until it is stopped, each a task that ends with this one.
+async fn accept(engine: Arc<Engine>, socket: Socket, mut stopped: watch::Receiver<bool>) {
     let places = Arc::new(Semaphore::new(MAX_CLIENTS));
     let mut clients = JoinSet::new();
     loop {
         let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
-        match socket.accept().await {
+        let accepted = tokio::select! {
+            accepted = socket.accept() => accepted,
+            _ = stopped.wait_for(|stop| *stop) => break,
+        };
+        match accepted {
             Ok(stream) => {
-                let engine = Arc::clone(&engine);
+                let (engine, stopped) = (Arc::clone(&engine), stopped.clone());
                 clients.spawn(async move {
-                    client::serve(engine, stream).await;
+                    client::serve(engine, stream, stopped).await;
                     drop(place);
                 });
             }
@@ -139,4 +177,6 @@ async fn accept(engine: Arc<Engine>, socket: Socket) {
         }
         while clients.try_join_next().is_some() {}
     }
+    drop(socket);
+    while clients.join_next().await.is_some() {}
 }
