@@ -34,14 +34,14 @@ async fn other_process() {
     }
     let link = open(&url);
     println!("\nready");
-    for line in std::io::stdin().lines() {
-        let line = line.unwrap();
-        if let Some(bytes) = line.strip_prefix("limit ") {
+    for asked in std::io::stdin().lines() {
+        let asked = asked.unwrap();
+        if let Some(bytes) = asked.strip_prefix("limit ") {
             limit_files(bytes.parse().unwrap());
             println!("answer limited");
             continue;
         }
-        match link.call(command(&line)).await {
+        match link.call(command(&asked)).await {
             Ok(value) => println!("answer {value:?}"),
             Err(error) => println!("answer {} {error}", error.code().as_str()),
         }
@@ -135,8 +135,8 @@ impl Drop for Other {
     }
 }
 
-async fn ask(link: &Arc<dyn Link>, line: &str) -> Result<Value, Error> {
-    link.call(command(line).deadline(PATIENCE)).await
+async fn ask(link: &Arc<dyn Link>, words: &str) -> Result<Value, Error> {
+    link.call(command(words).deadline(PATIENCE)).await
 }
 
 #[derive(Default)]

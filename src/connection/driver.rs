@@ -169,7 +169,8 @@ impl Driver {
         }
         self.drop_answered();
         self.last_failure = Some(error.clone());
-        self.shared.board.set(LinkState::Reconnecting, Some(error));
+        // Where nothing was lost, there is nothing to report.
+        self.shared.board.set(LinkState::Reconnecting, Some(error).filter(|_| !how.unrun));
         outbox.deliver();
     }
 

@@ -187,7 +187,7 @@ mod tests {
             (r#"{"url":"file:a%ff"}"#, "url"),
             (r#"{"url":"file:a%00"}"#, "url"),
             (r#"{"url":"file://data/app"}"#, "url"),
-            (r##"{"url":"file:a#b"}"##, "url"),
+            (r#"{"url":"file:a#b"}"#, "url"),
             (r#"{"url":"file:a?db"}"#, "url"),
             (r#"{"url":"file:a?db=16"}"#, "url?db"),
             (r#"{"url":"file:a?db=x"}"#, "url?db"),

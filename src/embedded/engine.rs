@@ -461,6 +461,8 @@ impl Engine {
                 while db.expire_some(now) && Instant::now() < deadline {}
             }
             state.collect_lapsed();
+            // Some who wait have to be told that there is nothing left to wait for.
+            state.serve_waiting();
             // A failure is told to the next who writes.
             let _ = state.write_journal();
             state.dbs.iter().any(|db| db.volatile_len() > 0)

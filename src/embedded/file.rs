@@ -182,11 +182,11 @@ impl Holder {
 
 #[cfg(unix)]
 fn listen(embedded: &Embedded, directory: &Path, stale: Option<PathBuf>) -> Option<Listener> {
-    let listened = super::listener::beside(embedded, directory, stale).and_then(|(listener, path)| {
+    let outcome = super::listener::beside(embedded, directory, stale).and_then(|(listener, path)| {
         embedded.engine.with(|state| state.journal.as_mut().map_or(Ok(()), |journal| journal.announce(&path)))?;
         Ok(listener)
     });
-    match listened {
+    match outcome {
         Ok(listener) => Some(listener),
         Err(error) => {
             tracing::warn!(%error, "other processes cannot share this file");

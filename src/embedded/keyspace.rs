@@ -88,12 +88,11 @@ impl Db {
 
     /// The value, empty and new when the key does not exist.
     pub(super) fn get_or_create<K: Kind>(&mut self, key: &[u8], now: i64) -> Result<&mut K, Failure> {
-        let index = match self.find(key, now) {
-            Some(index) => index,
-            None => {
-                let entry = Entry { data: K::default().wrap(), expires: NEVER, copied: self.present_copy() };
-                self.entries.insert_full(key.into(), entry).0
-            }
+        let index = if let Some(index) = self.find(key, now) {
+            index
+        } else {
+            let entry = Entry { data: K::default().wrap(), expires: NEVER, copied: self.present_copy() };
+            self.entries.insert_full(key.into(), entry).0
         };
         K::of_mut(&mut self.entries[index].data).ok_or(WRONG_TYPE)
     }

@@ -3,12 +3,7 @@
 use std::io::{self, Write};
 
 use super::{
-    super::{
-        copying::Copied,
-        data::Data,
-        keyspace::NEVER,
-        number::float_text,
-    },
+    super::{copying::Copied, data::Data, keyspace::NEVER, number::float_text},
     group::append,
     stream_groups,
 };

@@ -110,7 +110,8 @@ impl Shared {
             if work.stop && !due {
                 return;
             }
-            if !work.stop && !(self.always && due) {
+            let go_on = work.stop || (self.always && due);
+            if !go_on {
                 work = if self.always {
                     self.wake.wait(work).unwrap_or_else(PoisonError::into_inner)
                 } else {

@@ -49,8 +49,8 @@ pub(in crate::embedded) fn beside(
         if path.as_os_str().as_bytes().len() > LONGEST {
             continue;
         }
-        let listened = DirBuilder::new().mode(0o700).create(&own).map_err(no_place);
-        match listened.and_then(|()| Listener::unix(engine, &path)) {
+        let made = DirBuilder::new().mode(0o700).create(&own).map_err(no_place);
+        match made.and_then(|()| Listener::unix(engine, &path)) {
             Ok(listener) => return Ok((listener.in_own_directory(), path)),
             Err(error) => {
                 let _ = fs::remove_dir(&own);

@@ -198,7 +198,9 @@ impl Client {
             move |is_safe| {
                 if is_safe {
                     outbox.reply(&reply, dialect);
-                    more.iter().for_each(|more| outbox.reply(more, dialect));
+                    for more in &more {
+                        outbox.reply(more, dialect);
+                    }
                 } else {
                     // What was run may be lost: the client is to see that as it sees a broken connection.
                     outbox.give_up();
