@@ -64,6 +64,7 @@ fn rename_key(context: &mut Context<'_>, from: &[u8], to: &[u8], only_new: bool)
     let Some(entry) = context.db().remove(from, now) else { return Err(NO_SUCH_KEY) };
     context.set(to, entry.data, entry.expires);
     context.changed(from);
+    context.state.blocked.key_lost(context.session.db, from);
     context.ready(to);
     Ok(true)
 }
