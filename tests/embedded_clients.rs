@@ -10,10 +10,10 @@ use oxcart::{
     testing::RedisServer,
 };
 
-/// Runs the scenario against a port and gives what it printed.
-fn outcome(port: u16) -> String {
+/// Runs a scenario against a port and gives what it printed.
+fn outcome(scenario: &str, port: u16) -> String {
     let output = Command::new("node")
-        .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/embedded_clients/scenario.mjs"))
+        .arg(format!("{}/tests/embedded_clients/{scenario}.mjs", env!("CARGO_MANIFEST_DIR")))
         .arg(port.to_string())
         .output()
         .expect("node runs");
@@ -22,15 +22,25 @@ fn outcome(port: u16) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-#[test]
-fn bullmq_and_ioredis_find_no_difference() {
+/// Runs a scenario here and on a real server.
+fn compare(scenario: &str) {
     let engine = Embedded::private(Clock::system());
     let listener = Listener::tcp(&engine, 0).unwrap();
-    let here = outcome(listener.port().unwrap());
+    let here = outcome(scenario, listener.port().unwrap());
     let server = RedisServer::start();
-    let there = outcome(server.port());
+    let there = outcome(scenario, server.port());
     for (mine, theirs) in here.lines().zip(there.lines()) {
         assert_eq!(mine, theirs, "\nhere: {here}\nredis: {there}");
     }
     assert_eq!(here, there);
+}
+
+#[test]
+fn bullmq_and_ioredis_find_no_difference() {
+    compare("bullmq");
+}
+
+#[test]
+fn bull_finds_no_difference() {
+    compare("bull");
 }

@@ -1,6 +1,7 @@
 // Every kind of job through the stock packages, on the server at the port given. Prints the outcome as JSON: what happened
 // to each job, in an order that does not depend on timing.
 import { once } from 'node:events';
+import { fileURLToPath } from 'node:url';
 import { FlowProducer, Queue, QueueEvents, UnrecoverableError, Worker } from 'bullmq';
 import { Redis } from 'ioredis';
 
@@ -50,6 +51,8 @@ async function jobs() {
 
   await queue.pause();
   await queue.add('low', {}, { priority: 10 });
+  const doomed = await queue.add('doomed', {});
+  await doomed.remove();
   await queue.add('first', {});
   await queue.add('second', {});
   await queue.add('jumps', {}, { lifo: true });
@@ -133,6 +136,40 @@ async function jobs() {
   await redis.quit();
 }
 
+async function until(what, happened) {
+  const deadline = Date.now() + 30_000;
+  while (!(await happened())) {
+    if (Date.now() > deadline) throw new Error(`not within 30 seconds: ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}
+
+async function limited() {
+  const queue = new Queue('limited', { connection });
+  await queue.addBulk(Array.from({ length: 5 }, () => ({ name: 'job', data: {} })));
+  const at = [];
+  const work = async () => at.push(Date.now());
+  const worker = new Worker('limited', work, { connection, limiter: { max: 2, duration: 300 } });
+  await until('five limited jobs', () => at.length === 5);
+  outcome.limited = { jobs: at.length, twoPeriods: at[4] - at[0] >= 500 };
+  await worker.close();
+  await queue.close();
+}
+
+async function sandboxed() {
+  const queue = new Queue('sandboxed', { connection });
+  const events = new QueueEvents('sandboxed', { connection });
+  await events.waitUntilReady();
+  const file = fileURLToPath(new URL('processor.cjs', import.meta.url));
+  const worker = new Worker('sandboxed', file, { connection });
+  const job = await queue.add('job', { pid: process.pid, n: 7 });
+  outcome.sandboxed = await job.waitUntilFinished(events);
+  await Promise.all([worker.close(), queue.close(), events.close()]);
+}
+
 await plainCommands();
 await jobs();
+await limited();
+await sandboxed();
 console.log(JSON.stringify(outcome, null, 1));
+process.exit(0);
