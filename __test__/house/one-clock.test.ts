@@ -15,6 +15,7 @@ const BY_CLOCK = /\bclock(\(\))?\.(sleep|sleep_until|rest)\(/;
 const ALLOWED: Record<string, string> = {
   'src/cache/remote_tier.rs': 'how long a server that does not answer is left alone',
   'src/pubsub/publisher.rs': 'a pause before a server is tried again',
+  'src/queue/cancel_listener.rs': 'a pause before a server is tried again',
   'src/queue/lock_keeper.rs': 'when a renewal was asked for: without an answer for a lock duration, locks are given up',
   'src/queue/marker_watcher.rs': 'a pause before a server is tried again',
   'src/queue/queue_events.rs': 'a pause before a server is tried again',
