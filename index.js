@@ -16,6 +16,7 @@ module.exports = {
   Job: oxcart.Job,
   JobScheduler: oxcart.JobScheduler,
   JobStateError: oxcart.JobStateError,
+  JobBatch: oxcart.JobBatch,
   JobCancelledError: oxcart.JobCancelledError,
   SandboxError: oxcart.SandboxError,
   OptionError: oxcart.OptionError,

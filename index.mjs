@@ -16,6 +16,7 @@ export const {
   Job,
   JobScheduler,
   JobStateError,
+  JobBatch,
   JobCancelledError,
   SandboxError,
   OptionError,

@@ -97,6 +97,7 @@ const stages = [
       `--outputFile.json=${memoryReport}`,
       ...[
         ...[
+          'batch',
           'cache-flights',
           'cache-service',
           'cache-threads',

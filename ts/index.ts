@@ -1,5 +1,6 @@
 // What users import from `oxcart`. index.js, index.mjs, index.d.ts and index.d.mts list the same names.
 
+export { type BatchOptions, type BatchProcessor, JobBatch } from './batch/job-batch.js';
 export {
   buildKey,
   CacheKeyBuilder,

@@ -3,6 +3,7 @@ import { type JobHost, QUEUE_CALL } from './job-host.js';
 import { type JobRest, type JobRow, optionsFromStored, storedJson } from './job-row.js';
 import { toJson } from './json.js';
 import type { QueueEvents } from './queue-events.js';
+import { toError } from './thrown-error.js';
 import type { JobOptions, JobState } from './types/job-options.js';
 
 /** What a processor reports while it works. */
@@ -107,6 +108,8 @@ export class Job<Data = any, Result = any, Name extends string = string, Progres
   #progressAccess: ProgressAccess | undefined;
   #move: JobMove | undefined;
   #discarded = false;
+  #isBatched = false;
+  #batchFailure: Error | undefined;
 
   /** @internal */
   protected constructor(host: JobHost, row: JobRow) {
@@ -379,6 +382,25 @@ export class Job<Data = any, Result = any, Name extends string = string, Progres
   /** @internal */
   get isDiscarded(): boolean {
     return this.#discarded;
+  }
+
+  /**
+   * In a processor of batches: fails this job with `error`, whatever becomes of the others. It is tried again as its
+   * `attempts` and `backoff` say.
+   */
+  setAsFailed(error: Error): void {
+    if (!this.#isBatched) throw new Error('setAsFailed is for the processor of batches; elsewhere throw the error');
+    this.#batchFailure = toError(error);
+  }
+
+  /** @internal */
+  enterBatch(): void {
+    this.#isBatched = true;
+  }
+
+  /** @internal */
+  get batchFailure(): Error | undefined {
+    return this.#batchFailure;
   }
 
   /** @internal The stored job, as it was read. */

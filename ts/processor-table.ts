@@ -1,3 +1,5 @@
+import type { BatchOptions, BatchProcessor } from './batch/job-batch.js';
+import { invalidOption } from './errors.js';
 import type { Job } from './job.js';
 import type { Processor, ProcessorFile, ProcessorFunction } from './processor.js';
 import { openProcessor } from './sandbox/open-sandbox.js';
@@ -12,6 +14,8 @@ interface Entry {
   limiter: LimiterOptions | undefined;
   /** Of a processor that is a file. */
   sandbox?: SandboxPool;
+  /** Of a processor of batches. */
+  batch?: { processor: BatchProcessor; options: BatchOptions };
 }
 
 /** Which processor runs which jobs of a queue: by name, and one for all other names. Never changed, only replaced. */
@@ -28,6 +32,15 @@ export class ProcessorTable {
   /** This table with another processor for a name, or for jobs without a processor by name. */
   with(processor: Processor | ProcessorFile, options: ProcessorOptions & { concurrency: number }): ProcessorTable {
     const { name, concurrency, limiter } = options;
+    const others = [...this.#entries].filter(([other]) => other !== name).map(([, entry]) => entry);
+    if ((options.batch && (name !== undefined || others.length > 0)) || others.some(({ batch }) => batch)) {
+      throw invalidOption('batch', 'given beside processors by name', 'only for the single processor of a queue');
+    }
+    if (options.batch) {
+      const batch = { processor: processor as unknown as BatchProcessor, options: options.batch };
+      const run = () => Promise.reject(new Error(`the jobs of queue ${this.queue} are run in batches`));
+      return new ProcessorTable(this.queue, new Map([[undefined, { run, concurrency, limiter, batch }]]));
+    }
     return new ProcessorTable(
       this.queue,
       new Map([
@@ -35,6 +48,11 @@ export class ProcessorTable {
         [name, { ...openProcessor(processor, options, () => concurrency), concurrency, limiter }],
       ]),
     );
+  }
+
+  /** The processor of batches, which is then the only one. */
+  get batch(): { processor: BatchProcessor; options: BatchOptions } | undefined {
+    return this.#entries.get(undefined)?.batch;
   }
 
   /** The sandboxes of processors that are files. */

@@ -1,3 +1,4 @@
+import type { BatchOptions, BatchProcessor } from './batch/job-batch.js';
 import { invalidArgument, invalidOption } from './errors.js';
 import type { Job } from './job.js';
 import { closed, queueNotFound } from './job-errors.js';
@@ -46,7 +47,7 @@ type IfUntyped<Payloads, Form> = 0 extends 1 & Payloads ? Form : never;
 const DEFAULT_CONCURRENCY = 5;
 const OPTION_NAMES = ['redis', 'prefix', 'defaultJobOptions', 'queues', 'settings'];
 const PROCESSOR_OPTION_NAMES = [
-  ...['concurrency', 'limiter', 'name'],
+  ...['concurrency', 'limiter', 'name', 'batch'],
   ...['useWorkerThreads', 'workerForkOptions', 'workerThreadsOptions'],
 ];
 const SETTING_NAMES = ['lockDuration', 'lockRenewTime', 'stalledInterval', 'maxStalledCount'];
@@ -174,6 +175,16 @@ export class QueueService<Payloads = any, Results = any> extends ServiceEmitter<
   registerProcessor<Q extends QueueNameOf<Payloads>>(
     queue: Q,
     processor: Processor<Payloads[Q], ResultOf<Results, Q>> | ProcessorFile,
+    options?: ProcessorOptions,
+  ): Worker<Payloads[Q], ResultOf<Results, Q>>;
+  registerProcessor<Q extends QueueNameOf<Payloads>>(
+    queue: Q,
+    processor: BatchProcessor<Payloads[Q], ResultOf<Results, Q>>,
+    options: ProcessorOptions & { batch: BatchOptions },
+  ): Worker<Payloads[Q], ResultOf<Results, Q>>;
+  registerProcessor<Q extends QueueNameOf<Payloads>>(
+    queue: Q,
+    processor: unknown,
     options: ProcessorOptions = {},
   ): Worker<Payloads[Q], ResultOf<Results, Q>> {
     this.#queue(queue);
@@ -185,11 +196,13 @@ export class QueueService<Payloads = any, Results = any> extends ServiceEmitter<
       limiter: definition?.rateLimit,
       ...options,
     });
-    const worker = new Worker(
-      queue,
-      next.processor(() => this.#processors.get(queue)),
-      this.#workerOptions(next),
-    );
+    const worker: Worker<Payloads[Q], ResultOf<Results, Q>> = next.batch
+      ? new Worker(queue, next.batch.processor, { ...this.#workerOptions(next), batch: next.batch.options })
+      : new Worker(
+          queue,
+          next.processor(() => this.#processors.get(queue)),
+          this.#workerOptions(next),
+        );
     // Only now: options that the worker refuses leave the earlier one in place.
     this.#processors.set(queue, next);
     const earlier = this.#workers.get(queue);

@@ -1,5 +1,7 @@
 import { randomUUID } from 'node:crypto';
-import { Attempt, type AttemptOutcome } from './attempt.js';
+import type { BatchCollector } from './batch/batch-collector.js';
+import type { BatchOptions, BatchProcessor } from './batch/job-batch.js';
+import { openBatches } from './batch/open-batches.js';
 import type { ServiceConnection } from './connection.js';
 import { invalidArgument, invalidOption } from './errors.js';
 import { Job, type JobMaker } from './job.js';
@@ -7,8 +9,9 @@ import { jobLockLost } from './job-errors.js';
 import { type JobHost, QUEUE_CALL } from './job-host.js';
 import { type JobRow, ROW_WIDTH } from './job-row.js';
 import { type Argument, door, NativeWorker } from './native.js';
-import type { Processor, ProcessorFile, ProcessorFunction } from './processor.js';
+import type { Processor, ProcessorFile } from './processor.js';
 import { NEVER, nextRun } from './repeat-strategy.js';
+import { RunningJobs } from './running-jobs.js';
 import { openProcessor } from './sandbox/open-sandbox.js';
 import type { SandboxPool } from './sandbox/sandbox-pool.js';
 import { ServiceEmitter } from './service-emitter.js';
@@ -17,7 +20,7 @@ import { JobCancelledError, RateLimitError, UnrecoverableError } from './steerin
 import type { WorkerOptions } from './types/queue-options.js';
 import type { WorkerEventMap } from './worker-events.js';
 import { checkOwnOptions } from './worker-own-options.js';
-import { reportArguments, type Settlement, WORKER_CALL, WORKER_EVENT } from './worker-protocol.js';
+import { WORKER_CALL, WORKER_EVENT } from './worker-protocol.js';
 
 /**
  * Takes jobs of a queue and runs a processor on them.
@@ -43,10 +46,14 @@ export class Worker<
   readonly #native: NativeWorker;
   readonly #connection: ServiceConnection;
   readonly #host: JobHost;
-  readonly #process: ProcessorFunction<Data, Result, Name>;
+  readonly #deliver: (jobs: J[]) => void;
   readonly #sandbox: SandboxPool | undefined;
-  readonly #attempts = new Map<string, Attempt<Data, Result, Name>>();
+  readonly #running: RunningJobs<Data, Result, Name, J>;
+  readonly #batches: BatchCollector<J> | undefined;
   #concurrency: number;
+  /** Jobs that the native side may hold. */
+  #capacity: number;
+  readonly #startCapacity: number;
   #started: Promise<void> | undefined;
   #isStarted = false;
   #ended: (() => void) | undefined;
@@ -60,26 +67,47 @@ export class Worker<
   }
 
   /** @throws `ERR_INVALID_OPTION` with the path of a wrong or unknown option; `ERR_INVALID_ARGUMENT` for the processor. */
+  constructor(name: string, processor: Processor<Data, Result, Name> | ProcessorFile, opts?: WorkerOptions);
+  constructor(
+    name: string,
+    processor: BatchProcessor<Data, Result, Name>,
+    opts: WorkerOptions & { batch: BatchOptions },
+  );
   constructor(
     readonly name: string,
-    processor: Processor<Data, Result, Name> | ProcessorFile,
+    processor: Processor<Data, Result, Name> | ProcessorFile | BatchProcessor<Data, Result, Name>,
     opts: WorkerOptions = {},
   ) {
     super();
-    const { run, sandbox } = openProcessor(processor, opts, () => this.#concurrency);
-    this.#process = run;
-    this.#sandbox = sandbox;
+    this.#concurrency = opts.concurrency ?? 1;
+    this.#capacity = this.#concurrency;
+    if (opts.batch === undefined) {
+      const one = processor as Processor<Data, Result, Name> | ProcessorFile;
+      const { run, sandbox } = openProcessor(one, opts, () => this.#concurrency);
+      this.#sandbox = sandbox;
+      this.#deliver = (jobs) => {
+        for (const job of jobs) void this.#running.run(job, run);
+      };
+    } else {
+      const batches = openBatches<Data, Result, Name, J>(processor, opts, {
+        concurrency: () => this.#concurrency,
+        capacity: (jobs) => this.#setCapacity(jobs),
+        run: (job, share) => void this.#running.run(job, share),
+      });
+      this.#batches = batches;
+      this.#capacity = this.#concurrency * batches.size;
+      this.#deliver = (jobs) => batches.add(jobs);
+    }
     const { connection, asBullmq, engine } = splitConnection(name, opts, {
       state: (state) => this.fire('state', state),
       error: (error) => this.fire('error', error),
     });
     this.#connection = connection;
     const { autorun = true, prefix, settings = {}, closeTimeout, ...others } = engine;
-    const { useWorkerThreads, workerForkOptions, workerThreadsOptions, ...rest } = others;
+    const { useWorkerThreads, workerForkOptions, workerThreadsOptions, batch, ...rest } = others;
     onConnection(connection, () => checkOwnOptions(autorun, settings, closeTimeout));
     this.opts = opts;
     this.prefix = prefix ?? 'bull';
-    this.#concurrency = opts.concurrency ?? 1;
     this.#native = onConnection(
       connection,
       () =>
@@ -91,10 +119,21 @@ export class Worker<
           JSON.stringify({ prefix, skipMetasUpdate: true }),
           JSON.stringify({
             ...rest,
+            ...(this.#batches ? { concurrency: this.#capacity } : {}),
             ownRecurrence: settings.repeatStrategy !== undefined,
           }),
         ),
     );
+    this.#startCapacity = this.#capacity;
+    this.#running = new RunningJobs<Data, Result, Name, J>({
+      backoffStrategy: opts.settings?.backoffStrategy,
+      report: (args) => this.#call(WORKER_CALL.report, args),
+      active: (job) => this.fire('active', job, 'waiting'),
+      completed: (job, result) => this.fire('completed', job, result, 'active'),
+      failed: (job, error) => this.fire('failed', job, error, 'active'),
+      error: (error) => this.fire('error', error),
+      isClosing: () => this.#closing !== undefined,
+    });
     this.#host = {
       name,
       prefix: this.prefix,
@@ -105,7 +144,7 @@ export class Worker<
     if (autorun) this.run().catch((error: Error) => this.fire('error', error));
   }
 
-  /** Jobs at once. May be changed while the worker runs. */
+  /** Jobs at once, or batches with `batch`. May be changed while the worker runs. */
   get concurrency(): number {
     return this.#concurrency;
   }
@@ -113,9 +152,8 @@ export class Worker<
   set concurrency(jobs: number) {
     if (!Number.isInteger(jobs) || jobs < 1) throw invalidOption('concurrency', String(jobs), 'an integer from 1');
     this.#concurrency = jobs;
-    // One that does not run yet is told when it starts.
-    if (this.#isStarted)
-      this.#call(WORKER_CALL.setConcurrency, [jobs]).catch((error: Error) => this.fire('error', error));
+    if (this.#batches) this.#batches.resize();
+    else this.#setCapacity(jobs);
   }
 
   /**
@@ -151,6 +189,7 @@ export class Worker<
   /** Takes no further jobs; resolves when the running ones have ended, or at once with `doNotWaitActive`. */
   async pause(doNotWaitActive = false): Promise<void> {
     await this.#started;
+    this.#batches?.flush();
     await this.#call(WORKER_CALL.pause, [doNotWaitActive]);
     this.#paused = true;
   }
@@ -170,16 +209,12 @@ export class Worker<
    * processor takes no signal. `queue.cancelJob` reaches workers of other processes.
    */
   cancelJob(jobId: string, reason?: string): boolean {
-    let isAborted = false;
-    for (const attempt of this.#attempts.values()) {
-      if (attempt.job.id === jobId && attempt.abort(new JobCancelledError(reason))) isAborted = true;
-    }
-    return isAborted;
+    return this.#running.cancel(jobId, reason);
   }
 
   /** Aborts the signals of all running jobs. */
   cancelAllJobs(reason?: string): void {
-    for (const attempt of this.#attempts.values()) attempt.abort(new JobCancelledError(reason));
+    this.#running.abortAll(new JobCancelledError(reason));
   }
 
   /** Round trip to the server. */
@@ -220,8 +255,8 @@ export class Worker<
     try {
       await this.#call(WORKER_CALL.run, []);
       this.#isStarted = true;
-      if (this.#concurrency !== (this.opts.concurrency ?? 1)) {
-        await this.#call(WORKER_CALL.setConcurrency, [this.#concurrency]);
+      if (this.#capacity !== this.#startCapacity) {
+        await this.#call(WORKER_CALL.setConcurrency, [this.#capacity]);
       }
     } catch (error) {
       door.release(this.#native.id);
@@ -236,11 +271,12 @@ export class Worker<
     try {
       // A start that failed has been reported by `run`.
       await this.#started?.then(undefined, () => undefined);
+      this.#batches?.close();
       if (this.#isStarted) await this.#call(WORKER_CALL.close, [force ? 0 : this.opts.closeTimeout]);
     } finally {
-      for (const attempt of this.#attempts.values()) attempt.abort(new Error('the worker was closed'));
+      this.#running.abortAll(new Error('the worker was closed'));
       // What is left runs again elsewhere.
-      await this.#sandbox?.close(this.#forced || this.#attempts.size > 0);
+      await this.#sandbox?.close(this.#forced || this.#running.size > 0);
       if (this.#isStarted) door.release(this.#native.id);
       this.#native.close();
       this.#connection.close();
@@ -256,14 +292,11 @@ export class Worker<
   #hear(event: number, a: number, values: unknown[]): void {
     switch (event) {
       case WORKER_EVENT.jobs:
-        for (let index = 0; index < a; index++) {
-          const at = index * ROW_WIDTH;
-          void this.#work(values.slice(at, at + ROW_WIDTH) as JobRow);
-        }
+        this.#take(Array.from({ length: a }, (_, at) => values.slice(at * ROW_WIDTH, (at + 1) * ROW_WIDTH) as JobRow));
         break;
       case WORKER_EVENT.lockLost: {
         const [id, token] = values as [string, string];
-        this.#attempts.get(`${id} ${token}`)?.abort(jobLockLost(id, this.name));
+        this.#abort(id, token, jobLockLost(id, this.name));
         this.fire('lockRenewalFailed', [id]);
         break;
       }
@@ -272,7 +305,7 @@ export class Worker<
         break;
       case WORKER_EVENT.cancelRequested: {
         const [id, token, reason] = values as [string, string, string | null];
-        this.#attempts.get(`${id} ${token}`)?.abort(new JobCancelledError(reason ?? undefined));
+        this.#abort(id, token, new JobCancelledError(reason ?? undefined));
         break;
       }
       case WORKER_EVENT.failedUndelivered: {
@@ -306,25 +339,12 @@ export class Worker<
     }
   }
 
-  async #work(row: JobRow): Promise<void> {
-    const job = this.Job.fromRow(this.#host, row);
-    const token = row[2];
-    const attempt = new Attempt(job, token, this.#process, this.opts.settings?.backoffStrategy);
-    this.#attempts.set(`${job.id} ${token}`, attempt);
-    this.fire('active', job, 'waiting');
-    if (job.repeatJobKey !== undefined && this.opts.settings?.repeatStrategy) void this.#advance(job);
-    const outcome = await attempt.run();
-    if (outcome.kind === 'failed' && outcome.fault) this.fire('error', outcome.fault);
-    try {
-      const settlement = (await this.#call(WORKER_CALL.report, reportArguments(job.id, token, outcome))) as Settlement;
-      this.#settled(job, outcome, settlement);
-    } catch (error) {
-      // After a close that did not wait for it nobody wants the outcome: another worker runs the job.
-      const leftBehind = this.#closing && (error as { code?: string }).code === 'ERR_CLOSED';
-      if (!leftBehind) this.fire('error', error as Error);
-    } finally {
-      this.#attempts.delete(`${job.id} ${token}`);
+  #take(rows: JobRow[]): void {
+    const jobs = rows.map((row) => this.Job.fromRow(this.#host, row) as J);
+    if (this.opts.settings?.repeatStrategy) {
+      for (const job of jobs) if (job.repeatJobKey !== undefined) void this.#advance(job);
     }
+    this.#deliver(jobs);
   }
 
   /** Makes the next job of a scheduler where a strategy of the user's tells its time. */
@@ -337,25 +357,17 @@ export class Worker<
     }
   }
 
-  #settled(job: J, reported: AttemptOutcome<Result>, [kind, attemptsMade, , refused]: Settlement): void {
-    const outcome: AttemptOutcome<Result> = refused ? { kind: 'failed', error: refused, retryAfterMs: null } : reported;
-    if (kind === 'completed' && outcome.kind === 'completed') {
-      job.attemptsMade += 1;
-      job.finishedOn = Date.now();
-      job.returnvalue = outcome.result;
-      this.fire('completed', job, outcome.result, 'active');
-    } else if (outcome.kind === 'failed') {
-      job.attemptsMade = attemptsMade;
-      job.failedReason = outcome.error.message;
-      if (kind === 'failed') job.finishedOn = Date.now();
-      if (outcome.error.stack)
-        job.stacktrace = keepLast([...job.stacktrace, outcome.error.stack], job.opts.stackTraceLimit);
-      this.fire('failed', job, outcome.error, 'active');
-    }
+  #abort(id: string, token: string, reason: Error): void {
+    const waiting = this.#batches?.remove((job) => job.id === id && job.token === token);
+    // It is not in a batch yet, and comes into none.
+    if (waiting) void this.#running.run(waiting, () => Promise.reject(reason));
+    else this.#running.abort(id, token, reason);
   }
-}
 
-function keepLast(traces: string[], limit: number | undefined): string[] {
-  if (limit === undefined) return traces;
-  return limit === 0 ? [] : traces.slice(-limit);
+  #setCapacity(jobs: number): void {
+    this.#capacity = jobs;
+    // One that does not run yet is told when it starts, and one that closes takes nothing.
+    if (!this.#isStarted || this.#closing) return;
+    this.#call(WORKER_CALL.setConcurrency, [jobs]).catch((error: Error) => this.fire('error', error));
+  }
 }

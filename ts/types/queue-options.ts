@@ -1,6 +1,8 @@
 import type { ForkOptions } from 'node:child_process';
 import type { WorkerOptions as ThreadOptions } from 'node:worker_threads';
 import type { DeadLetterChoice, JobOptions, KeepJobs, RepeatOptions } from './job-options.js';
+import type { BatchOptions } from '../batch/job-batch.js';
+import type { JobOptions, KeepJobs, RepeatOptions } from './job-options.js';
 import type { RedisConfig } from './redis-config.js';
 
 /** How a queue, worker or event reader reaches its server: one of the two names of the same thing. */
@@ -107,6 +109,8 @@ export interface WorkerOptions extends QueueConnection, SandboxOptions {
    */
   visibleToBullmq?: boolean;
   settings?: { backoffStrategy?: BackoffStrategy; repeatStrategy?: RepeatStrategy };
+  /** Gives the processor several jobs at a time, which is then a {@link BatchProcessor}. `concurrency` counts batches. */
+  batch?: BatchOptions;
   /** Milliseconds that `close()` waits for running jobs. Default: as long as they run. */
   closeTimeout?: number;
 }

@@ -1,3 +1,4 @@
+import type { BatchOptions } from '../batch/job-batch.js';
 import type { AddJobOptions, JobOptions, JobStateName } from './job-options.js';
 import type { LimiterOptions, SandboxOptions } from './queue-options.js';
 import type { RedisConfig } from './redis-config.js';
@@ -35,6 +36,8 @@ export interface QueueServiceOptions {
 }
 
 export interface ProcessorOptions extends SandboxOptions {
+  /** Several jobs for one call of the processor, which must be the only one of its queue. */
+  batch?: BatchOptions;
   /** Jobs at once. Default: that of the queue's definition, else 5. */
   concurrency?: number;
   limiter?: LimiterOptions;

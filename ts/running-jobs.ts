@@ -1,0 +1,94 @@
+import { Attempt, type AttemptOutcome } from './attempt.js';
+import type { Job } from './job.js';
+import type { Argument } from './native.js';
+import type { ProcessorFunction } from './processor.js';
+import { JobCancelledError } from './steering.js';
+import type { BackoffStrategy } from './types/queue-options.js';
+import { reportArguments, type Settlement } from './worker-protocol.js';
+
+/** Whom running jobs tell what becomes of them. */
+export interface RunningJobsHost<Result, J> {
+  backoffStrategy: BackoffStrategy | undefined;
+  /** Stores an outcome; answers when it is stored. */
+  report(args: Argument[]): Promise<unknown>;
+  active(job: J): void;
+  completed(job: J, result: Result): void;
+  failed(job: J, error: Error): void;
+  error(error: Error): void;
+  /** Whether the worker was closed, so that outcomes may find nobody. */
+  isClosing(): boolean;
+}
+
+/** The jobs that a worker runs, from their delivery until their outcome is stored. */
+export class RunningJobs<Data, Result, Name extends string, J extends Job<Data, Result, Name, any>> {
+  /** By id and token: a job whose lock was lost may run a second time before its first run ends. */
+  readonly #attempts = new Map<string, Attempt<Data, Result, Name>>();
+
+  constructor(private readonly host: RunningJobsHost<Result, J>) {}
+
+  get size(): number {
+    return this.#attempts.size;
+  }
+
+  /** Runs `process` on a job and stores the outcome. Never rejects. */
+  async run(job: J, process: ProcessorFunction<Data, Result, Name>): Promise<void> {
+    const { host } = this;
+    const token = job.token ?? '';
+    const key = `${job.id} ${token}`;
+    const attempt = new Attempt<Data, Result, Name>(job, token, process, host.backoffStrategy);
+    this.#attempts.set(key, attempt);
+    host.active(job);
+    const outcome = await attempt.run();
+    if (outcome.kind === 'failed' && outcome.fault) host.error(outcome.fault);
+    try {
+      this.#settled(job, outcome, (await host.report(reportArguments(job.id, token, outcome))) as Settlement);
+    } catch (error) {
+      // After a close that did not wait for it nobody wants the outcome: another worker runs the job.
+      const isLeftBehind = host.isClosing() && (error as { code?: string }).code === 'ERR_CLOSED';
+      if (!isLeftBehind) host.error(error as Error);
+    } finally {
+      this.#attempts.delete(key);
+    }
+  }
+
+  /** Aborts the signal of one run. False when there is none, or its processor takes no signal. */
+  abort(id: string, token: string, reason: Error): boolean {
+    return this.#attempts.get(`${id} ${token}`)?.abort(reason) ?? false;
+  }
+
+  abortAll(reason: Error): void {
+    for (const attempt of this.#attempts.values()) attempt.abort(reason);
+  }
+
+  /** Cancels every run of a job here. */
+  cancel(id: string, reason: string | undefined): boolean {
+    let isAborted = false;
+    for (const attempt of this.#attempts.values()) {
+      if (attempt.job.id === id && attempt.abort(new JobCancelledError(reason))) isAborted = true;
+    }
+    return isAborted;
+  }
+
+  #settled(job: J, reported: AttemptOutcome<Result>, [kind, attemptsMade, , refused]: Settlement): void {
+    const outcome: AttemptOutcome<Result> = refused ? { kind: 'failed', error: refused, retryAfterMs: null } : reported;
+    if (kind === 'completed' && outcome.kind === 'completed') {
+      job.attemptsMade += 1;
+      job.finishedOn = Date.now();
+      job.returnvalue = outcome.result;
+      this.host.completed(job, outcome.result);
+    } else if (outcome.kind === 'failed') {
+      job.attemptsMade = attemptsMade;
+      job.failedReason = outcome.error.message;
+      if (kind === 'failed') job.finishedOn = Date.now();
+      if (outcome.error.stack) {
+        job.stacktrace = keepLast([...job.stacktrace, outcome.error.stack], job.opts.stackTraceLimit);
+      }
+      this.host.failed(job, outcome.error);
+    }
+  }
+}
+
+function keepLast(traces: string[], limit: number | undefined): string[] {
+  if (limit === undefined) return traces;
+  return limit === 0 ? [] : traces.slice(-limit);
+}
