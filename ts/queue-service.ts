@@ -174,13 +174,13 @@ export class QueueService<Payloads = any, Results = any> extends ServiceEmitter<
    */
   registerProcessor<Q extends QueueNameOf<Payloads>>(
     queue: Q,
-    processor: Processor<Payloads[Q], ResultOf<Results, Q>> | ProcessorFile,
-    options?: ProcessorOptions,
+    processor: BatchProcessor<Payloads[Q], ResultOf<Results, Q>>,
+    options: ProcessorOptions & { batch: BatchOptions },
   ): Worker<Payloads[Q], ResultOf<Results, Q>>;
   registerProcessor<Q extends QueueNameOf<Payloads>>(
     queue: Q,
-    processor: BatchProcessor<Payloads[Q], ResultOf<Results, Q>>,
-    options: ProcessorOptions & { batch: BatchOptions },
+    processor: Processor<Payloads[Q], ResultOf<Results, Q>> | ProcessorFile,
+    options?: ProcessorOptions,
   ): Worker<Payloads[Q], ResultOf<Results, Q>>;
   registerProcessor<Q extends QueueNameOf<Payloads>>(
     queue: Q,

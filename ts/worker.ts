@@ -67,12 +67,12 @@ export class Worker<
   }
 
   /** @throws `ERR_INVALID_OPTION` with the path of a wrong or unknown option; `ERR_INVALID_ARGUMENT` for the processor. */
-  constructor(name: string, processor: Processor<Data, Result, Name> | ProcessorFile, opts?: WorkerOptions);
   constructor(
     name: string,
     processor: BatchProcessor<Data, Result, Name>,
     opts: WorkerOptions & { batch: BatchOptions },
   );
+  constructor(name: string, processor: Processor<Data, Result, Name> | ProcessorFile, opts?: WorkerOptions);
   constructor(
     readonly name: string,
     processor: Processor<Data, Result, Name> | ProcessorFile | BatchProcessor<Data, Result, Name>,
