@@ -1,8 +1,7 @@
 import type { ForkOptions } from 'node:child_process';
 import type { WorkerOptions as ThreadOptions } from 'node:worker_threads';
-import type { DeadLetterChoice, JobOptions, KeepJobs, RepeatOptions } from './job-options.js';
 import type { BatchOptions } from '../batch/job-batch.js';
-import type { JobOptions, KeepJobs, RepeatOptions } from './job-options.js';
+import type { DeadLetterChoice, JobOptions, KeepJobs, RepeatOptions } from './job-options.js';
 import type { RedisConfig } from './redis-config.js';
 
 /** How a queue, worker or event reader reaches its server: one of the two names of the same thing. */
