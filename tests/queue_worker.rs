@@ -85,7 +85,7 @@ async fn a_worker_is_listed_while_it_runs() {
     let named = WorkerOptions { name: Some("w1".into()), visible_to_bullmq: true, ..options() };
     let (plain, shown) = (Hands::start(&queue, options()), Hands::start(&queue, named));
     let shown_as = |clients: String| clients.lines().filter(|line| line.contains(":w:w1")).count();
-    until("both are listed, one to BullMQ", async || {
+    eventually("both are listed, one to BullMQ", || async {
         queue.get_workers().await.unwrap().len() == 2 && shown_as(ask_text(&link, &queue, "CLIENT LIST").await) == 1
     })
     .await;
@@ -96,7 +96,7 @@ async fn a_worker_is_listed_while_it_runs() {
     );
 
     shown.worker.close(PATIENCE).await;
-    until("the one that closed is gone", async || {
+    eventually("the one that closed is gone", || async {
         queue.get_workers().await.unwrap().len() == 1 && shown_as(ask_text(&link, &queue, "CLIENT LIST").await) == 0
     })
     .await;

@@ -47,7 +47,7 @@ const ACTIVE: &[&str] = &[JOB, "LPUSH p:active 1", "SET p:1:lock t", "SADD p:sta
 /// each one's own.
 macro_rules! finish {
     ($profile:literal, $($outcome:literal),+) => {
-        concat!("1000 0 0 t2 30000 '' '' '' 1 ", $profile, $(" ", $outcome, " 1"),+)
+        concat!("1000 0 0 0 t2 30000 '' '' '' 1 ", $profile, $(" ", $outcome, " 1"),+)
     };
 }
 
@@ -131,39 +131,56 @@ fn rows() -> Vec<Row> {
             "queue/fetch_jobs",
             "waiting before prioritized, as many as wanted",
             &[JOB, JOB2, "LPUSH p:wait 1", "ZADD p:prioritized 12884901889 2"],
-            "1000 2 t 30000 w '' ''",
+            "1000 2 0 t 30000 w '' ''",
         ),
         row(
             "queue/fetch_jobs",
             "a job with further fields comes whole",
             &[JOB, "HSET p:1 ats 2 defa why", "LPUSH p:wait 1"],
-            "1000 1 t 30000 '' 1 60000",
+            "1000 1 0 t 30000 '' 1 60000",
         ),
-        row("queue/fetch_jobs", "nothing there", &["SET p:pc 4"], "1000 1 t 30000 '' '' ''"),
+        row(
+            "queue/fetch_jobs",
+            "one for a slot and one ahead",
+            &[JOB, JOB2, "LPUSH p:wait 2 1"],
+            "1000 1 1 t 30000 '' '' ''",
+        ),
+        row(
+            "queue/fetch_jobs",
+            "none ahead where the whole queue has a bound",
+            &[JOB, JOB2, "LPUSH p:wait 2 1", "HSET p:meta concurrency 9"],
+            "1000 1 1 t 30000 '' '' ''",
+        ),
+        row("queue/fetch_jobs", "nothing there", &["SET p:pc 4"], "1000 1 0 t 30000 '' '' ''"),
         row(
             "queue/fetch_jobs",
             "a due job is promoted, a later one told of",
             &[JOB, JOB2, "ZADD p:delayed 4096000 1 8192000 2"],
-            "1000 2 t 30000 '' '' ''",
+            "1000 2 0 t 30000 '' '' ''",
         ),
-        row("queue/fetch_jobs", "paused", &[JOB, "LPUSH p:wait 1", "HSET p:meta paused 1"], "1000 1 t 30000 '' '' ''"),
+        row(
+            "queue/fetch_jobs",
+            "paused",
+            &[JOB, "LPUSH p:wait 1", "HSET p:meta paused 1"],
+            "1000 1 0 t 30000 '' '' ''",
+        ),
         row(
             "queue/fetch_jobs",
             "global concurrency reached",
             &[JOB, "LPUSH p:wait 1", "LPUSH p:active 7", "HSET p:meta concurrency 1"],
-            "1000 5 t 30000 '' '' ''",
+            "1000 5 0 t 30000 '' '' ''",
         ),
         row(
             "queue/fetch_jobs",
             "the limiter lets one of two",
             &[JOB, JOB2, "LPUSH p:wait 2 1"],
-            "1000 2 t 30000 '' 1 60000",
+            "1000 2 0 t 30000 '' 1 60000",
         ),
         row(
             "queue/fetch_jobs",
             "ids without a job are dropped",
             &[JOB, "SET p:text x", "RPUSH p:wait 1 text gone", "ZADD p:delayed 1 text"],
-            "1000 1 t 30000 '' '' ''",
+            "1000 1 0 t 30000 '' '' ''",
         ),
         row(
             "queue/finish_jobs",
@@ -220,6 +237,21 @@ fn rows() -> Vec<Row> {
         ),
         row(
             "queue/finish_jobs",
+            "given back in order, without having begun",
+            &[
+                JOB,
+                JOB2,
+                "HSET p:1 ats 1",
+                "HSET p:2 ats 3 priority 0",
+                "LPUSH p:wait 3",
+                "LPUSH p:active 1 2",
+                "SET p:1:lock t",
+                "SET p:2:lock t",
+            ],
+            finish!("t release '' 0 0 0 -1 '' 1000 ''", "2 900 ''", "1 900 ''"),
+        ),
+        row(
+            "queue/finish_jobs",
             "waits for its children",
             &[JOB, "LPUSH p:active 1", "SET p:1:lock t", "SADD p:1:dependencies o:q:5"],
             finish!("t children '' 1 0 0 -1 '' 1000 ''", "1 900 ''"),
@@ -234,7 +266,7 @@ fn rows() -> Vec<Row> {
             "queue/finish_jobs",
             "finishes one and takes the next",
             &[JOB, JOB2, "LPUSH p:active 1", "SET p:1:lock t", "LPUSH p:wait 2"],
-            "1000 0 1 t2 30000 '' '' '' 1 t completed '' 1 0 0 -1 '' 1000 '' 1 900 7 1",
+            "1000 0 1 0 t2 30000 '' '' '' 1 t completed '' 1 0 0 -1 '' 1000 '' 1 900 7 1",
         ),
         row(
             "queue/finish_jobs",
@@ -320,7 +352,7 @@ fn rows() -> Vec<Row> {
             "queue/finish_jobs",
             "is counted",
             &[JOB, "LPUSH p:active 1", "SET p:1:lock t", "HSET p:metrics:completed count 4 prevTS 1000 prevCount 1"],
-            "181000 10 0 t2 30000 '' '' '' 1 t completed '' 1 0 0 0 '' 1000 '' 1 900 7 1",
+            "181000 10 0 0 t2 30000 '' '' '' 1 t completed '' 1 0 0 0 '' 1000 '' 1 900 7 1",
         ),
         row(
             "queue/recover_jobs",

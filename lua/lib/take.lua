@@ -75,8 +75,8 @@ local function read_meta(meta)
   return call('HMGET', meta, 'paused', 'concurrency', 'max', 'duration', 'opts.maxLenEvents')
 end
 
--- `take` has what the caller was given, all of it as text: time (now), wanted, token, lock_ms, worker_name,
--- limiter_max, limiter_ms; `meta` is what read_meta gave. Gives { ms to wait for the rate limit, ms of next due job,
+-- `take` has what the caller was given, all of it as text: time (now), wanted, ahead, token, lock_ms, worker_name,
+-- limiter_max, limiter_ms; where nothing bounds the whole queue, `ahead` jobs are taken beyond those wanted; `meta` is what read_meta gave. Gives { ms to wait for the rate limit, ms of next due job,
 -- id, job, id, job ... }; the second is 0 also when the queue had enough, for then nobody waits for it.
 local function take_jobs(q, meta, take)
   local taken = { 0, 0 }
@@ -96,15 +96,17 @@ local function take_jobs(q, meta, take)
       started = 0
     end
     wanted = math.min(wanted, max - started)
+  elseif not meta[2] then
+    wanted = wanted + tonumber(take.ahead)
   end
   if meta[1] then
     return taken
   end
   if meta[2] then
     wanted = math.min(wanted, tonumber(meta[2]) - call('LLEN', q.active))
-    if wanted <= 0 then
-      return taken
-    end
+  end
+  if wanted <= 0 then
+    return taken
   end
 
   local got, counted, gone = 0, 0, 0

@@ -14,6 +14,7 @@
 -- @key <id>:lock
 -- @arg now
 -- @arg wanted         how many at most
+-- @arg ahead          how many beyond those, where nothing bounds the whole queue
 -- @arg token          value of the locks
 -- @arg lock_ms        their life
 -- @arg worker_name    or ''
@@ -28,6 +29,6 @@ local q = {
   marker = marker, limiter = limiter, events = events,
 }
 return take_jobs(q, read_meta(meta), {
-  time = now, wanted = wanted, token = token, lock_ms = lock_ms, worker_name = worker_name, limiter_max = limiter_max,
+  time = now, wanted = wanted, ahead = ahead, token = token, lock_ms = lock_ms, worker_name = worker_name, limiter_max = limiter_max,
   limiter_ms = limiter_ms,
 })

@@ -24,13 +24,14 @@
 -- @arg now
 -- @arg metrics_points minutes of counts that stay, 0 counts none
 -- @arg wanted         how many jobs to take afterwards, 0 for none
+-- @arg ahead          how many beyond those, where nothing bounds the whole queue
 -- @arg token          value of their locks
 -- @arg lock_ms
 -- @arg worker_name
 -- @arg limiter_max
 -- @arg limiter_ms
 -- @arg profile_count
--- @arg ...outcomes    the profiles, 10 each: token, kind (completed, failed, retry, later, delayed, wait, children),
+-- @arg ...outcomes    the profiles, 10 each: token, kind (completed, failed, retry, later, delayed, wait, release, children),
 --                     stack traces as JSON, attempts made, due time, 1 for last-in-first-out, kept count, kept age,
 --                     eviction limit, deduplication id;
 --                     then the outcomes, 4 each: id, its time, result or reason, number of its profile
@@ -79,9 +80,9 @@ local function finish(way, id, key, ended, text)
     release_deduplication(q, way.deduplication, id, now)
   end
   -- As it stands now: the job may have got a parent since it was taken.
-  local ties = call('HMGET', key, 'parent', 'parentKey')
-  if ties[1] or ties[2] then
-    local parent_prefix, parent_id, flags = parent_of(ties[1], ties[2])
+  local parent_key = call('HGET', key, 'parentKey')
+  if parent_key then
+    local parent_prefix, parent_id, flags = parent_of(call('HGET', key, 'parent'), parent_key)
     if parent_prefix and kind == 'completed' then
       child_completed(parent_prefix, parent_id, key, text, now)
     elseif parent_prefix then
@@ -121,6 +122,10 @@ local function move(way, id, key, text)
   if kind == 'retry' or kind == 'later' then
     call('HSET', key, 'failedReason', text, 'stacktrace', way.stacktrace, 'atm', way.attempts)
   end
+  if kind == 'release' then
+    -- It never began.
+    call('HINCRBY', key, 'ats', '-1')
+  end
   if kind == 'later' or kind == 'delayed' then
     local due = tonumber(way.due)
     call('HSET', key, 'delay', math.max(due - now, 0))
@@ -132,7 +137,7 @@ local function move(way, id, key, text)
     emit(events, 'waiting-children', 'jobId', id, 'prev', 'active')
   else
     -- Also when the last child finished, or one failed, before its parent began to wait.
-    local front = kind == 'wait' or kind == 'children' or way.lifo
+    local front = kind == 'wait' or kind == 'release' or kind == 'children' or way.lifo
     place_waiting(q, id, tonumber(call('HGET', key, 'priority')) or 0, front, 'active')
   end
 end
@@ -228,9 +233,9 @@ end
 
 local settings = read_meta(meta)
 local taken = { 0, 0 }
-if wanted ~= '0' then
+if wanted ~= '0' or ahead ~= '0' then
   taken = take_jobs(q, settings, {
-    time = time, wanted = wanted, token = token, lock_ms = lock_ms, worker_name = worker_name,
+    time = time, wanted = wanted, ahead = ahead, token = token, lock_ms = lock_ms, worker_name = worker_name,
     limiter_max = limiter_max, limiter_ms = limiter_ms,
   })
 end

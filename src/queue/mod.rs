@@ -14,6 +14,7 @@ mod keys;
 mod lock_keeper;
 mod marker_watcher;
 mod outcome;
+mod pace;
 mod parent_options;
 mod profiles;
 mod queue;

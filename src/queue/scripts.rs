@@ -46,6 +46,8 @@ impl Profiled for AddedJob {
 #[derive(Clone, Debug)]
 pub(super) struct Take {
     pub(super) wanted: usize,
+    /// Jobs beyond those, which may wait here for a slot.
+    pub(super) ahead: usize,
     pub(super) token: String,
     pub(super) lock_ms: u64,
     pub(super) worker_name: String,
@@ -176,6 +178,7 @@ impl Storage {
             [
                 &text(now),
                 &text(take.wanted as u64),
+                &text(take.ahead as u64),
                 take.token.as_bytes(),
                 &text(take.lock_ms),
                 take.worker_name.as_bytes(),
@@ -232,6 +235,7 @@ impl Storage {
                 &text(now),
                 &text(metrics_points),
                 &text(take.wanted as u64),
+                &text(take.ahead as u64),
                 take.token.as_bytes(),
                 &text(take.lock_ms),
                 take.worker_name.as_bytes(),

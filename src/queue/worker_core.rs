@@ -11,6 +11,7 @@ use super::{
     ActiveJob, JobRecord, JobSink, Outcome, Queue, Recurrence, Retry, Settlement, WorkerEvent, WorkerOptions,
     marker_watcher::MarkerWatcher,
     outcome::RunningJob,
+    pace::{self, Pace},
     scheduled_runs::{EndedRun, ScheduledRun, is_end},
     scripts::StoredOutcome,
     wake::Wake,
@@ -43,6 +44,14 @@ struct State {
     /// By id and token: a job whose lock was lost may run here a second time before its first run ends.
     running: HashMap<(String, String), Slot>,
     reports: VecDeque<Report>,
+    /// Taken ahead of the slots that they will have, in order; among `running`, for their locks are held.
+    ready: VecDeque<ActiveJob>,
+    /// When the first of them was taken.
+    ready_since: Option<Instant>,
+    pace: Pace,
+    delivering: bool,
+    /// Jobs that a sink has and did not report yet.
+    delivered: usize,
     /// Outcomes that wait until the next run of their scheduler is made.
     ending: Vec<(Box<ScheduledRun>, Report)>,
     /// Told by the loop, so that a sink is only ever called on the I/O thread.
@@ -64,9 +73,19 @@ struct Slot {
     run: Option<Box<ScheduledRun>>,
     renewed_at: Instant,
     lost: bool,
+    delivered: bool,
     reported: bool,
     /// Told to whoever moves the clock, until the job is reported.
     occupied: Option<Occupied>,
+}
+
+/// What the next call may take.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Room {
+    /// Jobs that begin at once.
+    pub(super) slots: usize,
+    /// Jobs that begin soon.
+    pub(super) ahead: usize,
 }
 
 /// An outcome on its way to the server.
@@ -139,7 +158,11 @@ impl Core {
         let mut state = self.state();
         for (id, token, outcome) in outcomes {
             let key = (id, token);
+            let state = &mut *state;
             let Some(slot) = state.running.get_mut(&key) else { continue };
+            if slot.delivered && !slot.reported {
+                state.delivered -= 1;
+            }
             if slot.lost {
                 state.running.remove(&key);
                 let error = lock_lost(&key.0);
@@ -160,6 +183,52 @@ impl Core {
         }
         drop(state);
         self.wake.ring();
+        self.deliver_ready(false);
+    }
+
+    /// Fills free slots with what was taken ahead. On the thread that reports: the I/O thread has enough to do.
+    /// `in_any_case` also while nothing new should begin.
+    fn deliver_ready(&self, in_any_case: bool) {
+        // A sink that reports at once comes back here: who is here already goes on for it.
+        if self.state().ready.is_empty() || std::mem::replace(&mut self.state().delivering, true) {
+            return;
+        }
+        while let Some(jobs) = self.next_delivery(in_any_case) {
+            self.sink.deliver(jobs);
+        }
+    }
+
+    /// What fits into the free slots; with nothing, delivering is over.
+    fn next_delivery(&self, in_any_case: bool) -> Option<Vec<ActiveJob>> {
+        let mut guard = self.state();
+        let state = &mut *guard;
+        let mut delivered = Vec::new();
+        if !in_any_case && (state.paused || state.closing) {
+            state.delivering = false;
+            return None;
+        }
+        while state.delivered < state.concurrency {
+            let Some(job) = state.ready.pop_front() else { break };
+            let key = (job.record.id.clone(), job.token.clone());
+            match state.running.get_mut(&key) {
+                Some(slot) if !slot.lost => {
+                    slot.delivered = true;
+                    state.delivered += 1;
+                    delivered.push(job);
+                }
+                _ => drop(state.running.remove(&key)),
+            }
+        }
+        if state.ready.is_empty() {
+            state.ready_since = None;
+        }
+        state.delivering = !delivered.is_empty();
+        state.delivering.then_some(delivered)
+    }
+
+    /// When what was taken ahead has waited for too long.
+    pub(super) fn ready_until(&self) -> Option<Instant> {
+        self.state().ready_since.map(|since| since + pace::LONGEST_WAIT)
     }
 
     /// Outcomes whose jobs must be followed by others before they are stored.
@@ -175,11 +244,12 @@ impl Core {
         self.put_back_untried(vec![report]);
     }
 
-    /// Up to `most` outcomes, and how many jobs may run beside those that stay. A graceful close waits from here to
+    /// Up to `most` outcomes, and how many jobs may be taken, at most as many. A graceful close waits from here to
     /// [`turned`](Self::turned).
-    pub(super) fn take_reports(&self, most: usize, most_bytes: usize) -> (Vec<Report>, usize) {
+    pub(super) fn take_reports(&self, most: usize, most_bytes: usize) -> (Vec<Report>, Room) {
         let mut state = self.state();
         state.taking = true;
+        state.give_back_ready(self.queue.now());
         let mut bytes = 0;
         let mut reports = Vec::new();
         while reports.len() < most && bytes < most_bytes {
@@ -187,12 +257,15 @@ impl Core {
             bytes += report.stored.text.len() + report.stored.stacktrace.len();
             reports.push(report);
         }
-        let free = if state.paused || state.closing {
-            0
-        } else {
-            state.concurrency.saturating_sub(state.running.len() - reports.len().min(state.running.len()))
-        };
-        (reports, free)
+        state.pace.observe(reports.len(), Instant::now());
+        if state.paused || state.closing {
+            return (reports, Room::default());
+        }
+        let slots = state.concurrency.saturating_sub(state.delivered + state.ready.len()).min(most);
+        // One job at a time: the next one begins when the one before is stored.
+        let may_prefetch = self.options.prefetch && state.concurrency > 1 && self.options.limiter.is_none();
+        let ahead = if may_prefetch { state.pace.jobs_ahead().saturating_sub(state.ready.len()) } else { 0 };
+        (reports, Room { slots, ahead: ahead.min(most - slots) })
     }
 
     /// What was taken, if anything, is among what runs.
@@ -260,7 +333,6 @@ impl Core {
 
     /// Hands taken jobs to the sink, in one batch. Those that must fail at once do.
     pub(super) fn start_jobs(&self, jobs: Vec<JobRecord>, token: &str, taken_at: Instant) {
-        let mut delivered = Vec::with_capacity(jobs.len());
         let mut doomed = Vec::new();
         for record in jobs {
             let (job, fault) = RunningJob::new(&record, token);
@@ -270,11 +342,17 @@ impl Core {
             let reason = job.refusal(&record, self.queue.now(), &self.options);
             let occupied = self.queue.clock().occupied();
             let run = ScheduledRun::of(self, &record);
-            let slot = Slot { job, run, renewed_at: taken_at, lost: false, reported: false, occupied };
-            self.state().running.insert((record.id.clone(), token.to_owned()), slot);
+            let slot =
+                Slot { job, run, renewed_at: taken_at, lost: false, delivered: false, reported: false, occupied };
+            let mut state = self.state();
+            state.running.insert((record.id.clone(), token.to_owned()), slot);
             match reason {
-                None => delivered.push(ActiveJob { record, token: token.to_owned() }),
+                None => {
+                    state.ready.push_back(ActiveJob { record, token: token.to_owned() });
+                    state.ready_since.get_or_insert(taken_at);
+                }
                 Some(reason) => {
+                    drop(state);
                     let outcome = Outcome::Failed { reason: reason.clone(), stack: None, retry: Retry::Never };
                     doomed.push((record.id.clone(), token.to_owned(), outcome));
                     self.tell(WorkerEvent::FailedUndelivered { job: Box::new(record), reason });
@@ -282,9 +360,7 @@ impl Core {
             }
         }
         self.started.notify_one();
-        if !delivered.is_empty() {
-            self.sink.deliver(delivered);
-        }
+        self.deliver_ready(true);
         if !doomed.is_empty() {
             self.report(doomed);
         }
@@ -431,6 +507,37 @@ impl Core {
     pub(super) fn is_done(&self) -> bool {
         let state = self.state();
         state.closing && state.running.is_empty() && state.advancing == 0
+    }
+}
+
+impl State {
+    /// Puts jobs that were taken ahead back where they came from, when they will not begin soon. The last one goes first,
+    /// for each enters the queue before the others.
+    fn give_back_ready(&mut self, now: i64) {
+        let too_late = self.ready_since.is_some_and(|since| since.elapsed() >= pace::LONGEST_WAIT);
+        if !(too_late || self.paused || self.closing) {
+            return;
+        }
+        self.pace.stop();
+        self.ready_since = None;
+        while let Some(job) = self.ready.pop_back() {
+            let key = (job.record.id, job.token);
+            match self.running.get_mut(&key) {
+                Some(slot) if !slot.lost => {
+                    slot.reported = true;
+                    slot.occupied = None;
+                    let (id, token) = key;
+                    let stored = StoredOutcome { id, token, at: now, kind: "release", ..StoredOutcome::default() };
+                    self.reports.push_back(Report {
+                        stored,
+                        settlement: Settlement::Moved,
+                        maybe_stored: false,
+                        refused: None,
+                    });
+                }
+                _ => drop(self.running.remove(&key)),
+            }
+        }
     }
 }
 

@@ -13,7 +13,7 @@ use super::{
     dead_letter::{Burial, LetterBox},
     scheduled_runs,
     scripts::{Take, Taken},
-    worker_core::{Core, Report},
+    worker_core::{Core, Report, Room},
 };
 use crate::{
     clock::Moment,
@@ -84,21 +84,21 @@ impl Looping {
             return;
         }
         let batch = if self.careful > 0 { 1 } else { BATCH };
-        let (reports, free) = self.core.take_reports(batch, BATCH_BYTES);
+        let (reports, room) = self.core.take_reports(batch, BATCH_BYTES);
         // An outcome that is tried alone takes nothing, so that what is refused is the outcome.
         let alone = self.careful > 0 && !reports.is_empty();
         let may_take = !alone && self.limited_until.is_none() && (self.hungry || !reports.is_empty());
-        let wanted = if may_take { free.min(BATCH) } else { 0 };
-        if reports.is_empty() && wanted == 0 {
+        let wanted = if may_take { room } else { Room::default() };
+        if reports.is_empty() && wanted.slots == 0 {
             self.core.turned();
-            self.idle(free > 0).await;
+            self.idle(room.slots > 0).await;
             return;
         }
         let Some(reports) = self.bury(reports).await else {
             self.core.turned();
             return;
         };
-        if reports.is_empty() && wanted == 0 {
+        if reports.is_empty() && wanted.slots == 0 {
             self.core.turned();
             return;
         }
@@ -113,7 +113,7 @@ impl Looping {
                 self.took(wanted, got, &token, sent_at);
             }
             Err(error) => {
-                if wanted > 0 && is_maybe_executed(&error) {
+                if wanted.slots + wanted.ahead > 0 && is_maybe_executed(&error) {
                     self.unsure.push((token, sent_at));
                 }
                 self.failed(reports, error).await;
@@ -139,11 +139,12 @@ impl Looping {
         }
     }
 
-    async fn call(&self, wanted: usize, token: &str, reports: &[Report]) -> Result<(Vec<Result<()>>, Taken)> {
+    async fn call(&self, wanted: Room, token: &str, reports: &[Report]) -> Result<(Vec<Result<()>>, Taken)> {
         let core = &self.core;
         let ms = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
         let take = Take {
-            wanted,
+            wanted: wanted.slots,
+            ahead: wanted.ahead,
             token: token.to_owned(),
             lock_ms: ms(core.options.lock_duration),
             worker_name: core.options.name.clone().unwrap_or_default(),
@@ -236,10 +237,11 @@ impl Looping {
         })
     }
 
-    fn took(&mut self, wanted: usize, answer: Taken, token: &str, sent_at: Instant) {
+    fn took(&mut self, wanted: Room, answer: Taken, token: &str, sent_at: Instant) {
         let got = answer.jobs.len();
-        if wanted > 0 {
-            self.hungry = got == wanted;
+        let asked = wanted.slots + wanted.ahead > 0;
+        if asked {
+            self.hungry = got >= wanted.slots.max(1);
             self.next_look = Instant::now() + self.core.options.drain_delay;
             self.next_due = answer.next_due.map(|due| self.moment(due));
         }
@@ -250,7 +252,7 @@ impl Looping {
         }
         if got > 0 {
             self.deliver(answer.jobs, token, sent_at);
-        } else if wanted > 0 && answer.limited_ms == 0 && self.busy && self.core.running() == 0 {
+        } else if asked && answer.limited_ms == 0 && self.busy && self.core.running() == 0 {
             self.busy = false;
             self.core.tell(WorkerEvent::Drained);
         }
@@ -310,6 +312,7 @@ impl Looping {
             () = self.core.wake.rung() => {}
             () = clock.sleep_until(due.unwrap_or_else(|| clock.moment())), if due.is_some() => self.hungry = true,
             () = sleep_until(self.next_look), if may_watch => self.hungry = true,
+            () = sleep_until(self.core.ready_until().unwrap_or(self.next_look)), if self.core.ready_until().is_some() => {}
         }
         if self.core.wake.take_fetch() {
             self.hungry = true;

@@ -17,6 +17,7 @@ pub struct Limiter {
 
 /// Options of a [`Worker`](super::Worker).
 #[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is an option that users write")]
 pub struct WorkerOptions {
     /// Shows in `pb` of each job that it takes.
     pub name: Option<String>,
@@ -50,6 +51,9 @@ pub struct WorkerOptions {
     pub skip_remote_cancel: bool,
     /// Longest pause after a call that failed, before the next. Default 1 s.
     pub run_retry_delay: Duration,
+    /// Takes quick jobs a few milliseconds before there is a slot for them. Default true; never with a concurrency of 1, a
+    /// `limiter`, or a bound of the whole queue.
+    pub prefetch: bool,
     /// Opens one more connection, under the name by which BullMQ's `getWorkers` finds a worker. Default false.
     pub visible_to_bullmq: bool,
     /// The next jobs of job schedulers are made by the worker's owner, who knows when they come.
@@ -77,6 +81,7 @@ impl Default for WorkerOptions {
             skip_lock_renewal: false,
             skip_remote_cancel: false,
             run_retry_delay: Duration::from_secs(1),
+            prefetch: true,
             visible_to_bullmq: false,
             own_recurrence: false,
         }
@@ -105,6 +110,7 @@ struct UserOptions {
     skip_lock_renewal: Option<bool>,
     skip_remote_cancel: Option<bool>,
     run_retry_delay: Option<f64>,
+    prefetch: Option<bool>,
     visible_to_bullmq: Option<bool>,
     own_recurrence: Option<bool>,
 }
@@ -185,6 +191,7 @@ impl WorkerOptions {
             skip_lock_renewal: user.skip_lock_renewal.unwrap_or(false),
             skip_remote_cancel: user.skip_remote_cancel.unwrap_or(false),
             run_retry_delay: duration("runRetryDelay", user.run_retry_delay, 1, default.run_retry_delay)?,
+            prefetch: user.prefetch.unwrap_or(true),
             visible_to_bullmq: user.visible_to_bullmq.unwrap_or(false),
             own_recurrence: user.own_recurrence.unwrap_or(false),
         };

@@ -27,15 +27,6 @@ use tokio::sync::mpsc;
 /// Longest wait for anything that a test expects.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Waits until `happened` says so.
-pub(crate) async fn until(what: &str, mut happened: impl AsyncFnMut() -> bool) {
-    let limit = tokio::time::Instant::now() + PATIENCE;
-    while !happened().await {
-        assert!(tokio::time::Instant::now() < limit, "did not come: {what}");
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-}
-
 pub(crate) fn open(server: &RedisServer) -> Arc<dyn Link> {
     connection::open(server.options()).unwrap()
 }

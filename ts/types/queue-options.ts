@@ -102,6 +102,13 @@ export interface WorkerOptions extends QueueConnection, SandboxOptions {
   /** Milliseconds between two tries while the server takes no call, at most. Default 1000. */
   runRetryDelay?: number;
   /**
+   * Takes quick jobs a few milliseconds before there is a slot for them, so that processors do not wait for the server:
+   * as many as begin, at the present pace, within 5 milliseconds. They are `active` from then on; one that has not begun
+   * after 100 milliseconds, or when the worker pauses or closes, goes back to the front of the queue. Never with a
+   * `concurrency` of 1, a `limiter`, or a concurrency or rate limit of the whole queue. Default true.
+   */
+  prefetch?: boolean;
+  /**
    * Opens one more connection, which does nothing but bear the name by which BullMQ's own `getWorkers()` finds a worker;
    * `name` may then have no blanks. Default false: the workers of a process share one connection, and only oxcart's
    * `getWorkers()` lists them.

@@ -1,0 +1,181 @@
+//! Jobs that a worker takes before it has slots for them, against a real server.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod support;
+
+use std::{
+    sync::{
+        Arc, Mutex, OnceLock,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use oxcart::{
+    connection::Link,
+    queue::{ActiveJob, JobSink, Queue, Worker, WorkerEvent, WorkerOptions},
+    scheduler::NextIteration,
+    service,
+    testing::RedisServer,
+};
+use support::*;
+
+/// Completes jobs on another turn of the I/O thread, unless it is told to hold them.
+#[derive(Default)]
+struct Machine {
+    worker: OnceLock<Arc<Worker>>,
+    holds: AtomicBool,
+    held: Mutex<Vec<ActiveJob>>,
+    running: AtomicUsize,
+    most_running: AtomicUsize,
+    done: Mutex<Vec<String>>,
+}
+
+/// The sink of a machine, which it outlives.
+struct Belt(Arc<Machine>);
+
+impl JobSink for Belt {
+    fn deliver(&self, jobs: Vec<ActiveJob>) {
+        let machine = Arc::clone(&self.0);
+        let running = machine.running.fetch_add(jobs.len(), Ordering::SeqCst) + jobs.len();
+        machine.most_running.fetch_max(running, Ordering::SeqCst);
+        drop(service::spawn(async move {
+            if machine.holds.load(Ordering::SeqCst) {
+                machine.held.lock().unwrap().extend(jobs);
+            } else {
+                machine.complete(jobs);
+            }
+        }));
+    }
+    fn event(&self, _event: WorkerEvent) {}
+}
+
+impl Machine {
+    fn start(queue: &Queue, options: WorkerOptions) -> Arc<Self> {
+        let machine = Arc::new(Self::default());
+        let sink = Arc::new(Belt(Arc::clone(&machine)));
+        let worker = Worker::start(queue, options, sink, Arc::new(NextIteration)).unwrap();
+        machine.worker.set(worker).ok().unwrap();
+        machine
+    }
+
+    fn complete(&self, jobs: Vec<ActiveJob>) {
+        self.running.fetch_sub(jobs.len(), Ordering::SeqCst);
+        self.done.lock().unwrap().extend(jobs.iter().map(|job| job.record.id.clone()));
+        let outcomes = jobs.into_iter().map(|job| (job.record.id, job.token, completed())).collect();
+        self.worker.wait().report_many(outcomes);
+    }
+
+    fn worker(&self) -> &Worker {
+        self.worker.get().unwrap()
+    }
+
+    fn done(&self) -> usize {
+        self.done.lock().unwrap().len()
+    }
+}
+
+async fn add_many(queue: &Queue, count: usize) {
+    for result in queue.add((0..count).map(|_| job("n", "{}")).collect()).await {
+        result.unwrap();
+    }
+}
+
+async fn calls(link: &Arc<dyn Link>, queue: &Queue) -> usize {
+    let stats = ask_text(link, queue, "INFO commandstats").await;
+    let line = stats.lines().find(|line| line.starts_with("cmdstat_evalsha:calls=")).unwrap().to_owned();
+    line["cmdstat_evalsha:calls=".len()..].split(',').next().unwrap().parse().unwrap()
+}
+
+fn two_at_once() -> WorkerOptions {
+    WorkerOptions { concurrency: 2, ..options() }
+}
+
+#[tokio::test]
+async fn quick_jobs_are_taken_ahead_and_never_more_run_than_allowed() {
+    let server = RedisServer::start();
+    let link = open(&server);
+    let queue = queue(&link);
+    add_many(&queue, 3000).await;
+    let before = calls(&link, &queue).await;
+    let machine = Machine::start(&queue, two_at_once());
+    eventually("all are done", || async { machine.done() == 3000 }).await;
+    assert_eq!(machine.most_running.load(Ordering::SeqCst), 2);
+    assert_eq!(machine.worker().close(PATIENCE).await, 0);
+    let calls = calls(&link, &queue).await - before;
+    assert!(calls < 1000, "{calls} calls for 3000 jobs, two at a time");
+    let counts = queue.get_counts().await.unwrap();
+    assert_eq!((counts.completed, counts.active, counts.waiting), (3000, 0, 0));
+}
+
+#[tokio::test]
+async fn jobs_that_do_not_begin_go_back_in_their_order() {
+    let server = RedisServer::start();
+    let link = open(&server);
+    let queue = queue(&link);
+    add_many(&queue, 4000).await;
+    let machine = Machine::start(&queue, two_at_once());
+    eventually("it is at work", || async { machine.done() >= 1000 }).await;
+    machine.holds.store(true, Ordering::SeqCst);
+    eventually("only what runs is active", || async {
+        machine.held.lock().unwrap().len() == 2 && ask_int(&link, &queue, "LLEN @active").await == 2
+    })
+    .await;
+    // Nothing of what comes next was lost or overtaken.
+    let waiting: Vec<u32> =
+        ask_list(&link, &queue, "LRANGE @wait 0 -1").await.iter().map(|id| id.parse().unwrap()).collect();
+    let oldest_first: Vec<u32> = waiting.iter().rev().copied().collect();
+    assert!(oldest_first.is_sorted(), "{:?}", &oldest_first[..20]);
+    assert_eq!(waiting.len() + machine.done() + 2, 4000);
+    let next = queue.get_job(&oldest_first[0].to_string()).await.unwrap().unwrap();
+    assert_eq!((next.attempts_started, next.attempts_made), (0, 0));
+
+    machine.holds.store(false, Ordering::SeqCst);
+    machine.complete(std::mem::take(&mut *machine.held.lock().unwrap()));
+    eventually("all are done", || async { machine.done() == 4000 }).await;
+    machine.worker().close(PATIENCE).await;
+    assert_eq!(queue.get_counts().await.unwrap().completed, 4000);
+}
+
+#[tokio::test]
+async fn a_worker_that_pauses_or_closes_gives_back_what_has_not_begun() {
+    let server = RedisServer::start();
+    let link = open(&server);
+    let queue = queue(&link);
+    add_many(&queue, 20_000).await;
+    let machine = Machine::start(&queue, two_at_once());
+    eventually("it is at work", || async { machine.done() >= 500 }).await;
+    machine.worker().pause(false).await;
+    let counts = queue.get_counts().await.unwrap();
+    assert_eq!((counts.active, counts.waiting + counts.completed), (0, 20_000));
+    machine.worker().resume();
+    let done = machine.done();
+    eventually("it is at work again", || async { machine.done() >= done + 500 }).await;
+    assert_eq!(machine.worker().close(PATIENCE).await, 0);
+    let counts = queue.get_counts().await.unwrap();
+    assert_eq!((counts.active, counts.waiting + counts.completed), (0, 20_000));
+    assert_eq!(usize::try_from(counts.completed).unwrap(), machine.done());
+}
+
+#[tokio::test]
+async fn nothing_is_taken_ahead_where_that_is_not_wanted() {
+    let server = RedisServer::start();
+    let link = open(&server);
+    for (options, global) in [
+        (WorkerOptions { concurrency: 1, ..options() }, None),
+        (WorkerOptions { prefetch: false, ..two_at_once() }, None),
+        (two_at_once(), Some(2)),
+    ] {
+        let queue = queue(&link);
+        queue.set_global_concurrency(global).await.unwrap();
+        add_many(&queue, 1000).await;
+        let at_once = i64::try_from(options.concurrency).unwrap();
+        let machine = Machine::start(&queue, options);
+        while machine.done() < 1000 {
+            let active = ask_int(&link, &queue, "LLEN @active").await;
+            assert!(active <= at_once, "{active}");
+        }
+        tokio::time::timeout(Duration::from_secs(10), machine.worker().close(PATIENCE)).await.unwrap();
+    }
+}
