@@ -10,11 +10,12 @@ use std::{
 };
 
 use oxcart::{
+    ErrorCode,
     cache::{Cache, CacheOptions, Write},
     clock::Clock,
     codec::resp::Value,
-    connection::{Command, Link},
-    embedded::Embedded,
+    connection::{self, Command, ConnectionOptions, Link},
+    embedded::{Embedded, TestEngine},
     queue::{ActiveJob, JobOptions, JobState, Outcome, Queue, Retry, WorkerOptions},
     scheduler::{JobScheduler, RepeatOptions},
 };
@@ -153,4 +154,25 @@ async fn what_expires_is_gone_when_its_time_has_come() {
     assert!(!exists("h").await);
     let time = link.call(Command::new("TIME")).await.unwrap().into_items().unwrap();
     assert_eq!(time[0], Value::Bulk(((NEW_YEAR + 2_001) / 1_000).to_string().into_bytes()));
+}
+
+#[tokio::test]
+async fn the_engine_of_a_test_is_found_by_its_name_until_the_test_is_over() {
+    let (one, other) = (TestEngine::start(NEW_YEAR), TestEngine::start(NEW_YEAR));
+    let by_name = || connection::open(ConnectionOptions::memory(one.name()));
+    let link = by_name().unwrap();
+    link.call(Command::new("SET").key("k").arg("v")).await.unwrap();
+    link.call(Command::new("PUBLISH").arg("c").arg("m")).await.unwrap();
+    assert_eq!(one.published(), [(b"c".to_vec(), b"m".to_vec())]);
+    assert_eq!(other.published(), []);
+    let elsewhere = other.embedded().link(0);
+    assert_eq!(elsewhere.call(Command::new("EXISTS").key("k")).await, Ok(Value::Int(0)));
+    one.clock().advance_ms(5);
+    assert_eq!((link.clock().now_ms(), elsewhere.clock().now_ms()), (NEW_YEAR + 5, NEW_YEAR));
+    let name = one.name().to_owned();
+    drop(one);
+    let over = connection::open(ConnectionOptions::memory(name)).err().map(|error| error.code());
+    assert_eq!(over, Some(ErrorCode::Closed));
+    // Who has it keeps it.
+    assert_eq!(link.call(Command::new("EXISTS").key("k")).await, Ok(Value::Int(1)));
 }

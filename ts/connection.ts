@@ -1,5 +1,6 @@
 import { invalidOption } from './errors.js';
 import { door, NativeRetryStrategy } from './native.js';
+import { timeAt } from './service-time.js';
 import type { ConnectionState, RedisConfig } from './types/redis-config.js';
 
 /** What a service does with news of its connection. */
@@ -12,6 +13,8 @@ export interface ConnectionListener {
 export interface ServiceConnection {
   /** For the constructor of the `Native*` class. */
   readonly json: string;
+  /** The time that is stored there, in milliseconds since the epoch. */
+  readonly now: () => number;
   /** Takes the news of a target; `others` takes its other events. */
   listen(target: number, others?: (event: number, a: number, b: number, values: unknown[]) => void): void;
   /** Ends the news. Closing twice is safe. */
@@ -58,10 +61,12 @@ export function openConnection(config: RedisConfig, listener: ConnectionListener
     throw invalidOption('retryStrategy', `a ${typeof retryStrategy}`, 'a function');
   }
   noteIfNothingIsConfigured(plain);
+  const now = timeAt(plain.url ?? (plain.host === undefined ? process.env['REDIS_URL'] : undefined));
   const strategy = retryStrategy && share(retryStrategy, listener);
   let listened: number | undefined;
   return {
     json: JSON.stringify(strategy ? { ...plain, retryStrategy: strategy.native.key } : plain),
+    now,
     listen(target, others) {
       listened = target;
       door.listen(target, (event, a, b, values) => {

@@ -14,10 +14,15 @@ export interface Opened {
  *
  * @throws `ERR_NOT_SERIALIZABLE`; `ERR_INVALID_ARGUMENT` for a `timestamp` that is no time.
  */
-export function seal(message: unknown, metadata: MessageMetadata | undefined, publishedBy: string | undefined): string {
+export function seal(
+  message: unknown,
+  metadata: MessageMetadata | undefined,
+  publishedBy: string | undefined,
+  now: number,
+): string {
   const full: Record<string, unknown> = publishedBy === undefined ? {} : { publishedBy };
   Object.assign(full, metadata);
-  full['timestamp'] = isoTime(metadata?.timestamp);
+  full['timestamp'] = isoTime(metadata?.timestamp ?? now);
   return `{"message":${toJson(message, 'the message', 'null')},"metadata":${toJson(full, 'the metadata', '{}')}}`;
 }
 
@@ -33,9 +38,9 @@ export function open(payload: string | Buffer): Opened {
   return isEnvelope(value) ? value : { message: value, metadata: undefined };
 }
 
-function isoTime(time: MessageMetadata['timestamp']): string {
+function isoTime(time: NonNullable<MessageMetadata['timestamp']>): string {
   if (typeof time === 'string') return time;
-  const date = time instanceof Date ? time : new Date(time ?? Date.now());
+  const date = time instanceof Date ? time : new Date(time);
   // JSON would silently make it null.
   if (Number.isNaN(date.getTime())) throw invalidArgument('metadata.timestamp', 'an invalid date', 'a time');
   return date.toISOString();

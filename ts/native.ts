@@ -3,6 +3,7 @@
 
 import { NativeDoor } from '../native.js';
 import { createError, type ErrorCode, type ErrorDetails, invalidArgument, type OxcartError } from './errors.js';
+import { nextTick, nextTurn } from './system-time.js';
 
 /** What a call can carry. Numbers travel as their decimal text, booleans as `1` and `0`. */
 export type Argument = string | number | bigint | boolean | Uint8Array | null | undefined;
@@ -69,10 +70,6 @@ const EVENT = 10;
 const mayRead =
   process.env['OXCART_FAST_PATH'] !== '0' && !('bun' in process.versions) && !('deno' in process.versions);
 
-// As they were when the package was loaded: fake timers of a test must not stop the traffic.
-const { nextTick } = process;
-const nextTurn = setImmediate;
-
 type Resolve = (value: unknown) => void;
 
 interface Waiting {
@@ -102,6 +99,8 @@ export class Door {
   /** For the constructors of `Native*` classes. */
   readonly native: NativeDoor;
   readonly #functions: ReturnType<NativeDoor['functions']>;
+  /** Clocks of tests that follow another one. */
+  readonly followers = new Set<() => void>();
 
   readonly #ops = new Int32Array(STRIDE * (MOST_OPS + 1));
   readonly #records = new Int32Array(STRIDE * (MOST_RECORDS + 1));
@@ -120,6 +119,7 @@ export class Door {
   #free = 0;
   #inFlight = 0;
   #bytesInFlight = 0;
+  #traffic = 0;
 
   readonly #waiting: Waiting[] = [];
   #waitingFrom = 0;
@@ -174,6 +174,16 @@ export class Door {
     if (holds > 1) this.#holds.set(target, holds - 1);
     else this.#holds.delete(target);
     this.#reference();
+  }
+
+  /** Lets those clocks catch up: before calls are sent, and before one is looked at. */
+  follow(): void {
+    for (const follower of this.followers) follower();
+  }
+
+  /** Calls that were sent, and answers and events that came. */
+  get traffic(): number {
+    return this.#traffic;
   }
 
   /** How many calls wait for an answer. */
@@ -271,6 +281,8 @@ export class Door {
   #flush(): void {
     const count = this.#count;
     if (count === 0) return;
+    if (this.followers.size > 0) this.follow();
+    this.#traffic += count;
     const args = this.#args;
     this.#ops[0] = count;
     this.#ops[1] = args.length;
@@ -324,6 +336,7 @@ export class Door {
   readonly #deliver = (...values: unknown[]): void => {
     const records = this.#records;
     const end = STRIDE * (records[0]! + 1);
+    this.#traffic += records[0]!;
     let next = 0;
     for (let at = STRIDE; at < end; at += STRIDE) {
       const head = records[at]!;

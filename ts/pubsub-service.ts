@@ -114,7 +114,7 @@ export class PubSubService extends ServiceEmitter<PubSubEventMap> {
     }
     return (await door.call(this.#native.id, CALL.publish, [
       channel,
-      seal(message, metadata, this.#publishedBy),
+      seal(message, metadata, this.#publishedBy, this.#connection.now()),
     ])) as number;
   }
 

@@ -75,7 +75,7 @@ export abstract class QueueAdministration<
    * @returns How many were put back.
    */
   async retryJobs(options: RetryJobsOptions = {}): Promise<number> {
-    const { state = 'failed', count = 1000, timestamp: before = Date.now() } = options;
+    const { state = 'failed', count = 1000, timestamp: before = this.now() } = options;
     let done = 0;
     for (;;) {
       const jobs = (await this.getJobs(state, 0, count - 1, true)).filter((job) => (job.finishedOn ?? 0) <= before);

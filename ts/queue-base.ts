@@ -104,6 +104,11 @@ export abstract class QueueBase<
     return this.close();
   }
 
+  /** @internal The time of what the queue stores, in milliseconds since the epoch. */
+  protected now(): number {
+    return this.#connection.now();
+  }
+
   /** @internal The class of the jobs that this object gives. */
   protected get Job(): JobMaker<J> {
     return Job as unknown as JobMaker<J>;

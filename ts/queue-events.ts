@@ -6,6 +6,7 @@ import { storedJson } from './job-row.js';
 import { door, NativeQueueEvents } from './native.js';
 import { ServiceEmitter } from './service-emitter.js';
 import { onConnection, splitConnection } from './split-connection.js';
+import { startTimeout, stopTimeout } from './system-time.js';
 import type { QueueEventsOptions } from './types/queue-options.js';
 import type { ConnectionState } from './types/redis-config.js';
 
@@ -164,14 +165,14 @@ export class QueueEvents extends ServiceEmitter<QueueEventsMap> {
         },
       };
       const leave = () => {
-        clearTimeout(timer);
+        stopTimeout(timer);
         const others = this.#waiters.get(jobId);
         others?.delete(waiter);
         if (others?.size === 0) this.#waiters.delete(jobId);
       };
       const waiters = this.#waiters.get(jobId) ?? new Set();
       this.#waiters.set(jobId, waiters.add(waiter));
-      if (ttl !== undefined) timer = setTimeout(() => waiter.fail(waitTimedOut(`job ${jobId} to finish`, ttl)), ttl);
+      if (ttl !== undefined) timer = startTimeout(() => waiter.fail(waitTimedOut(`job ${jobId} to finish`, ttl)), ttl);
       // Only after the waiter is in place, so that an end between the look and the event is not missed.
       look().then(
         (outcome) => outcome && waiter.settle(outcome),
@@ -179,8 +180,8 @@ export class QueueEvents extends ServiceEmitter<QueueEventsMap> {
           if (error.code !== 'ERR_JOB_NOT_FOUND') return waiter.fail(error);
           if (!this.#waiters.get(jobId)?.has(waiter)) return;
           // A job may be removed as it ends; then the event of its end is under way.
-          clearTimeout(timer);
-          timer = setTimeout(() => waiter.fail(error), Math.min(EVENT_DELAY_MS, ttl ?? EVENT_DELAY_MS));
+          stopTimeout(timer);
+          timer = startTimeout(() => waiter.fail(error), Math.min(EVENT_DELAY_MS, ttl ?? EVENT_DELAY_MS));
         },
       );
     });

@@ -204,7 +204,7 @@ export abstract class QueueGetters<
       this.call(QUEUE_CALL.getClientList, []) as Promise<string>,
       this.call(QUEUE_CALL.getWorkers, []) as Promise<ListedWorker[]>,
     ]);
-    return workersOf(this.prefix, this.name, clients, ours);
+    return workersOf(this.prefix, this.name, clients, ours, this.now());
   }
 
   async getWorkersCount(): Promise<number> {

@@ -67,7 +67,7 @@ export class Queue<
     if (opts === null || typeof opts !== 'object') throw invalidArgument('opts', String(opts), 'an object');
     if (opts.repeat !== undefined) return this.#addRepeated(name, data, opts);
     const text = toJson(data, `data of job ${name}`, '{}');
-    const now = Date.now();
+    const now = this.now();
     const id = (await this.call(QUEUE_CALL.add, [
       name,
       text,
@@ -141,7 +141,7 @@ export class Queue<
   async #chosen(repeat: RepeatOptions, name: string): Promise<number | typeof NEVER | undefined> {
     const strategy = this.opts.settings?.repeatStrategy;
     if (!strategy || repeat.pattern === undefined || repeat.immediately) return undefined;
-    const now = Date.now();
+    const now = this.now();
     const start = repeat.startDate === undefined ? now : Math.max(now, new Date(repeat.startDate).getTime());
     return chosenRun(await strategy(start, repeat, name));
   }

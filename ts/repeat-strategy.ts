@@ -18,10 +18,11 @@ export function chosenRun(answer: unknown): number | typeof NEVER {
 export async function nextRun(
   job: { id: string; name: string; opts: AddJobOptions },
   strategy: RepeatStrategy | undefined,
+  now: number,
 ): Promise<number | typeof NEVER | undefined> {
   const { repeat } = job.opts;
   if (!strategy || repeat?.pattern === undefined) return undefined;
   // The id ends with the time of the run.
   const run = Number(job.id.slice(job.id.lastIndexOf(':') + 1)) || 0;
-  return chosenRun(await strategy(Math.max(Date.now(), run), repeat, job.name));
+  return chosenRun(await strategy(Math.max(now, run), repeat, job.name));
 }

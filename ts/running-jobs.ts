@@ -15,6 +15,8 @@ export interface RunningJobsHost<Result, J> {
   completed(job: J, result: Result): void;
   failed(job: J, error: Error): void;
   error(error: Error): void;
+  /** The time of what the worker stores, in milliseconds since the epoch. */
+  now(): number;
   /** Whether the worker was closed, so that outcomes may find nobody. */
   isClosing(): boolean;
 }
@@ -73,13 +75,13 @@ export class RunningJobs<Data, Result, Name extends string, J extends Job<Data, 
     const outcome: AttemptOutcome<Result> = refused ? { kind: 'failed', error: refused, retryAfterMs: null } : reported;
     if (kind === 'completed' && outcome.kind === 'completed') {
       job.attemptsMade += 1;
-      job.finishedOn = Date.now();
+      job.finishedOn = this.host.now();
       job.returnvalue = outcome.result;
       this.host.completed(job, outcome.result);
     } else if (outcome.kind === 'failed') {
       job.attemptsMade = attemptsMade;
       job.failedReason = outcome.error.message;
-      if (kind === 'failed') job.finishedOn = Date.now();
+      if (kind === 'failed') job.finishedOn = this.host.now();
       if (outcome.error.stack) {
         job.stacktrace = keepLast([...job.stacktrace, outcome.error.stack], job.opts.stackTraceLimit);
       }

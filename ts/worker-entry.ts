@@ -36,11 +36,11 @@ export function workersOf(
   queue: string,
   clients: string,
   ours: readonly ListedWorker[],
+  now: number,
 ): WorkerEntry[] {
   const unnamed = workerClientName(prefix, queue);
   const connections = clients.split(/\r?\n/).map(fieldsOf);
   const named = connections.filter(({ name }) => name === unnamed || name?.startsWith(`${unnamed}:w:`));
-  const now = Date.now();
   return [
     ...named.map((client) => ({ ...(client as WorkerEntry), name: queue, rawname: client['name'] as string })),
     ...ours

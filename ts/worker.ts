@@ -132,6 +132,7 @@ export class Worker<
       completed: (job, result) => this.fire('completed', job, result, 'active'),
       failed: (job, error) => this.fire('failed', job, error, 'active'),
       error: (error) => this.fire('error', error),
+      now: connection.now,
       isClosing: () => this.#closing !== undefined,
     });
     this.#host = {
@@ -312,7 +313,7 @@ export class Worker<
         const job = this.Job.fromRow(this.#host, values.slice(0, ROW_WIDTH) as JobRow);
         const reason = values[ROW_WIDTH] as string;
         job.failedReason = reason;
-        job.finishedOn ??= Date.now();
+        job.finishedOn ??= this.#connection.now();
         this.fire('failed', job, new UnrecoverableError(reason), 'active');
         break;
       }
@@ -350,7 +351,7 @@ export class Worker<
   /** Makes the next job of a scheduler where a strategy of the user's tells its time. */
   async #advance(job: J): Promise<void> {
     try {
-      const next = await nextRun(job, this.opts.settings?.repeatStrategy);
+      const next = await nextRun(job, this.opts.settings?.repeatStrategy, this.#connection.now());
       if (next !== NEVER) await this.#call(QUEUE_CALL.advanceScheduler, [job.id, next]);
     } catch (error) {
       this.fire('error', error as Error);

@@ -26,7 +26,10 @@ async function moduleOf(document: string): Promise<string> {
 function typeErrors(name: string, code: string): string[] {
   const { config } = ts.readConfigFile(join(root, 'tsconfig.check.json'), ts.sys.readFile);
   const { options } = ts.parseJsonConfigFileContent({ ...config, include: [], files: [] }, ts.sys, root);
-  options.paths = { oxcart: [join(root, 'ts', 'index.ts')] };
+  options.paths = {
+    oxcart: [join(root, 'ts', 'index.ts')],
+    'oxcart/testing': [join(root, 'ts', 'testing', 'index.ts')],
+  };
   options.noUnusedLocals = false;
   const host = ts.createCompilerHost(options);
   const virtual = new Map([

@@ -24,26 +24,29 @@ async function exportsOf(file: string): Promise<{ values: string[]; types: strin
   return { values: values.sort(), types: types.sort() };
 }
 
-describe('public names', async () => {
-  const expected = await exportsOf('ts/index.ts');
+describe.each([
+  ['index', 'ts/index.ts', 10],
+  ['testing', 'ts/testing/index.ts', 2],
+])('public names of %s', async (entry, source, atLeast) => {
+  const expected = await exportsOf(source);
 
   it('are not empty', () => {
-    expect(expected.values.length).toBeGreaterThan(10);
+    expect(expected.values.length).toBeGreaterThanOrEqual(atLeast);
   });
 
-  it.each(['index.d.ts', 'index.d.mts'])('are the same in ts/index.ts and %s', async (file) => {
-    expect(await exportsOf(file)).toEqual(expected);
+  it.each(['d.ts', 'd.mts'])('are the same in %s', async (extension) => {
+    expect(await exportsOf(`${entry}.${extension}`)).toEqual(expected);
   });
 
   it('are the same for require', () => {
-    const loaded = createRequire(import.meta.url)(join(root, 'index.js'));
+    const loaded = createRequire(import.meta.url)(join(root, `${entry}.js`));
     expect(Object.keys(loaded).sort()).toEqual(expected.values);
     for (const [name, value] of Object.entries(loaded)) expect(value, name).toBeDefined();
   });
 
   it('are the same for import, and the same objects', async () => {
-    const required = createRequire(import.meta.url)(join(root, 'index.js'));
-    const imported = await import(/* @vite-ignore */ join(root, 'index.mjs'));
+    const required = createRequire(import.meta.url)(join(root, `${entry}.js`));
+    const imported = await import(/* @vite-ignore */ join(root, `${entry}.mjs`));
     expect(Object.keys(imported).sort()).toEqual(expected.values);
     for (const name of expected.values) expect(imported[name], name).toBe(required[name]);
   });

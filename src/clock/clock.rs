@@ -124,6 +124,14 @@ impl Clock {
         self.manual.as_ref()?.next_due_ms()
     }
 
+    /// Resolves when [`next_due_ms`](Self::next_due_ms) comes sooner than before. For one waiter.
+    pub async fn next_due_changed(&self) {
+        match &self.manual {
+            Some(clock) => clock.next_due_changed().await,
+            None => std::future::pending().await,
+        }
+    }
+
     /// Notes, for whoever moves the clock, that work goes on until the guard is dropped. `None` with the system's clock.
     pub(crate) fn occupied(&self) -> Option<Occupied> {
         self.manual.as_ref().map(|clock| {

@@ -62,6 +62,10 @@ impl Timers {
         next.min(until).max(now)
     }
 
+    fn next_due(&self) -> Option<i64> {
+        self.exact.first_key_value().map(|(&(at, _), _)| at)
+    }
+
     fn take_due(&mut self, now: i64) -> Vec<Waker> {
         let mut due = Vec::new();
         for sleepers in [&mut self.exact, &mut self.looks] {
@@ -79,6 +83,7 @@ pub(super) struct ManualClock {
     timers: Mutex<Timers>,
     occupation: AtomicUsize,
     occupation_changed: Notify,
+    next_due_changed: Notify,
 }
 
 impl ManualClock {
@@ -117,7 +122,11 @@ impl ManualClock {
     }
 
     pub(super) fn next_due_ms(&self) -> Option<i64> {
-        self.timers().exact.first_key_value().map(|(&(at, _), _)| at)
+        self.timers().next_due()
+    }
+
+    pub(super) async fn next_due_changed(&self) {
+        self.next_due_changed.notified().await;
     }
 
     pub(super) fn wait(self: &Arc<Self>, at: i64, kind: Kind) -> impl Future<Output = ()> + Send + use<> {
@@ -168,7 +177,11 @@ impl Future for Wait {
             timers.numbers += 1;
             self.place.1 = timers.numbers;
         }
+        let before = timers.next_due();
         timers.of(self.kind).insert(self.place, context.waker().clone());
+        if timers.next_due() != before {
+            clock.next_due_changed.notify_one();
+        }
         Poll::Pending
     }
 }

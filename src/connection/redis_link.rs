@@ -33,11 +33,11 @@ type Links = Vec<(Arc<ConnectionOptions>, Weak<RedisLink>)>;
 ///
 /// # Errors
 /// `InvalidOption` for TLS certificates and keys that cannot be read, and for a file that this process has open with other
-/// options. Never for a server that is away, nor for a file that cannot be opened: calls are told.
+/// options; `Closed` for the engine of a test that is over. Never for a server that is away, nor for a file that cannot be opened: calls are told.
 pub fn open(mut options: ConnectionOptions) -> Result<Arc<dyn Link>> {
     if let Address::Memory { name } = &options.address {
         let client_name = options.connection_name.as_deref().unwrap_or_default();
-        return Ok(Embedded::named(name).shared_link(usize::from(options.db.unwrap_or(0)), client_name));
+        return Ok(Embedded::open_named(name)?.shared_link(usize::from(options.db.unwrap_or(0)), client_name));
     }
     let file = match &mut options.address {
         Address::File { directory, journal } => {

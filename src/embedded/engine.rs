@@ -24,6 +24,7 @@ use super::{
     link::EmbeddedLink,
     session::{PushSink, Session},
     state::{Pending, State, Step},
+    test_engine::TEST_ENGINE_PREFIX,
 };
 use crate::{
     clock::Clock,
@@ -84,7 +85,15 @@ pub(super) struct Engine {
 
 /// Engines that have a name. They stay until the process ends: a service that closes and opens again finds its data, as it
 /// would on a server.
-static NAMED: Mutex<Option<HashMap<String, Arc<Engine>>>> = Mutex::new(None);
+static NAMED: Mutex<Option<HashMap<String, Named>>> = Mutex::new(None);
+
+/// Whose life an engine with a name has.
+enum Named {
+    /// The process's.
+    Kept(Arc<Engine>),
+    /// That of those who have it.
+    Lent(Weak<Engine>),
+}
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
@@ -123,12 +132,30 @@ impl Engine {
     pub(super) fn named(name: &str) -> Arc<Self> {
         let mut named = lock(&NAMED);
         let named = named.get_or_insert_default();
-        if let Some(engine) = named.get(name) {
-            return Arc::clone(engine);
-        }
-        let engine = Self::new(name, Clock::system());
-        named.insert(name.to_owned(), Arc::clone(&engine));
-        engine
+        let known = match named.get(name) {
+            Some(Named::Kept(engine)) => Some(Arc::clone(engine)),
+            Some(Named::Lent(engine)) => engine.upgrade(),
+            None => None,
+        };
+        known.unwrap_or_else(|| {
+            let engine = Self::new(name, Clock::system());
+            named.insert(name.to_owned(), Named::Kept(Arc::clone(&engine)));
+            engine
+        })
+    }
+
+    /// Whether this names the engine of a test that can be found no more.
+    pub(super) fn is_over(name: &str) -> bool {
+        name.starts_with(TEST_ENGINE_PREFIX) && !lock(&NAMED).get_or_insert_default().contains_key(name)
+    }
+
+    /// Lets others find an engine by its name, until [`unregister`](Self::unregister).
+    pub(super) fn register(self: &Arc<Self>) {
+        lock(&NAMED).get_or_insert_default().insert(self.name.clone(), Named::Lent(Arc::downgrade(self)));
+    }
+
+    pub(super) fn unregister(&self) {
+        lock(&NAMED).get_or_insert_default().remove(&self.name);
     }
 
     /// The link that everybody shares who wants this database under this name.

@@ -21,11 +21,13 @@ mod link;
 mod listener;
 mod lua;
 mod number;
+mod published;
 mod pubsub;
 mod scripting;
 mod session;
 mod state;
 mod table;
+mod test_engine;
 
 use std::{path::Path, sync::Arc};
 
@@ -33,8 +35,13 @@ pub(crate) use file::{FileStore, Local, Place};
 pub use journal::{Fsync, JournalOptions, LoadReport};
 pub(crate) use listener::HANDOVER;
 pub use listener::Listener;
+pub use test_engine::{TEST_ENGINE_PREFIX, TestEngine};
 
-use crate::{clock::Clock, connection::Link, error::Result};
+use crate::{
+    clock::Clock,
+    connection::Link,
+    error::{Error, Result},
+};
 
 /// An engine in this process. One with a name keeps its data until the process ends, as a server would; a private one until
 /// nobody has it, or a link to it, any more.
@@ -47,6 +54,22 @@ impl Embedded {
     /// The engine of this name, shared by all threads of the process.
     pub fn named(name: &str) -> Self {
         Self { engine: engine::Engine::named(name) }
+    }
+
+    /// The same for a name that a user gave.
+    ///
+    /// # Errors
+    /// `Closed` for that of a [`TestEngine`] that was dropped.
+    pub fn open_named(name: &str) -> Result<Self> {
+        if engine::Engine::is_over(name) {
+            return Err(Error::closed("test infrastructure"));
+        }
+        Ok(Self::named(name))
+    }
+
+    /// The time of its data.
+    pub fn clock(&self) -> Clock {
+        self.engine.clock()
     }
 
     /// An engine that nobody else can reach, whose time is `clock`'s.

@@ -17,6 +17,7 @@ use super::{
     failure::{Answer, Failure},
     journal::{Recorder, record},
     keyspace::Db,
+    published::Published,
     pubsub::{Board, Delivery},
     session::{PushSink, Session, Watch},
     table::{self, BLOCKING, IN_MULTI, Row, SUBSCRIBED, WRITE},
@@ -76,6 +77,8 @@ pub(super) struct State {
     pub clock: Clock,
     pub started_ms: i64,
     pub counters: Counters,
+    /// Where messages are noted, in an engine of a test.
+    pub published: Option<Arc<Published>>,
     pub scripts: super::scripting::Scripts,
     /// Counts changes of keys.
     pub changes: u64,
@@ -99,6 +102,7 @@ impl State {
             started_ms: clock.now_ms(),
             clock,
             counters: Counters::default(),
+            published: None,
             scripts: super::scripting::Scripts::default(),
             changes: 0,
             journal: None,

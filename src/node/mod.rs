@@ -20,4 +20,5 @@ mod queue_events;
 mod queue_inspection;
 mod redis;
 mod retry_strategy;
+mod test_engine;
 mod worker;

@@ -31,7 +31,7 @@ pub(super) fn start(core: Arc<Core>) -> Duty {
         loop {
             // A list that misses a worker for a while harms no job; the next turn tries again.
             let _ = core.queue.storage().announce_worker(&core.id, &description, LEASE).await;
-            tokio::time::sleep(LEASE / 3).await;
+            core.queue.clock().rest(LEASE / 3).await;
         }
     })
 }

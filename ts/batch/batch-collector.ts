@@ -1,4 +1,5 @@
 import { invalidOption } from '../errors.js';
+import { startTimeout, stopTimeout } from '../system-time.js';
 import type { BatchOptions } from './job-batch.js';
 
 const DEFAULT_TIMEOUT_MS = 1_000;
@@ -105,10 +106,10 @@ export class BatchCollector<J> {
   #watch(): void {
     const waits = this.#waiting.length > 0 && !this.#isEnough();
     if (!waits) {
-      clearTimeout(this.#timer);
+      stopTimeout(this.#timer);
       this.#timer = undefined;
     } else {
-      this.#timer ??= setTimeout(() => {
+      this.#timer ??= startTimeout(() => {
         this.#timer = undefined;
         this.#isDue = true;
         this.#next();

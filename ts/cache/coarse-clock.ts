@@ -1,3 +1,5 @@
+import { startInterval, stopInterval, systemNow } from '../system-time.js';
+
 /** After so many readings the clock looks at the time again, should the event loop not have turned in between. */
 const READINGS = 16;
 /** How often the clock looks at the time while it is read. */
@@ -19,11 +21,11 @@ export class CoarseClock {
   }
 
   #look(): number {
-    this.#now = Date.now();
+    this.#now = systemNow();
     this.#left = READINGS - 1;
     this.#read = true;
     if (this.#timer === undefined) {
-      this.#timer = setInterval(this.#tick, TICK_MS);
+      this.#timer = startInterval(this.#tick, TICK_MS);
       this.#timer.unref();
     }
     return this.#now;
@@ -32,7 +34,7 @@ export class CoarseClock {
   readonly #tick = (): void => {
     this.#left = 0;
     if (!this.#read) {
-      clearInterval(this.#timer);
+      stopInterval(this.#timer);
       this.#timer = undefined;
     }
     this.#read = false;

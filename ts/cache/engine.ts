@@ -1,7 +1,9 @@
 import type { ServiceConnection } from '../connection.js';
 import { createError } from '../errors.js';
 import { type Argument, cacheEpochs, door, NativeCache } from '../native.js';
+import { systemNow } from '../system-time.js';
 import type { ConnectionState } from '../types/redis-config.js';
+import { coarseClock } from './coarse-clock.js';
 import type { Validity } from './hot-view.js';
 
 /** What is asked of the target: `mod code` of `src/node/cache.rs`. */
@@ -109,6 +111,11 @@ export class CacheEngine {
     return this.#native.followsChanges;
   }
 
+  /** By which copies expire. */
+  get clock(): { now(): number } {
+    return this.#connection.now === systemNow ? coarseClock : this.#connection;
+  }
+
   /** Entries and bytes of level 1. */
   get localSize(): [entries: number, bytes: number] {
     return this.#native.localSize as [number, number];
@@ -120,6 +127,7 @@ export class CacheEngine {
    */
   peek(key: string, tags: readonly string[]): string | undefined {
     if (this.closed) return undefined;
+    if (door.followers.size > 0) door.follow();
     return tags.length === 0 ? this.#functions.peek(key) : this.#functions.peek(key, ...tags);
   }
 

@@ -1,4 +1,3 @@
-import { coarseClock } from './coarse-clock.js';
 import { type CacheEngine, epochs, type Found, generation, type Peeked } from './engine.js';
 import { type HotEntry, HotView, type Validity } from './hot-view.js';
 import { decode, encode, freeze } from './values.js';
@@ -61,7 +60,7 @@ export class CacheReader {
       sweep: engine.sweepShard,
       maxEntries: epochs === undefined || engine.localBytes === 0 ? 0 : MOST_HOT,
       maxBytes: engine.localBytes * HOT_PART,
-      clock: coarseClock,
+      clock: engine.clock,
     });
   }
 

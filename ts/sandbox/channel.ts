@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { type WorkerOptions as ThreadOptions, Worker } from 'node:worker_threads';
 import { createError } from '../errors.js';
+import { startTimeout, stopTimeout } from '../system-time.js';
 import type { FromSandbox, ToSandbox } from './messages.js';
 
 /** What a channel tells. */
@@ -51,9 +52,9 @@ export function processLaunch(options: ForkOptions, execArgv: readonly string[])
       const how = signal === null ? `ended with exit code ${code}` : endedBy(signal);
       if (!child.connected) return gone(how);
       // Its last messages may still be on their way.
-      const limit = setTimeout(() => gone(how), LAST_MESSAGES_MS);
+      const limit = startTimeout(() => gone(how), LAST_MESSAGES_MS);
       child.once('disconnect', () => {
-        clearTimeout(limit);
+        stopTimeout(limit);
         gone(how);
       });
     });

@@ -3,6 +3,7 @@ import type { JobHost } from '../job-host.js';
 import { toJson } from '../json.js';
 import type { Processor, ProcessorFunction } from '../processor.js';
 import { processorFunction } from '../processor-function.js';
+import { startTimeout } from '../system-time.js';
 import { toError } from '../thrown-error.js';
 import type { FromSandbox, RunEnd, ToSandbox } from './messages.js';
 import { fromCrossing, toCrossing } from './sandbox-error.js';
@@ -90,7 +91,7 @@ export class SandboxRunner {
 
   #lastWords(message: FromSandbox): void {
     const end = () => this.port.exit(1);
-    setTimeout(end, LAST_WORDS_MS);
+    startTimeout(end, LAST_WORDS_MS);
     this.port.send(message, end);
   }
 

@@ -1,5 +1,6 @@
 import { waitTimedOut } from '../job-errors.js';
 import type { JobRow } from '../job-row.js';
+import { startTimeout, stopTimeout } from '../system-time.js';
 import { toError } from '../thrown-error.js';
 import type { Channel, Launch } from './channel.js';
 import type { FromSandbox, RunEnd } from './messages.js';
@@ -44,17 +45,17 @@ export class Sandbox {
 
   constructor(launch: Launch, file: string) {
     this.ready = new Promise((resolve, reject) => {
-      const limit = setTimeout(() => {
+      const limit = startTimeout(() => {
         reject(waitTimedOut(`processor file ${file} to load`, START_MS));
         this.kill();
       }, START_MS);
       this.#loaded = {
         resolve: () => {
-          clearTimeout(limit);
+          stopTimeout(limit);
           resolve();
         },
         reject: (error) => {
-          clearTimeout(limit);
+          stopTimeout(limit);
           reject(error);
         },
       };
@@ -104,9 +105,9 @@ export class Sandbox {
     if (this.#isGone) return;
     this.#isStopping = true;
     this.#channel.send({ kind: 'stop' });
-    const limit = setTimeout(() => this.kill(), withinMs);
+    const limit = startTimeout(() => this.kill(), withinMs);
     await this.ended;
-    clearTimeout(limit);
+    stopTimeout(limit);
   }
 
   kill(): void {

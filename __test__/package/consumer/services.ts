@@ -1,5 +1,6 @@
 // A user's module, type-checked strictly against the installed package: what comes back is typed, what is wrong is refused.
 import { CacheService, type Job, PubSubService, QueueService, RedisService, SchedulerService } from 'oxcart';
+import { createTestInfra } from 'oxcart/testing';
 
 interface User {
   id: number;
@@ -67,6 +68,17 @@ export async function useEverything(url: string): Promise<string[]> {
   const text = await commands.get('consumer:plain');
   same<Same<typeof text, string | null>>();
   seen.push(text ?? '?');
+
+  const infra = createTestInfra<Payloads, Results>({ now: 0 });
+  infra.queues.registerProcessor('mail', async (job) => {
+    same<Same<typeof job.data, Payloads['mail']>>();
+    return { sent: true };
+  });
+  await infra.queues.addJob('mail', { to: 'Ada' }, { delay: 60_000 });
+  await infra.advanceTime(60_000);
+  const [mailed] = await infra.jobs('mail');
+  seen.push(String(mailed?.finishedOn));
+  await infra.close();
 
   await commands.close();
   await pubsub.close();

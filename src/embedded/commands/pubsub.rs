@@ -29,6 +29,9 @@ pub(super) const ROWS: &[Row] = &[
 ];
 
 fn publish(context: &mut Context<'_>, args: Args<'_>) -> Answer {
+    if let Some(published) = &context.state.published {
+        published.note(args[1], args[2]);
+    }
     let deliveries = context.state.board.publish(args[1], args[2]);
     let receivers = deliveries.len();
     context.state.pending.extend(deliveries.into_iter().map(Pending::Message));

@@ -1,0 +1,6 @@
+const testing = require('./dist/testing/index.js');
+
+module.exports = {
+  createTestInfra: testing.createTestInfra,
+  TestInfra: testing.TestInfra,
+};
