@@ -19,8 +19,10 @@ const ALLOWED: Record<string, string> = {
   'src/queue/lock_keeper.rs': 'when a renewal was asked for: without an answer for a lock duration, locks are given up',
   'src/queue/marker_watcher.rs': 'a pause before a server is tried again',
   'src/queue/queue_events.rs': 'a pause before a server is tried again',
+  'src/queue/scheduled_runs.rs': 'a pause before a server is tried again',
   'src/queue/stalled_checker.rs': 'a pause before a server is tried again',
   'src/queue/worker.rs': 'how long a close waits for processors',
+  'src/queue/worker_core.rs': 'how quickly jobs come back',
   'src/queue/worker_loop.rs': 'pauses before a server is tried again, and the look for markers that were lost',
 };
 
