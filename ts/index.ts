@@ -50,6 +50,7 @@ export {
   WaitingChildrenError,
   WaitingError,
 } from './steering.js';
+export { MetricNames, TelemetryAttributes } from './telemetry/attributes.js';
 export type {
   CacheDomainOptions,
   CacheEntryOptions,
@@ -112,6 +113,22 @@ export type {
   ScheduleOptions,
   SchedulerServiceOptions,
 } from './types/scheduler-options.js';
+export {
+  type Attributes,
+  type AttributeValue,
+  type ContextManager,
+  type Counter,
+  type Gauge,
+  type Histogram,
+  type JobTelemetryOptions,
+  type Meter,
+  type MetricOptions,
+  type Span,
+  SpanKind,
+  type Telemetry,
+  type TraceException,
+  type Tracer,
+} from './types/telemetry.js';
 export { Worker } from './worker.js';
 export type { WorkerEntry } from './worker-entry.js';
 export type { WorkerEventMap } from './worker-events.js';

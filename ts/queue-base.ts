@@ -6,6 +6,8 @@ import { type JobHost, QUEUE_CALL } from './job-host.js';
 import { type Argument, door, NativeQueue } from './native.js';
 import { ServiceEmitter } from './service-emitter.js';
 import { onConnection, splitConnection } from './split-connection.js';
+import { checkTelemetry } from './telemetry/trace.js';
+import { TRACED_QUEUE, traceMethods } from './telemetry/traced-methods.js';
 import type { JobOptions } from './types/job-options.js';
 import type { QueueOptions } from './types/queue-options.js';
 import type { ConnectionState } from './types/redis-config.js';
@@ -51,12 +53,13 @@ export abstract class QueueBase<
     opts: QueueOptions = {},
   ) {
     super();
+    const tracer = checkTelemetry(opts.telemetry);
     const { connection, asBullmq, engine } = splitConnection(name, opts, {
       state: (state) => this.fire('state', state),
       error: (error) => this.fire('error', error),
     });
     this.#connection = connection;
-    const { settings, ...stored } = engine;
+    const { settings, telemetry, ...stored } = engine;
     onConnection(connection, () => checkSettings(settings));
     this.opts = opts;
     this.prefix = opts.prefix ?? 'bull';
@@ -71,6 +74,7 @@ export abstract class QueueBase<
       call: (code, args) => this.call(code, args),
       progressed: (job, progress) => this.fire('progress', job as J, progress),
     };
+    if (tracer) traceMethods(this, tracer, name, TRACED_QUEUE);
   }
 
   /** `prefix:name`. */

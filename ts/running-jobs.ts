@@ -3,12 +3,15 @@ import type { Job } from './job.js';
 import type { Argument } from './native.js';
 import type { ProcessorFunction } from './processor.js';
 import { JobCancelledError } from './steering.js';
+import type { JobTracing } from './telemetry/job-tracing.js';
+import type { TracedSpan } from './telemetry/trace.js';
 import type { BackoffStrategy } from './types/queue-options.js';
 import { reportArguments, type Settlement } from './worker-protocol.js';
 
 /** Whom running jobs tell what becomes of them. */
 export interface RunningJobsHost<Result, J> {
   backoffStrategy: BackoffStrategy | undefined;
+  tracing: JobTracing | undefined;
   /** Stores an outcome; answers when it is stored. */
   report(args: Argument[]): Promise<unknown>;
   active(job: J): void;
@@ -34,6 +37,12 @@ export class RunningJobs<Data, Result, Name extends string, J extends Job<Data, 
 
   /** Runs `process` on a job and stores the outcome. Never rejects. */
   async run(job: J, process: ProcessorFunction<Data, Result, Name>): Promise<void> {
+    const { tracing } = this.host;
+    if (!tracing) return this.#run(job, process, undefined);
+    return tracing.process(job, (span) => this.#run(job, process, span));
+  }
+
+  async #run(job: J, process: ProcessorFunction<Data, Result, Name>, span: TracedSpan | undefined): Promise<void> {
     const { host } = this;
     const token = job.token ?? '';
     const key = `${job.id} ${token}`;
@@ -43,7 +52,10 @@ export class RunningJobs<Data, Result, Name extends string, J extends Job<Data, 
     const outcome = await attempt.run();
     if (outcome.kind === 'failed' && outcome.fault) host.error(outcome.fault);
     try {
-      this.#settled(job, outcome, (await host.report(reportArguments(job.id, token, outcome))) as Settlement);
+      const report = () => host.report(reportArguments(job.id, token, outcome));
+      const settlement = (await (host.tracing?.store(job, outcome, report) ?? report())) as Settlement;
+      this.#settled(job, outcome, settlement);
+      if (span) host.tracing?.stored(job, span, outcome, settlement);
     } catch (error) {
       // After a close that did not wait for it nobody wants the outcome: another worker runs the job.
       const isLeftBehind = host.isClosing() && (error as { code?: string }).code === 'ERR_CLOSED';

@@ -17,6 +17,9 @@ import type { SandboxPool } from './sandbox/sandbox-pool.js';
 import { ServiceEmitter } from './service-emitter.js';
 import { onConnection, splitConnection } from './split-connection.js';
 import { JobCancelledError, RateLimitError, UnrecoverableError } from './steering.js';
+import { JobTracing } from './telemetry/job-tracing.js';
+import { checkTelemetry } from './telemetry/trace.js';
+import { tracedWorker, traceMethods } from './telemetry/traced-methods.js';
 import type { WorkerOptions } from './types/queue-options.js';
 import type { WorkerEventMap } from './worker-events.js';
 import { checkOwnOptions } from './worker-own-options.js';
@@ -79,6 +82,7 @@ export class Worker<
     opts: WorkerOptions = {},
   ) {
     super();
+    const tracer = checkTelemetry(opts.telemetry);
     this.#concurrency = opts.concurrency ?? 1;
     this.#capacity = this.#concurrency;
     if (opts.batch === undefined) {
@@ -104,7 +108,7 @@ export class Worker<
     });
     this.#connection = connection;
     const { autorun = true, prefix, settings = {}, closeTimeout, ...others } = engine;
-    const { useWorkerThreads, workerForkOptions, workerThreadsOptions, batch, ...rest } = others;
+    const { useWorkerThreads, workerForkOptions, workerThreadsOptions, batch, telemetry, ...rest } = others;
     onConnection(connection, () => checkOwnOptions(autorun, settings, closeTimeout));
     this.opts = opts;
     this.prefix = prefix ?? 'bull';
@@ -127,6 +131,7 @@ export class Worker<
     this.#startCapacity = this.#capacity;
     this.#running = new RunningJobs<Data, Result, Name, J>({
       backoffStrategy: opts.settings?.backoffStrategy,
+      tracing: tracer && new JobTracing(tracer, name, { id: this.id, name: opts.name }),
       report: (args) => this.#call(WORKER_CALL.report, args),
       active: (job) => this.fire('active', job, 'waiting'),
       completed: (job, result) => this.fire('completed', job, result, 'active'),
@@ -142,6 +147,7 @@ export class Worker<
       progressed: (job, progress) => this.fire('progress', job as J, progress),
     };
     connection.listen(this.#native.id, (event, a, _b, values) => this.#hear(event, a, values));
+    if (tracer) traceMethods(this, tracer, name, tracedWorker(this.id, opts.name));
     if (autorun) this.run().catch((error: Error) => this.fire('error', error));
   }
 

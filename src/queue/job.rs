@@ -204,7 +204,13 @@ fn push_json(out: &mut String, name: &str, json: &str) {
 fn long_option_names(opts: &str) -> String {
     let Ok(stored) = serde_json::from_str::<BTreeMap<String, &RawValue>>(opts) else { return "{}".to_owned() };
     let mut out = String::from("{");
+    let mut telemetry = String::from("{");
     for (name, value) in stored {
+        match name.as_str() {
+            "tm" => push_json(&mut telemetry, "metadata", value.get()),
+            "omc" => push_json(&mut telemetry, "omitContext", value.get()),
+            _ => {}
+        }
         let name = match name.as_str() {
             "de" => "deduplication",
             "fpof" => "failParentOnFailure",
@@ -212,9 +218,14 @@ fn long_option_names(opts: &str) -> String {
             "idof" => "ignoreDependencyOnFailure",
             "rdof" => "removeDependencyOnFailure",
             "kl" => "keepLogs",
+            "tm" | "omc" => continue,
             other => other,
         };
         push_json(&mut out, name, value.get());
+    }
+    if telemetry.len() > 1 {
+        telemetry.push('}');
+        push_json(&mut out, "telemetry", &telemetry);
     }
     out.push('}');
     out
@@ -230,7 +241,7 @@ mod tests {
             id: "7".to_owned(),
             name: "a\"b".to_owned(),
             data: "not json".to_owned(),
-            opts: r#"{"kl":3,"attempts":2}"#.to_owned(),
+            opts: r#"{"kl":3,"attempts":2,"tm":"trace","omc":true}"#.to_owned(),
             failed_reason: Some("line\nbreak".to_owned()),
             return_value: Some("[1]".to_owned()),
             ..JobRecord::default()
@@ -239,6 +250,7 @@ mod tests {
         assert_eq!(json["name"], "a\"b");
         assert_eq!(json["data"], "not json");
         assert_eq!(json["opts"]["keepLogs"], 3);
+        assert_eq!(json["opts"]["telemetry"], serde_json::json!({ "metadata": "trace", "omitContext": true }));
         assert_eq!(json["returnvalue"][0], 1);
         assert_eq!(json["failedReason"], "line\nbreak");
         assert!(json.get("finishedOn").is_none());

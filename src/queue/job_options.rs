@@ -110,6 +110,16 @@ impl Deduplication {
     }
 }
 
+/// What ties a job to the trace that added it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct JobTelemetry {
+    /// In the form of the user's context manager.
+    pub metadata: Option<String>,
+    /// The job belongs to no trace.
+    pub omit_context: Option<bool>,
+}
+
 /// What a job sets; `None` takes the queue's default, then the built-in one.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct JobOptions {
@@ -137,6 +147,8 @@ pub struct JobOptions {
     /// A worker that would start it for the first time after that fails it instead. Milliseconds since the epoch. Stock
     /// BullMQ ignores it.
     pub expire_at: Option<i64>,
+    /// Where the job comes from, for whoever traces it.
+    pub telemetry: Option<JobTelemetry>,
     /// When it was made. Default now.
     pub timestamp: Option<i64>,
     pub deduplication: Option<Deduplication>,
@@ -158,6 +170,7 @@ struct UserOptions {
     lifo: Option<bool>,
     timeout: Option<f64>,
     expire_at: Option<UserDate>,
+    telemetry: Option<JobTelemetry>,
     remove_on_complete: Option<UserKeep>,
     remove_on_fail: Option<UserKeep>,
     keep_logs: Option<f64>,
@@ -253,6 +266,7 @@ impl JobOptions {
             lifo: user.lifo,
             timeout: milliseconds("timeout", user.timeout, 1)?,
             expire_at: user.expire_at.map(|date| date.into_ms("expireAt")).transpose()?,
+            telemetry: user.telemetry,
             remove_on_complete: user.remove_on_complete.map(|keep| keep.into_policy("removeOnComplete")).transpose()?,
             remove_on_fail: user.remove_on_fail.map(|keep| keep.into_policy("removeOnFail")).transpose()?,
             keep_logs: whole("keepLogs", user.keep_logs, 0, MAX_COUNT)?,
@@ -316,6 +330,7 @@ impl JobOptions {
             lifo: self.lifo.or(defaults.lifo),
             timeout: self.timeout.or(defaults.timeout),
             expire_at: self.expire_at.or(defaults.expire_at),
+            telemetry: self.telemetry.or_else(|| defaults.telemetry.clone()),
             remove_on_complete: self.remove_on_complete.or(defaults.remove_on_complete),
             remove_on_fail: self.remove_on_fail.or(defaults.remove_on_fail),
             keep_logs: self.keep_logs.or(defaults.keep_logs),
@@ -360,6 +375,11 @@ pub(crate) struct StoredOptions {
     pub(crate) timeout: Option<Number>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) expire_at: Option<Number>,
+    /// Not read back, nor is the next: those who trace read them in JavaScript.
+    #[serde(rename = "tm", skip_serializing_if = "Option::is_none", skip_deserializing)]
+    pub(crate) trace_metadata: Option<String>,
+    #[serde(rename = "omc", skip_serializing_if = "Option::is_none", skip_deserializing)]
+    pub(crate) omit_context: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) remove_on_complete: Option<StoredKeep>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -463,6 +483,8 @@ impl StoredOptions {
             lifo: options.lifo,
             timeout: options.timeout.map(number),
             expire_at: options.expire_at.map(number),
+            trace_metadata: options.telemetry.as_ref().and_then(|telemetry| telemetry.metadata.clone()),
+            omit_context: options.telemetry.as_ref().and_then(|telemetry| telemetry.omit_context),
             remove_on_complete: options.remove_on_complete.map(Into::into),
             remove_on_fail: options.remove_on_fail.map(Into::into),
             keep_logs: options.keep_logs.map(number),

@@ -36,7 +36,7 @@ pub use dead_letter::{DeadLetter, LetterFilter, Letters, Redriven};
 pub use flow_producer::{FlowNode, FlowProducer, MAX_FLOW_JOBS};
 pub use job::{ActiveJob, JobRecord, NewJob};
 pub use job_children::{Children, ChildrenPage, DependencyKind, DependencyPage, Reset};
-pub use job_options::{Backoff, Deduplication, JobOptions, KeepPolicy, MAX_PRIORITY, Number};
+pub use job_options::{Backoff, Deduplication, JobOptions, JobTelemetry, KeepPolicy, MAX_PRIORITY, Number};
 pub use job_state::{JobCounts, JobState};
 pub use outcome::{Outcome, Retry, Settlement};
 pub use parent_options::{ChildFailure, ParentJob};

@@ -1,3 +1,5 @@
+import type { JobTelemetryOptions } from './telemetry.js';
+
 /** State of a job. `wait` is accepted where a state is asked for. */
 export type JobState = 'waiting' | 'active' | 'delayed' | 'prioritized' | 'waiting-children' | 'completed' | 'failed';
 
@@ -133,6 +135,8 @@ export interface JobOptions {
    * package's workers, ignored by stock BullMQ's.
    */
   expireAt?: Date | string | number;
+  /** The job's place in a trace; see `telemetry` of queues and workers. */
+  telemetry?: JobTelemetryOptions;
   /** What becomes of the job when it has completed. Default: the worker's option, else it stays. */
   removeOnComplete?: KeepJobs;
   /** What becomes of the job when it has failed for good. Default: the worker's option, else it stays. */

@@ -3,6 +3,7 @@ import type { WorkerOptions as ThreadOptions } from 'node:worker_threads';
 import type { BatchOptions } from '../batch/job-batch.js';
 import type { DeadLetterChoice, JobOptions, KeepJobs, RepeatOptions } from './job-options.js';
 import type { RedisConfig } from './redis-config.js';
+import type { Telemetry } from './telemetry.js';
 
 /** How a queue, worker or event reader reaches its server: one of the two names of the same thing. */
 export interface QueueConnection {
@@ -14,6 +15,8 @@ export interface QueueConnection {
 }
 
 export interface QueueOptions extends QueueConnection {
+  /** Traces and counts what is done, in BullMQ's form: `new BullMQOtel(…)` of the package `bullmq-otel`. */
+  telemetry?: Telemetry;
   /** What a job gets that says nothing itself. */
   defaultJobOptions?: JobOptions;
   /** For jobs that say nothing themselves: the same as `defaultJobOptions.deadLetter`. */
@@ -115,6 +118,8 @@ export interface WorkerOptions extends QueueConnection, SandboxOptions {
    */
   visibleToBullmq?: boolean;
   settings?: { backoffStrategy?: BackoffStrategy; repeatStrategy?: RepeatStrategy };
+  /** Traces and counts what is done, in BullMQ's form: `new BullMQOtel(…)` of the package `bullmq-otel`. */
+  telemetry?: Telemetry;
   /** Gives the processor several jobs at a time, which is then a {@link BatchProcessor}. `concurrency` counts batches. */
   batch?: BatchOptions;
   /** Milliseconds that `close()` waits for running jobs. Default: as long as they run. */
