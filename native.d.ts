@@ -146,5 +146,11 @@ export declare function cacheEpochs(): Int32Array | undefined
 /** The number of a command for `RedisService`; nothing for one that the table does not have. */
 export declare function commandCode(name: string): number | null
 
+/**
+ * When a pattern runs next after `after` (milliseconds since the epoch), in a time zone or that of the process; nothing
+ * when it never does.
+ */
+export declare function cronNextRun(pattern: string, zone: string | undefined | null, after: number): number | null
+
 /** Every code, for the test that holds the table of classes complete. */
 export declare function errorCodes(): Array<string>

@@ -847,4 +847,5 @@ module.exports.NativeTestTime = nativeBinding.NativeTestTime
 module.exports.NativeWorker = nativeBinding.NativeWorker
 module.exports.cacheEpochs = nativeBinding.cacheEpochs
 module.exports.commandCode = nativeBinding.commandCode
+module.exports.cronNextRun = nativeBinding.cronNextRun
 module.exports.errorCodes = nativeBinding.errorCodes

@@ -124,7 +124,7 @@ export class Job<Data = any, Result = any, Name extends string = string, Progres
   }
 
   /** @internal */
-  static fromRow<Data, Result, Name extends string>(host: JobHost, row: JobRow): Job<Data, Result, Name> {
+  static fromRow<Data, Result, Name extends string>(host: JobHost, row: JobRow): Job<Data, Result, Name, any> {
     return new this<Data, Result, Name>(host, row);
   }
 
@@ -136,7 +136,7 @@ export class Job<Data = any, Result = any, Name extends string = string, Progres
     data: Data,
     opts: JobOptions,
     timestamp: number,
-  ): Job<Data, Result, Name> {
+  ): Job<Data, Result, Name, any> {
     const job = new this<Data, Result, Name>(host, [id, name, '', '', '', '']);
     job.#data = data;
     job.#opts = opts;

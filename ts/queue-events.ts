@@ -221,7 +221,12 @@ export class QueueEvents extends ServiceEmitter<QueueEventsMap> {
     }
     if (name === 'delayed') fields['delay'] = Number(fields['delay']);
     if (name === 'drained') this.fire('drained', id);
-    else this.fire(name, ...([fields, id] as unknown as QueueEventsMap[typeof name]));
+    else {
+      this.fire(name, ...([fields, id] as unknown as QueueEventsMap[typeof name]));
+      // `completed:7` hears of job 7 alone.
+      const ofJob = `${name}:${fields['jobId']}` as typeof name;
+      if (this.listenerCount(ofJob) > 0) this.fire(ofJob, ...([fields, id] as unknown as QueueEventsMap[typeof name]));
+    }
     const waiters = this.#waiters.get(fields['jobId'] as string);
     if (!waiters) return;
     if (name === 'completed') for (const waiter of [...waiters]) waiter.settle({ value: fields['returnvalue'] });

@@ -57,7 +57,7 @@ export function workersOf(
 }
 
 /** `id=7 addr=127.0.0.1:5000 name=…` as an object. */
-function fieldsOf(line: string): Record<string, string> {
+export function fieldsOf(line: string): Record<string, string> {
   const pairs = line.split(' ').map((field) => {
     const at = field.indexOf('=');
     return [field.slice(0, at), field.slice(at + 1)];

@@ -27,6 +27,7 @@ async function exportsOf(file: string): Promise<{ values: string[]; types: strin
 describe.each([
   ['index', 'ts/index.ts', 10],
   ['testing', 'ts/testing/index.ts', 2],
+  ['bullmq', 'ts/compat/bullmq/index.ts', 10],
 ])('public names of %s', async (entry, source, atLeast) => {
   const expected = await exportsOf(source);
 

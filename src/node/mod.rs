@@ -9,6 +9,7 @@
 mod cache;
 mod cache_functions;
 mod connect;
+mod cron;
 mod door;
 mod error;
 mod job_row;

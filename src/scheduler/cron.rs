@@ -16,7 +16,7 @@ use croner::{
 use crate::error::{Error, Result};
 
 /// The first run after `after` (milliseconds); `None` when there is none. Without a zone, that of the process.
-pub(super) fn next(pattern: &str, zone: Option<&str>, after: i64) -> Result<Option<i64>> {
+pub fn next(pattern: &str, zone: Option<&str>, after: i64) -> Result<Option<i64>> {
     let cron = parse(pattern)?;
     match zone {
         None => next_in(&cron, &Local, after),

@@ -11,6 +11,7 @@ mod run_policy;
 mod scheduler;
 mod scripts;
 
+pub use cron::next as next_cron_run;
 pub use iteration::{NextIteration, OwnerIteration};
 pub use last_run::LastRun;
 pub use repeat_options::RepeatOptions;
