@@ -82,12 +82,13 @@ fn key(random: &mut Rng, script: &str, name: &str) -> Option<String> {
     Some(match name {
         "prefix" if script.starts_with("cache/") => "cache:".to_owned(),
         "entry" => format!("cache:{}", pick(random, &["a", "b", "c"])),
-        "prefix" => "bull:q:".to_owned(),
+        "prefix" | "target" => "bull:q:".to_owned(),
         "job" => format!("bull:q:{}", id(random)),
         "logs" => format!("bull:q:{}:logs", id(random)),
         "scheduler" => format!("bull:q:repeat:{}", pick(random, &["s1", "s2"])),
         "workers" => "bull:q:oxcart:workers".to_owned(),
         "worker" => format!("bull:q:oxcart:workers:{}", pick(random, &["w1", "w2"])),
+        "letters" => "bull:dead:".to_owned(),
         "repeat_set" => "bull:q:repeat".to_owned(),
         "counter" => "bull:q:id".to_owned(),
         "set" | "finished_set" => format!("bull:q:{}", pick(random, &["completed", "failed"])),
@@ -109,6 +110,8 @@ fn argument(random: &mut Rng, name: &str, now: i64) -> Option<String> {
         }
         "id" | "taken" => return Some(id(random)),
         "token" => &["t1", "t2"],
+        "queue" => &["q"],
+        "first" | "last" => &["0", "1", "5"],
         "worker_id" => &["w1", "w2"],
         "lock_ms" | "interval_ms" | "keep_ms" | "lease_ms" => &["30000"],
         "ttl_ms" => &["60000", "600000"],
@@ -220,6 +223,20 @@ fn rest(random: &mut Rng, script: &str, now: i64) -> Option<Vec<String>> {
             });
             [profiles, outcomes].concat()
         }
+        "queue/bury_jobs" => repeat(rounds, &|random| {
+            vec![
+                id(random),
+                pick(random, &["", "t1", "t2"]),
+                "2026-02-07T10:00:00.000Z".to_owned(),
+                pick(random, &["why", ""]),
+                r#"["stack"]"#.to_owned(),
+                "1".to_owned(),
+                pick(random, &["", "d1"]),
+                "attempts".to_owned(),
+            ]
+        }),
+        "queue/remove_orphaned_jobs" => repeat(rounds, &|random| vec![id(random)]),
+        "queue/redrive_jobs" => repeat(rounds, &|random| vec![id(random), r#"{"to":1}"#.to_owned()]),
         "queue/extend_locks" => repeat(rounds, &|random| vec![id(random), pick(random, &["t1", "t2"])]),
         "scheduler/upsert_scheduler" => {
             repeat(rounds, &|random| vec![pick(random, &["name", "tz", "limit"]), "1".to_owned()])

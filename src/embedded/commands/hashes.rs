@@ -31,7 +31,7 @@ pub(super) const ROWS: &[Row] = &[
 fn set_fields(context: &mut Context<'_>, args: Args<'_>, command: &str) -> Result<usize, Failure> {
     let (pairs, []) = args[2..].as_chunks::<2>() else { return Err(Failure::wrong_arity(command)) };
     let hash = context.get_or_create::<Hash>(args[1])?;
-    let added = pairs.iter().filter(|[field, value]| hash.set(field, value)).count();
+    let added = hash.set_all(pairs);
     context.changed(args[1]);
     Ok(added)
 }

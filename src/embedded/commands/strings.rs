@@ -273,7 +273,7 @@ fn add(context: &mut Context<'_>, key: &[u8], by: i64) -> Answer {
     };
     let sum = stored.checked_add(by).ok_or(OVERFLOW)?;
     let expires = context.db().entry(key, now).map_or(NEVER, |entry| entry.expires);
-    context.set(key, Data::Text(Text::new(itoa::Buffer::new().format(sum))), expires);
+    context.set(key, Data::Text(Text::new(itoa::Buffer::new().format(sum).as_bytes())), expires);
     Ok(Value::Int(sum))
 }
 

@@ -15,16 +15,20 @@ const LISTPACK_VALUE: usize = 64;
 
 /// Fields and values.
 #[derive(Clone, Debug)]
-pub(in crate::embedded) struct Hash {
-    store: Store,
-    /// What `OBJECT ENCODING` says, which never goes back.
-    listpack: bool,
+pub(in crate::embedded) enum Hash {
+    /// No larger than its bytes. Whether it is a listpack is what `OBJECT ENCODING` says, which never goes back.
+    Packed {
+        bytes: Blob,
+        fields: u8,
+        listpack: bool,
+    },
+    Table(Box<Table>),
 }
 
 #[derive(Clone, Debug)]
-enum Store {
-    Packed { bytes: Vec<u8>, fields: usize },
-    Table(Box<Indexed<Blob>>),
+pub(in crate::embedded) struct Table {
+    fields: Indexed<Blob>,
+    listpack: bool,
 }
 
 /// Where a field of a packed hash stands.
@@ -60,6 +64,29 @@ pub(super) fn push_packed(into: &mut Vec<u8>, item: &[u8]) {
     into.extend_from_slice(item);
 }
 
+/// Bytes of an item of this length with the length in front.
+fn packed_length(length: usize) -> usize {
+    length + usize::try_from((usize::BITS - (length | 1).leading_zeros()).div_ceil(7)).unwrap_or(0)
+}
+
+/// Sets a field of a packed hash and says whether it is new.
+fn set_packed(bytes: &mut Vec<u8>, field: &[u8], value: &[u8]) -> bool {
+    let Some(place) = find(bytes, field) else {
+        push_packed(bytes, field);
+        push_packed(bytes, value);
+        return true;
+    };
+    let (old, start) = read_length(bytes, place.value_start);
+    if old == value.len() {
+        bytes[start..start + old].copy_from_slice(value);
+    } else {
+        let mut packed = Vec::with_capacity(value.len() + 4);
+        push_packed(&mut packed, value);
+        bytes.splice(place.value_start..place.end, packed);
+    }
+    false
+}
+
 /// Reads one item and returns it with the position behind it.
 pub(super) fn read_packed(bytes: &[u8], at: usize) -> (&[u8], usize) {
     let (length, start) = read_length(bytes, at);
@@ -68,22 +95,22 @@ pub(super) fn read_packed(bytes: &[u8], at: usize) -> (&[u8], usize) {
 
 impl Default for Hash {
     fn default() -> Self {
-        Self { store: Store::Packed { bytes: Vec::new(), fields: 0 }, listpack: true }
+        Self::Packed { bytes: Blob::default(), fields: 0, listpack: true }
     }
 }
 
 impl Hash {
     pub(in crate::embedded) fn len(&self) -> usize {
-        match &self.store {
-            Store::Packed { fields, .. } => *fields,
-            Store::Table(table) => table.len(),
+        match self {
+            Self::Packed { fields, .. } => usize::from(*fields),
+            Self::Table(table) => table.fields.len(),
         }
     }
 
     pub(in crate::embedded) fn get(&self, field: &[u8]) -> Option<&[u8]> {
-        match &self.store {
-            Store::Packed { bytes, .. } => find(bytes, field).map(|place| read_packed(bytes, place.value_start).0),
-            Store::Table(table) => table.get(field).map(|value| &**value),
+        match self {
+            Self::Packed { bytes, .. } => find(bytes, field).map(|place| read_packed(bytes, place.value_start).0),
+            Self::Table(table) => table.fields.get(field).map(|value| &**value),
         }
     }
 
@@ -93,85 +120,96 @@ impl Hash {
 
     /// Sets a field and says whether it is new.
     pub(in crate::embedded) fn set(&mut self, field: &[u8], value: &[u8]) -> bool {
-        self.listpack &= field.len() <= LISTPACK_VALUE && value.len() <= LISTPACK_VALUE;
-        let added = match &mut self.store {
-            Store::Packed { bytes, fields } => {
-                if let Some(place) = find(bytes, field) {
-                    let (old, start) = read_length(bytes, place.value_start);
-                    if old == value.len() {
-                        bytes[start..start + old].copy_from_slice(value);
-                    } else {
-                        let mut packed = Vec::with_capacity(value.len() + 4);
-                        push_packed(&mut packed, value);
-                        bytes.splice(place.value_start..place.end, packed);
-                    }
-                    false
-                } else {
-                    bytes.reserve_exact(field.len() + value.len() + 4);
-                    push_packed(bytes, field);
-                    push_packed(bytes, value);
-                    *fields += 1;
-                    true
+        self.set_all(&[[field, value]]) > 0
+    }
+
+    /// Sets fields, and says how many are new. In one go, because a packed hash is made no larger than it must be.
+    pub(in crate::embedded) fn set_all(&mut self, pairs: &[[&[u8]; 2]]) -> usize {
+        let fits = pairs.iter().flatten().all(|item| item.len() <= LISTPACK_VALUE);
+        let before = self.len();
+        if let Self::Packed { bytes, fields, listpack } = self {
+            let room: usize = pairs.iter().flatten().map(|item| item.len() + 4).sum();
+            if before + pairs.len() <= PACKED_FIELDS && bytes.len() + room <= PACKED_BYTES {
+                *listpack &= fits;
+                let mut packed = std::mem::take(bytes).into_vec();
+                let exact: usize = pairs.iter().flatten().map(|item| packed_length(item.len())).sum();
+                packed.reserve_exact(exact);
+                for [field, value] in pairs {
+                    *fields += u8::from(set_packed(&mut packed, field, value));
                 }
+                *bytes = packed.into_boxed_slice();
+                return self.len() - before;
             }
-            Store::Table(table) => {
-                if let Some(old) = table.get_mut(field) {
-                    *old = value.into();
-                    false
-                } else {
-                    table.insert(field.into(), value.into());
-                    true
-                }
-            }
-        };
-        if let Store::Packed { bytes, fields } = &self.store
-            && (*fields > PACKED_FIELDS || bytes.len() > PACKED_BYTES)
-        {
-            self.listpack &= *fields <= PACKED_FIELDS;
-            let table = self.iter().map(|(field, value)| (field.into(), value.into())).collect();
-            self.store = Store::Table(Box::new(table));
         }
-        self.listpack &= self.len() <= PACKED_FIELDS;
-        added
+        let mut table = self.take_table();
+        table.listpack &= fits;
+        for [field, value] in pairs {
+            if let Some(old) = table.fields.get_mut(*field) {
+                *old = (*value).into();
+            } else {
+                table.fields.insert((*field).into(), (*value).into());
+            }
+        }
+        table.listpack &= table.fields.len() <= PACKED_FIELDS;
+        *self = Self::Table(Box::new(table));
+        self.len() - before
+    }
+
+    /// Everything as a table.
+    fn take_table(&mut self) -> Table {
+        match std::mem::take(self) {
+            Self::Table(table) => *table,
+            Self::Packed { bytes, listpack, .. } => {
+                let packed = Iter::Packed { bytes: &bytes, at: 0 };
+                let fields = packed.map(|(field, value)| (field.into(), value.into())).collect();
+                Table { fields, listpack }
+            }
+        }
     }
 
     /// Removes a field and says whether it was there.
     pub(in crate::embedded) fn remove(&mut self, field: &[u8]) -> bool {
-        match &mut self.store {
-            Store::Packed { bytes, fields } => {
+        match self {
+            Self::Packed { bytes, fields, .. } => {
                 let Some(place) = find(bytes, field) else { return false };
-                bytes.drain(place.start..place.end);
+                let mut packed = std::mem::take(bytes).into_vec();
+                packed.drain(place.start..place.end);
+                *bytes = packed.into_boxed_slice();
                 *fields -= 1;
                 true
             }
-            Store::Table(table) => table.swap_remove(field).is_some(),
+            Self::Table(table) => table.fields.swap_remove(field).is_some(),
         }
     }
 
     pub(in crate::embedded) fn iter(&self) -> Iter<'_> {
-        match &self.store {
-            Store::Packed { bytes, .. } => Iter::Packed { bytes, at: 0 },
-            Store::Table(table) => Iter::Table(table.iter()),
+        match self {
+            Self::Packed { bytes, .. } => Iter::Packed { bytes, at: 0 },
+            Self::Table(table) => Iter::Table(table.fields.iter()),
         }
     }
 
     /// The field at a position below [`len`](Self::len).
     pub(in crate::embedded) fn at(&self, index: usize) -> (&[u8], &[u8]) {
-        match &self.store {
-            Store::Packed { .. } => self.iter().nth(index).unwrap_or_default(),
-            Store::Table(table) => {
-                table.get_index(index).map(|(field, value)| (&**field, &**value)).unwrap_or_default()
+        match self {
+            Self::Packed { .. } => self.iter().nth(index).unwrap_or_default(),
+            Self::Table(table) => {
+                table.fields.get_index(index).map(|(field, value)| (&**field, &**value)).unwrap_or_default()
             }
         }
     }
 
     pub(super) fn encoding(&self) -> &'static str {
-        if self.listpack { "listpack" } else { "hashtable" }
+        let listpack = match self {
+            Self::Packed { listpack, .. } => *listpack,
+            Self::Table(table) => table.listpack,
+        };
+        if listpack { "listpack" } else { "hashtable" }
     }
 
     /// Whether it is small: its fields then have no lasting positions.
     pub(in crate::embedded) fn is_packed(&self) -> bool {
-        matches!(self.store, Store::Packed { .. })
+        matches!(self, Self::Packed { .. })
     }
 }
 

@@ -121,3 +121,12 @@ impl Data {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn a_key_is_not_paid_for_what_other_types_need() {
+        // Every key has one of these; three words are what a small hash takes.
+        assert!(size_of::<super::Data>() <= 24, "{}", size_of::<super::Data>());
+    }
+}

@@ -26,31 +26,35 @@ impl SetEncoding {
     }
 }
 
-/// Members, each of which has a position.
+/// Members, each of which has a position. One pointer, as a list is.
 #[derive(Clone, Debug, Default)]
-pub(in crate::embedded) struct Set {
+pub(in crate::embedded) struct Set(Box<Members>);
+
+#[derive(Clone, Debug, Default)]
+struct Members {
     members: IndexedSet,
     encoding: SetEncoding,
 }
 
 impl Set {
     pub(in crate::embedded) fn len(&self) -> usize {
-        self.members.len()
+        self.0.members.len()
     }
 
     pub(in crate::embedded) fn contains(&self, member: &[u8]) -> bool {
-        self.members.contains(member)
+        self.0.members.contains(member)
     }
 
     /// Adds a member and says whether it is new.
     pub(in crate::embedded) fn add(&mut self, member: &[u8]) -> bool {
-        if self.members.contains(member) {
+        if self.0.members.contains(member) {
             return false;
         }
-        self.members.insert(member.into());
-        let (count, is_int) = (self.members.len(), self.encoding == SetEncoding::Ints && parse_int(member).is_some());
+        self.0.members.insert(member.into());
+        let (count, is_int) =
+            (self.0.members.len(), self.0.encoding == SetEncoding::Ints && parse_int(member).is_some());
         let small = count <= LISTPACK_MEMBERS && member.len() <= LISTPACK_VALUE;
-        self.encoding = match self.encoding {
+        self.0.encoding = match self.0.encoding {
             SetEncoding::Ints if is_int && count <= MOST_INTS => SetEncoding::Ints,
             SetEncoding::Ints | SetEncoding::Listpack if small => SetEncoding::Listpack,
             _ => SetEncoding::Table,
@@ -59,25 +63,25 @@ impl Set {
     }
 
     pub(in crate::embedded) fn remove(&mut self, member: &[u8]) -> bool {
-        self.members.swap_remove(member)
+        self.0.members.swap_remove(member)
     }
 
     /// Takes the member at a position out.
     pub(in crate::embedded) fn take(&mut self, index: usize) -> Option<Blob> {
-        self.members.swap_remove_index(index)
+        self.0.members.swap_remove_index(index)
     }
 
     /// The member at a position below [`len`](Self::len).
     pub(in crate::embedded) fn at(&self, index: usize) -> &[u8] {
-        &self.members[index]
+        &self.0.members[index]
     }
 
     pub(in crate::embedded) fn iter(&self) -> impl Iterator<Item = &[u8]> {
-        self.members.iter().map(|member| &**member)
+        self.0.members.iter().map(|member| &**member)
     }
 
     pub(in crate::embedded) fn encoding(&self) -> SetEncoding {
-        self.encoding
+        self.0.encoding
     }
 }
 
