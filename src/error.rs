@@ -95,6 +95,10 @@ codes! {
     JobBelongsToScheduler = "ERR_JOB_BELONGS_TO_SCHEDULER",
     /// The next run of a job scheduler collides with an existing job.
     SchedulerSlotTaken = "ERR_SCHEDULER_SLOT_TAKEN",
+    /// Somebody else holds the lock.
+    LockNotAcquired = "ERR_LOCK_NOT_ACQUIRED",
+    /// The lock is no longer held: its time was over, or it was taken away.
+    LockLost = "ERR_LOCK_LOST",
     /// The queue's data was written in a way that this version must not touch.
     IncompatibleData = "ERR_INCOMPATIBLE_DATA",
     /// The operation's wait ended before its result came.

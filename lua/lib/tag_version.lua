@@ -1,8 +1,7 @@
--- Versions of cache tags.
+-- Versions of cache tags: numbers that only grow. So an entry written under an old version never becomes valid again,
+-- though writers' clocks differ or a version was lost to eviction.
 --
--- A version is the server's clock in microseconds, or the last version plus one where the clock stands still or went back.
--- So it grows although writers' clocks differ, and a version that was lost to eviction is replaced by a larger one: an
--- entry written under an old version never becomes valid again.
+-- @use lib/server_version
 
 local function version_key(prefix, tag)
   return prefix .. '#tag:' .. tag
@@ -11,20 +10,6 @@ end
 -- HyperLogLog of the keys written under the tag since its last invalidation.
 local function members_key(prefix, tag)
   return prefix .. '#tagged:' .. tag
-end
-
--- A number in full, which Lua's own conversion would round to 14 digits.
-local function digits(number)
-  return string.format('%.0f', number)
-end
-
-local function new_version(last)
-  local time = call('TIME')
-  local now = time[1] * 1000000 + time[2]
-  if last and last >= now then
-    return last + 1
-  end
-  return now
 end
 
 -- Keeps a record of the tag for at least `keep_ms`; whether its expiry had to be changed. An hour longer, because a change

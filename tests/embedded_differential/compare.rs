@@ -73,8 +73,13 @@ fn name_of(call: &Call) -> &[u8] {
 
 fn same(call: &Call, ours: &Value, theirs: &Value) -> bool {
     let name = name_of(call);
-    // Versions of tags and events are numbered by the clock.
-    if call.iter().any(|arg| arg.starts_with(b"cache:") || arg.ends_with(b":events")) && !is_word(name, &["PTTL"]) {
+    // Versions of tags, holders of locks and events are numbered by the clock.
+    let by_clock = |arg: &Vec<u8>| arg.starts_with(b"cache:") || arg.starts_with(b"lock:") || arg.ends_with(b":events");
+    if call.iter().any(by_clock) && !is_word(name, &["PTTL"]) {
+        // What is left of a holder's time.
+        if let (Value::Int(ours), Value::Int(theirs)) = (ours, theirs) {
+            return ours == theirs || (*ours > 1 && *theirs > 1 && ours.abs_diff(*theirs) <= 3000);
+        }
         return equal(&without_times(&timeless(ours)), &without_times(&timeless(theirs)), false);
     }
     if is_word(name, &["HRANDFIELD", "SRANDMEMBER", "ZRANDMEMBER", "TIME"]) {

@@ -13,11 +13,19 @@ use crate::grammar::Call;
 pub(crate) enum Engine {
     Queue,
     Cache,
+    Lock,
 }
 
 impl Engine {
+    pub(crate) const ALL: [Self; 3] = [Self::Queue, Self::Cache, Self::Lock];
+
     fn scripts(self) -> Vec<&'static ScriptInfo> {
-        ALL.iter().filter(|script| script.name.starts_with("cache/") == (self == Self::Cache)).collect()
+        let of = |script: &&ScriptInfo| match script.name.split('/').next() {
+            Some("cache") => Self::Cache,
+            Some("lock") => Self::Lock,
+            _ => Self::Queue,
+        };
+        ALL.iter().filter(|script| of(script) == self).collect()
     }
 
     /// What the others have nothing to do without.
@@ -25,6 +33,7 @@ impl Engine {
         match self {
             Self::Queue => &["queue/add_jobs", "queue/add_flow", "queue/fetch_jobs", "queue/finish_jobs"],
             Self::Cache => &["cache/write_tagged"],
+            Self::Lock => &["lock/acquire_lock"],
         }
     }
 }
@@ -81,6 +90,8 @@ fn tag(random: &mut Rng) -> String {
 fn key(random: &mut Rng, script: &str, name: &str) -> Option<String> {
     Some(match name {
         "prefix" if script.starts_with("cache/") => "cache:".to_owned(),
+        "lock" => format!("lock:{}", pick(random, &["a", "b"])),
+        "fence" => format!("lock:{}:fence", pick(random, &["a", "b"])),
         "entry" => format!("cache:{}", pick(random, &["a", "b", "c"])),
         "prefix" | "target" => "bull:q:".to_owned(),
         "job" => format!("bull:q:{}", id(random)),
@@ -133,6 +144,7 @@ fn argument(random: &mut Rng, name: &str, now: i64) -> Option<String> {
         "data" | "progress" | "row" | "value" | "description" => &["{}", r#"{"a":1}"#, "5", "null"],
         "opts" => &["{}", r#"{"a":1}"#, r#"{"attempts":3}"#],
         "worker_name" => &["", "w"],
+        "number" => &["5", "1700000000000000", "9000000000000000"],
         "record" => return Some(format!(r#"{{"scheduledFor":{now}}}"#)),
         "name" => &["mail", "sms"],
         "condition" => &["", "", "NX", "XX"],

@@ -1,0 +1,10 @@
+-- Gives a lock back.
+--
+-- @key  lock        token of the holder
+-- @arg  token       must equal the lock's value
+-- @ret  1 | 0 when the lock is not held with this token any more
+
+if call('GET', lock) ~= token then
+  return 0
+end
+return call('DEL', lock)
