@@ -837,6 +837,7 @@ module.exports.__napiBindingTarget = __napiStampBindingTarget(nativeBinding, __n
 module.exports = nativeBinding
 module.exports.NativeCache = nativeBinding.NativeCache
 module.exports.NativeDoor = nativeBinding.NativeDoor
+module.exports.NativeLocks = nativeBinding.NativeLocks
 module.exports.NativePubSub = nativeBinding.NativePubSub
 module.exports.NativeQueue = nativeBinding.NativeQueue
 module.exports.NativeQueueEvents = nativeBinding.NativeQueueEvents

@@ -101,6 +101,7 @@ const stages = [
           'cache-flights',
           'cache-service',
           'cache-threads',
+          'lock-service',
           'dead-letters',
           'pubsub',
           'queue-events',

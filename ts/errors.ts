@@ -61,6 +61,9 @@ export class ClosedError extends OxcartError {}
 /** The job, queue or scheduler is not in a state in which this can be done. */
 export class JobStateError extends OxcartError {}
 
+/** A lock could not be taken, or is no longer held. */
+export class LockError extends OxcartError {}
+
 /** A sandboxed processor's process or thread ended under its job. */
 export class SandboxError extends OxcartError {}
 
@@ -77,6 +80,7 @@ named({
   OptionError,
   ClosedError,
   JobStateError,
+  LockError,
   SandboxError,
   InternalError,
 });
@@ -117,6 +121,8 @@ export const ERROR_CLASSES = {
   ERR_JOB_HAS_CHILDREN: JobStateError,
   ERR_JOB_BELONGS_TO_SCHEDULER: JobStateError,
   ERR_SCHEDULER_SLOT_TAKEN: JobStateError,
+  ERR_LOCK_NOT_ACQUIRED: LockError,
+  ERR_LOCK_LOST: LockError,
   ERR_INCOMPATIBLE_DATA: JobStateError,
   ERR_WAIT_TIMED_OUT: TimeoutError,
   ERR_SANDBOX_CRASHED: SandboxError,

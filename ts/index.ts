@@ -20,6 +20,7 @@ export {
   type ErrorDetails,
   InternalError,
   JobStateError,
+  LockError,
   OptionError,
   OverloadedError,
   OxcartError,
@@ -29,6 +30,7 @@ export {
 } from './errors.js';
 export { Job, type JobJson, type JobProgress, type ProgressAccess } from './job.js';
 export { JobScheduler, type ScheduleJobOptions } from './job-scheduler.js';
+export { LockService, type LockServiceEvents } from './lock-service.js';
 export type { Processor, ProcessorClass, ProcessorFile, ProcessorFunction, ProcessorObject } from './processor.js';
 export { type PubSubEventMap, PubSubService } from './pubsub-service.js';
 export { type JobSchedulerJson, type JobTemplate, Queue } from './queue.js';
@@ -78,6 +80,13 @@ export type {
   RepeatOptions,
   RunPolicies,
 } from './types/job-options.js';
+export {
+  type AcquireOptions,
+  type HeldLock,
+  type LockServiceOptions,
+  LockStatus,
+  type WithLockOptions,
+} from './types/lock-types.js';
 export type {
   LostSubscription,
   MessageGap,

@@ -1,4 +1,5 @@
 import { openConnection, type ServiceConnection } from './connection.js';
+import { LockService } from './lock-service.js';
 import { door, NativeRedis } from './native.js';
 import {
   BUFFERS,
@@ -14,6 +15,7 @@ import {
 } from './redis-commands.js';
 import { Pipeline } from './redis-pipeline.js';
 import { ServiceEmitter } from './service-emitter.js';
+import type { AcquireOptions, HeldLock, LockStatus, WithLockOptions } from './types/lock-types.js';
 import type { ConnectionState, RedisConfig } from './types/redis-config.js';
 
 type Key = string | Uint8Array;
@@ -62,11 +64,14 @@ export class RedisService extends ServiceEmitter<RedisEvents> implements AsyncDi
   readonly #native: NativeRedis;
   readonly #connection: ServiceConnection;
   readonly #id: number;
+  readonly #config: RedisConfig;
+  #locks: LockService | undefined;
   #closing: Promise<void> | undefined;
 
   /** @throws `ERR_INVALID_OPTION` for an option that is unknown or wrong. */
   constructor(config: RedisConfig = {}) {
     super();
+    this.#config = config;
     this.#connection = openConnection(config, {
       state: (state) => this.fire('state', state),
       error: (error) => this.fire('error', error),
@@ -161,6 +166,26 @@ export class RedisService extends ServiceEmitter<RedisEvents> implements AsyncDi
     return attempt(() => door.call(this.#id, MGET, keyList(keys)));
   }
 
+  /** {@link LockService.acquireLock} on this server. */
+  acquireLock(resource: string, ttl: number, options?: AcquireOptions): Promise<string | null> {
+    return this.#lockService().acquireLock(resource, ttl, options);
+  }
+
+  /** {@link LockService.releaseLock} on this server. */
+  releaseLock(resource: string, id: string): Promise<LockStatus> {
+    return this.#lockService().releaseLock(resource, id);
+  }
+
+  /** {@link LockService.extendLock} on this server. */
+  extendLock(resource: string, id: string, ttl: number): Promise<LockStatus> {
+    return this.#lockService().extendLock(resource, id, ttl);
+  }
+
+  /** {@link LockService.withLock} on this server. */
+  withLock<T>(resource: string, options: WithLockOptions, work: (lock: HeldLock) => T | PromiseLike<T>): Promise<T> {
+    return this.#lockService().withLock(resource, options, work);
+  }
+
   /** Asks the server for a sign of life: `PONG`. */
   ping(): Promise<string> {
     return door.call(this.#id, PING, []);
@@ -173,11 +198,23 @@ export class RedisService extends ServiceEmitter<RedisEvents> implements AsyncDi
 
   /** Waits for the replies of commands made before, then leaves the connection. Later calls reject with `ERR_CLOSED`. */
   close(): Promise<void> {
-    this.#closing ??= door.call(this.#id, CLOSE, []).finally(() => {
-      this.#native.close();
-      this.#connection.close();
-    });
+    this.#closing ??= Promise.all([door.call(this.#id, CLOSE, []), this.#locks?.close()])
+      .then(() => undefined)
+      .finally(() => {
+        this.#native.close();
+        this.#connection.close();
+      });
     return this.#closing;
+  }
+
+  #lockService(): LockService {
+    if (this.#locks === undefined) {
+      this.#locks = new LockService({ redis: this.#config });
+      if (this.#closing) void this.#locks.close();
+      // The connection is the same: its news are told once.
+      this.#locks.on('error', () => undefined);
+    }
+    return this.#locks;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -85,6 +85,7 @@ const ALLOWED: Record<string, string[]> = {
   connection: ['error', 'clock', 'service', 'codec', 'testing'],
   script: ['error', 'clock', 'service', 'codec', 'connection', 'testing'],
   pubsub: ['error', 'clock', 'service', 'codec', 'connection', 'script', 'testing'],
+  lock: ['error', 'clock', 'service', 'codec', 'connection', 'script', 'testing'],
   cache: ['error', 'clock', 'service', 'codec', 'connection', 'script', 'pubsub', 'testing'],
   queue: ['error', 'clock', 'service', 'codec', 'connection', 'script', 'testing'],
   scheduler: ['error', 'clock', 'service', 'codec', 'connection', 'script', 'queue', 'testing'],

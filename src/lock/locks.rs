@@ -59,7 +59,7 @@ impl Locks {
     /// # Errors
     /// `InvalidOption` for no server, or an even number of them.
     pub fn new(servers: Vec<Arc<dyn Link>>, options: LockOptions) -> Result<Self> {
-        if servers.len() % 2 == 0 {
+        if servers.len().is_multiple_of(2) {
             let got = format!("a list of {}", servers.len());
             return Err(Error::invalid_option("redis", &got, "one server, or an odd number of independent ones"));
         }

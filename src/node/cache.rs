@@ -220,9 +220,7 @@ impl Behind {
     /// `key, text, ttl, stamp, gaps, local only, number of tags, ...tags, ...versions`.
     fn fill(&self, op: &mut Op<'_>) -> Result<Work> {
         let (key, text, ttl) = (op.text()?, op.text()?, op.optional_number()?);
-        #[expect(clippy::cast_possible_truncation, reason = "32 bits, which JavaScript has as a signed number")]
-        let stamp = (op.integer()? as i32).cast_unsigned();
-        let gaps = (op.integer()? as i32).cast_unsigned();
+        let (stamp, gaps) = (counter(op)?, counter(op)?);
         let local_only = op.flag()?;
         let count = usize::try_from(op.integer()?).unwrap_or(0);
         let mut tags = op.rest_of_texts()?;
@@ -263,6 +261,13 @@ impl Behind {
 #[expect(clippy::cast_precision_loss, reason = "no server holds 2^53 keys")]
 fn count(keys: u64) -> f64 {
     keys as f64
+}
+
+/// A counter of 32 bits, which JavaScript has as a signed number.
+fn counter(op: &mut Op<'_>) -> Result<u32> {
+    #[expect(clippy::cast_possible_truncation, reason = "it has 32 bits")]
+    let bits = op.integer()? as i32;
+    Ok(bits.cast_unsigned())
 }
 
 /// A hit in one string: `stamp,life in ms,shards of tags` on the first line, then its text.

@@ -14,6 +14,7 @@ mod door;
 mod error;
 mod job_row;
 mod link_events;
+mod lock;
 mod pubsub;
 mod queue;
 mod queue_beyond;

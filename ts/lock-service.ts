@@ -1,0 +1,258 @@
+import { type ConnectionListener, openConnection, type ServiceConnection } from './connection.js';
+import { createError, invalidArgument, invalidOption, type OxcartError } from './errors.js';
+import { closed } from './job-errors.js';
+import { door, NativeLocks } from './native.js';
+import { ServiceEmitter } from './service-emitter.js';
+import {
+  type AcquireOptions,
+  type HeldLock,
+  type LockServiceOptions,
+  LockStatus,
+  type WithLockOptions,
+} from './types/lock-types.js';
+import type { ConnectionState, RedisConfig } from './types/redis-config.js';
+
+export interface LockServiceEvents {
+  /** A connection failed. */
+  error: [error: Error];
+  /** A connection changed its state. */
+  state: [state: ConnectionState];
+  /** A lock of `withLock` was lost; its `signal` is aborted. */
+  lost: [lock: HeldLock, error: OxcartError];
+}
+
+/** Calls and events; the numbers are those of `src/node/lock.rs`. */
+const CALL = { acquire: 0, release: 1, extend: 2, keep: 3, letGo: 4, ping: 5 } as const;
+const LOST = 0;
+
+const DEFAULT_TTL = 30;
+const ACQUIRE_OPTIONS = ['identifier', 'maxRetries', 'retryDelayMs', 'wait'];
+
+/** A running `withLock`. */
+interface Running {
+  lock: HeldLock;
+  controller: AbortController;
+}
+
+/**
+ * Locks across processes: one holder of a resource at a time.
+ *
+ * {@link withLock} is the usual way: it extends the lock for as long as the work takes, on a native thread, so that a
+ * busy event loop does not lose it, and tells the work when the lock is lost all the same. With {@link acquireLock}, the
+ * caller sees to that.
+ *
+ * A lock is a key with an expiry: when the holder dies, others get in after `ttl` seconds. No such lock can stop a holder that stood
+ * still for longer and does not know yet. `fencingToken` closes that gap, where what is protected can compare numbers.
+ *
+ * @example
+ * const locks = new LockService({ redis });
+ * await locks.withLock('order:456', { ttl: 30 }, async ({ signal, fencingToken }) => {
+ *   await charge(order, { signal, fencingToken });
+ * });
+ */
+export class LockService extends ServiceEmitter<LockServiceEvents> implements AsyncDisposable {
+  readonly #native: NativeLocks;
+  readonly #connections: ServiceConnection[];
+  readonly #running = new Map<number, Running>();
+  #last = 0;
+  #closing = false;
+
+  /** @throws `ERR_INVALID_OPTION` with the path of a wrong or unknown option. */
+  constructor(options: LockServiceOptions = {}) {
+    super();
+    if (options === null || typeof options !== 'object') throw invalidOption('options', String(options), 'an object');
+    const { redis = {}, ...engine } = options;
+    const configs: readonly RedisConfig[] = Array.isArray(redis) ? redis : [redis as RedisConfig];
+    const listener: ConnectionListener = {
+      state: (state) => this.fire('state', state),
+      error: (error) => this.fire('error', error),
+    };
+    this.#connections = [];
+    try {
+      for (const config of configs) this.#connections.push(openConnection(config, listener));
+      const servers = this.#connections.map(({ json }) => json);
+      this.#native = new NativeLocks(door.native, servers, JSON.stringify(engine));
+    } catch (error) {
+      for (const connection of this.#connections) connection.close();
+      throw error;
+    }
+    this.#connections[0]!.listen(this.#native.id, (event, number, _, [error]) => {
+      if (event === LOST) this.#lost(number, error as OxcartError);
+    });
+  }
+
+  /**
+   * Takes a lock.
+   *
+   * @param ttl Seconds until others get in, unless it is extended. 1 to 300.
+   * @returns What to give it back with; `null` when somebody else held it to the end of the attempts.
+   * @throws `ERR_INVALID_ARGUMENT`, and what the connection gives.
+   *
+   * @example
+   * const id = await locks.acquireLock('order:456', 30);
+   * if (id === null) return;
+   * try {
+   *   await work();
+   * } finally {
+   *   await locks.releaseLock('order:456', id);
+   * }
+   */
+  async acquireLock(resource: string, ttl: number, options: AcquireOptions = {}): Promise<string | null> {
+    const answer = await this.#call(CALL.acquire, acquisition(resource, ttl, options, ACQUIRE_OPTIONS));
+    return answer === null ? null : (answer as [id: string])[0];
+  }
+
+  /**
+   * Gives a lock back.
+   *
+   * @returns `RELEASED`; or `EXPIRED` when it was no longer held with that id: the work may have met another holder.
+   */
+  async releaseLock(resource: string, id: string): Promise<LockStatus> {
+    const released = await this.#call(CALL.release, [text('resource', resource), text('id', id)]);
+    return released ? LockStatus.RELEASED : LockStatus.EXPIRED;
+  }
+
+  /**
+   * Gives a holder more time.
+   *
+   * @param ttl Seconds from now. 1 to 300.
+   * @returns `ACQUIRED`; or `EXPIRED` when it was no longer held with that id.
+   */
+  async extendLock(resource: string, id: string, ttl: number): Promise<LockStatus> {
+    const extended = await this.#call(CALL.extend, [text('resource', resource), text('id', id), seconds(ttl)]);
+    return extended ? LockStatus.ACQUIRED : LockStatus.EXPIRED;
+  }
+
+  /**
+   * Runs `work` while holding the lock, which is extended until `work` has ended and then given back.
+   *
+   * @returns What `work` returns.
+   * @throws `ERR_LOCK_NOT_ACQUIRED` when somebody else held it to the end of the attempts; `ERR_LOCK_LOST` when it was lost
+   *   before `work` ended, unless `work` itself throws; whatever `work` throws.
+   */
+  withLock<T>(resource: string, work: (lock: HeldLock) => T | PromiseLike<T>): Promise<T>;
+  withLock<T>(resource: string, options: WithLockOptions, work: (lock: HeldLock) => T | PromiseLike<T>): Promise<T>;
+  async withLock<T>(
+    resource: string,
+    second: WithLockOptions | ((lock: HeldLock) => T | PromiseLike<T>),
+    third?: (lock: HeldLock) => T | PromiseLike<T>,
+  ): Promise<T> {
+    const [options, work] = typeof second === 'function' ? [{} as WithLockOptions, second] : [second, third];
+    if (typeof work !== 'function') throw invalidArgument('work', typeof work, 'a function');
+    const { ttl = DEFAULT_TTL, ...rest } = object('options', options);
+    const number = ++this.#last;
+    const controller = new AbortController();
+    const args = [number, ...acquisition(resource, ttl, rest, ACQUIRE_OPTIONS)];
+    const answer = (await this.#call(CALL.keep, args)) as [id: string, fencingToken: number] | null;
+    if (answer === null) {
+      throw createError({
+        code: 'ERR_LOCK_NOT_ACQUIRED',
+        message: `somebody else holds the lock of \`${resource}\``,
+        details: { resource },
+      });
+    }
+    const [id, fencingToken] = answer;
+    const lock: HeldLock = { resource, id, fencingToken, signal: controller.signal };
+    // It came too late to be given back, and is free after its time.
+    if (this.#closing) throw closed(this.describe());
+    this.#running.set(number, { lock, controller });
+    try {
+      const result = await work(lock);
+      controller.signal.throwIfAborted();
+      return result;
+    } finally {
+      this.#running.delete(number);
+      // A lock that cannot be given back now is free after its time: no reason to hide what the work came to.
+      if (!this.#closing) await door.call(this.#native.id, CALL.letGo, [number, resource, id]).catch(() => undefined);
+    }
+  }
+
+  /** Round trip to every server. */
+  async ping(): Promise<string> {
+    return (await this.#call(CALL.ping, [])) as string;
+  }
+
+  /**
+   * Refuses new calls, aborts the signals of running {@link withLock}s and gives their locks back, at once: wait for them
+   * first if they are to end by themselves. Twice is safe.
+   */
+  async close(): Promise<void> {
+    if (this.#closing) return;
+    this.#closing = true;
+    const given = [...this.#running].map(([number, { lock }]) => {
+      this.#lost(number, this.#lostByClosing(lock.resource));
+      return door.call(this.#native.id, CALL.letGo, [number, lock.resource, lock.id]).catch(() => undefined);
+    });
+    await Promise.all(given);
+    this.#native.close();
+    for (const connection of this.#connections) connection.close();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  protected describe(): string {
+    return 'lock service';
+  }
+
+  #lost(number: number, error: OxcartError): void {
+    const running = this.#running.get(number);
+    if (running === undefined || running.controller.signal.aborted) return;
+    running.controller.abort(error);
+    this.fire('lost', running.lock, error);
+  }
+
+  #lostByClosing(resource: string): OxcartError {
+    return createError({
+      code: 'ERR_LOCK_LOST',
+      message: `the lock of \`${resource}\` is given back: the lock service was closed`,
+      details: { resource },
+    });
+  }
+
+  async #call(code: number, args: (string | number | null)[]): Promise<unknown> {
+    if (this.#closing) throw closed(this.describe());
+    return door.call(this.#native.id, code, args);
+  }
+}
+
+function acquisition(
+  resource: string,
+  ttl: number,
+  options: AcquireOptions,
+  allowed: string[],
+): (string | number | null)[] {
+  const { identifier, maxRetries, retryDelayMs, wait } = object('options', options);
+  const unknown = Object.keys(options).find((name) => !allowed.includes(name));
+  if (unknown !== undefined) throw invalidOption(unknown, 'unknown', allowed.map((name) => `\`${name}\``).join(', '));
+  return [
+    text('resource', resource),
+    seconds(ttl),
+    identifier === undefined ? null : text('identifier', identifier),
+    optional('maxRetries', maxRetries),
+    optional('retryDelayMs', retryDelayMs),
+    optional('wait', wait),
+  ];
+}
+
+function text(argument: string, value: unknown): string {
+  if (typeof value !== 'string') throw invalidArgument(argument, typeof value, 'a string');
+  return value;
+}
+
+function seconds(ttl: unknown): number {
+  if (typeof ttl !== 'number') throw invalidArgument('ttl', typeof ttl, 'a number of seconds');
+  return ttl;
+}
+
+function optional(argument: string, value: unknown): number | null {
+  if (value === undefined) return null;
+  if (typeof value !== 'number') throw invalidArgument(argument, typeof value, 'a number');
+  return value;
+}
+
+function object<T extends object>(argument: string, value: T | undefined): T {
+  if (value === null || typeof value !== 'object') throw invalidArgument(argument, String(value), 'an object');
+  return value;
+}
