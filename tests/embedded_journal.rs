@@ -298,34 +298,183 @@ async fn a_stream_whose_last_id_was_lowered_below_what_was_deleted_is_read_again
     one(&link, "XADD x 6-1 f v").await.unwrap();
 }
 
-#[tokio::test]
-async fn the_file_of_a_server_is_read() {
-    let parent = TemporaryDirectory::new();
-    let path = parent.path().to_string_lossy().into_owned();
-    let mut server = RedisServer::builder()
-        .args(["--appendonly", "yes", "--aof-use-rdb-preamble", "no", "--appenddirname", "parts", "--dir", &path])
-        .args(["--aof-timestamp-enabled", "yes"])
-        .start();
-    let link = connection::open(server.options()).unwrap();
-    let mut random = Rng::with_seed(seed());
-    for round in 0..4 {
-        let calls: Vec<Call> = (0..1000).flat_map(|_| step(&mut random)).collect();
-        run(&link, &calls).await;
-        if round == 1 {
-            run(&link, &[words("DISCARD"), words("BGREWRITEAOF")]).await;
-            while server.ask("INFO persistence").contains("aof_rewrite_in_progress:1") {}
+/// Commands whose results take every form that a server keeps values in.
+fn every_form() -> Vec<Call> {
+    let mut calls: Vec<Call> = Vec::new();
+    let mut push = |line: String| calls.push(words(&line));
+    push(format!("SET compressible {}", "abc".repeat(1000)));
+    for number in ["0", "-5", "300", "-70000", "5000000000", "9223372036854775807", "007", "1.5"] {
+        push(format!("SET number:{number} {number}"));
+        push(format!("RPUSH ints {number}"));
+        push(format!("HSET small {number} {number}"));
+        push(format!("SADD mixed {number} m{number}"));
+        push(format!("ZADD scores {number} {number}"));
+    }
+    push("ZADD scores inf a -inf b 0.1 c -1e300 d".to_owned());
+    push("SADD int16 1 2 -3".to_owned());
+    push("SADD int32 1 2 70000".to_owned());
+    push("SADD int64 1 2 5000000000".to_owned());
+    push("SET ends 1 PXAT 4102444800000".to_owned());
+    for number in 0..700 {
+        let text = format!("{number}{}", "x".repeat(number % 90));
+        push(format!("RPUSH long {text}"));
+        push(format!("HSET table {text} {number}"));
+        push(format!("SADD many {text}"));
+        push(format!("ZADD tree {}.5 {text}", number % 50));
+        push(format!("XADD log {number}-1 f {text} g {number}"));
+        if number % 3 == 0 {
+            push(format!("XADD log {number}-2 other {number}"));
         }
     }
-    persist_all(&link).await;
-    let there = dump(&link).await;
-    server.kill();
-    let (_engine, link, report) = open(&parent.path().join("parts"), &Clock::system(), JournalOptions::default());
-    assert!(report.commands > 0);
-    let here = dump(&link).await;
-    for (here, there) in here.iter().zip(&there) {
+    push(format!("RPUSH plain {} small {}", "y".repeat(20_000), "z".repeat(300)));
+    for line in [
+        "XDEL log 5-1 600-1",
+        "XTRIM log MAXLEN 800",
+        "XGROUP CREATE log g 300-0",
+        "XGROUP CREATE log idle $",
+        "XGROUP CREATECONSUMER log g nobody",
+        "XREADGROUP GROUP g ann COUNT 7 STREAMS log >",
+        "XREADGROUP GROUP g bob COUNT 3 STREAMS log >",
+        "XACK log g 301-1",
+        "XADD empty 7-0 a b",
+        "XDEL empty 7-0",
+        "SELECT 1",
+        "SET elsewhere 1",
+        "SELECT 0",
+    ] {
+        push(line.to_owned());
+    }
+    calls
+}
+
+/// What `XINFO` says of the groups of the stream of [`every_form`], without times.
+async fn groups(link: &Arc<dyn Link>) -> Vec<String> {
+    let lines = [
+        "SELECT 0",
+        "XINFO GROUPS log",
+        "XPENDING log g - + 100 ann",
+        "XPENDING log g - + 100 bob",
+        "XINFO STREAM empty",
+    ];
+    let mut shown = Vec::new();
+    for (line, reply) in lines.iter().zip(run(link, &lines.map(words)).await) {
+        let mut reply = reply.unwrap_or_else(|error| panic!("{line}: {error}"));
+        if line.starts_with("XPENDING") {
+            let Value::Array(rows) = &mut reply else { panic!("{reply:?}") };
+            for row in rows {
+                let Value::Array(row) = row else { panic!("{row:?}") };
+                row.remove(2);
+            }
+        }
+        if let Value::Map(pairs) = &mut reply {
+            pairs.retain(|(name, _)| !matches!(name, Value::Bulk(name) if name.starts_with(b"radix")));
+        }
+        shown.push(show(reply));
+    }
+    shown
+}
+
+#[tokio::test]
+async fn the_file_of_a_server_is_read() {
+    for preamble in ["yes", "no"] {
+        let parent = TemporaryDirectory::new();
+        let path = parent.path().to_string_lossy().into_owned();
+        let mut server = RedisServer::builder()
+            .args([
+                "--appendonly",
+                "yes",
+                "--aof-use-rdb-preamble",
+                preamble,
+                "--appenddirname",
+                "parts",
+                "--dir",
+                &path,
+            ])
+            .args(["--aof-timestamp-enabled", "yes"])
+            .start();
+        let link = connection::open(server.options()).unwrap();
+        let mut random = Rng::with_seed(seed());
+        for round in 0..4 {
+            let calls: Vec<Call> = (0..1000).flat_map(|_| step(&mut random)).collect();
+            run(&link, &calls).await;
+            if round == 1 {
+                run(&link, &["DISCARD", "UNWATCH", "FLUSHALL"].map(words)).await;
+                run(&link, &calls).await;
+                run(&link, &["DISCARD", "UNWATCH", "SELECT 0"].map(words)).await;
+                for reply in run(&link, &every_form()).await {
+                    reply.unwrap();
+                }
+                run(&link, &[words("BGREWRITEAOF")]).await;
+                while server.ask("INFO persistence").contains("aof_rewrite_in_progress:1") {}
+            } else if round > 1 {
+                run(&link, &["DISCARD", "UNWATCH"].map(words)).await;
+            }
+        }
+        persist_all(&link).await;
+        let there = dump(&link).await;
+        server.kill();
+        let parts = parent.path().join("parts");
+        let (_engine, link, report) = open(&parts, &Clock::system(), JournalOptions::default());
+        assert!(report.commands > 0);
+        assert_eq!(report.keys > 0, preamble == "yes");
+        assert_same(&dump(&link).await, &there);
+    }
+}
+
+fn assert_same(here: &[String], there: &[String]) {
+    for (here, there) in here.iter().zip(there) {
         assert_eq!(here, there);
     }
     assert_eq!(here.len(), there.len());
+}
+
+#[tokio::test]
+async fn a_lone_dump_is_taken_for_the_base_and_goes_back_to_a_server() {
+    let parent = TemporaryDirectory::new();
+    let path = parent.path().to_string_lossy().into_owned();
+    let mut server = RedisServer::builder().args(["--dir", &path]).start();
+    let link = connection::open(server.options()).unwrap();
+    for reply in run(&link, &every_form()).await {
+        reply.unwrap();
+    }
+    let there = (dump(&link).await, groups(&link).await);
+    run(&link, &[words("SAVE")]).await.remove(0).unwrap();
+    server.kill();
+    let directory = parent.path().join("data");
+    fs::create_dir(&directory).unwrap();
+    fs::copy(parent.path().join("dump.rdb"), directory.join("dump.rdb")).unwrap();
+
+    let (engine, link, report) = open(&directory, &Clock::system(), JournalOptions::default());
+    assert!(report.keys > 20 && report.commands == 0, "{report:?}");
+    let here = (dump(&link).await, groups(&link).await);
+    assert_same(&here.0, &there.0);
+    assert_same(&here.1, &there.1);
+    run(&link, &[words("SET more 1")]).await.remove(0).unwrap();
+    let before = (dump(&link).await, groups(&link).await);
+    close((engine, link));
+
+    // The dump is the base from here on, for a server, too; and is left alone when the base is another.
+    let server =
+        RedisServer::builder().args(["--appendonly", "yes", "--appenddirname", "data", "--dir", &path]).start();
+    let link = connection::open(server.options()).unwrap();
+    assert_same(&dump(&link).await, &before.0);
+    drop(server);
+    let options = JournalOptions { rewrite_min_size: 1, ..JournalOptions::default() };
+    let (engine, link, report) = open(&directory, &Clock::system(), options);
+    assert!(report.keys > 20 && report.commands > 0, "{report:?}");
+    let manifest = directory.join("appendonly.aof.manifest");
+    let limit = std::time::Instant::now() + PATIENCE;
+    while !fs::read_to_string(&manifest).unwrap().contains("2.base.aof") {
+        assert!(std::time::Instant::now() < limit, "it is rewritten");
+        run(&link, &[words(&format!("SET more {}", "x".repeat(20_000)))]).await.remove(0).unwrap();
+    }
+    run(&link, &[words("SET more 1")]).await.remove(0).unwrap();
+    assert!(directory.join("dump.rdb").exists());
+    close((engine, link));
+    let (_engine, link, report) = open(&directory, &Clock::system(), JournalOptions::default());
+    assert_eq!(report.keys, 0);
+    assert_same(&dump(&link).await, &before.0);
+    assert_same(&groups(&link).await, &before.1);
 }
 
 fn copy(from: &Path, to: &Path) {
@@ -379,7 +528,13 @@ async fn damage_and_strangers_are_refused() {
         (b"garbage\r\n*1\r\n", "a command is expected here"),
         (b"*2\r\n$3\r\nGET\r\n$1\r\na\r\n", "stands in no journal"),
         (b"*3\r\n$3\r\nSET\r\n$1\r\na\r\n$1x\r\n", "cannot be read"),
-        (b"REDIS0009\xfa", "RDB"),
+        (b"REDIS0009\xfa", "ends here"),
+        (b"REDIS0099", "version 99"),
+        (b"REDIS0011\x07\x01a", "module"),
+        (b"REDIS0011\xf5\x01a", "functions"),
+        (b"REDIS0011\x18\x01a", "fields that expire"),
+        (b"REDIS0011\xfe\x10", "database 16"),
+        (b"REDIS0011\x00\x01a\x01b\xff12345678", "checksum"),
         (b"*3\r\n$5\r\nLPUSH\r\n$1\r\na\r\n$1\r\nb\r\n*2\r\n$4\r\nINCR\r\n$1\r\na\r\n", "WRONGTYPE"),
     ] {
         let directory = TemporaryDirectory::new();
@@ -392,6 +547,11 @@ async fn damage_and_strangers_are_refused() {
         let left = fs::read(directory.path().join("appendonly.aof.1.incr.aof")).unwrap();
         assert_eq!(left, bytes, "what is refused is not touched");
     }
+    // A journal whose manifest is gone is not begun anew.
+    let directory = TemporaryDirectory::new();
+    fs::write(directory.path().join("appendonly.aof.1.incr.aof"), b"*1\r\n").unwrap();
+    let error = Embedded::open(directory.path(), clock.clone(), JournalOptions::default()).map(drop).unwrap_err();
+    assert!(error.message().contains("no manifest"), "{error}");
     // An unfinished end is no damage in the last file, and is in any other.
     let directory = TemporaryDirectory::new();
     fs::write(directory.path().join("appendonly.aof.1.incr.aof"), b"*1\r\n$3\r\n").unwrap();

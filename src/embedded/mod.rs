@@ -32,6 +32,8 @@ mod test_engine;
 use std::{path::Path, sync::Arc};
 
 pub(crate) use file::{FileStore, Local, Place};
+#[cfg(feature = "testing")]
+pub use journal::load_file;
 pub use journal::{Fsync, JournalOptions, LoadReport};
 pub(crate) use listener::HANDOVER;
 pub use listener::Listener;

@@ -170,7 +170,7 @@ impl Position {
     }
 
     /// How many entries were added up to this one, where that is certain.
-    fn count_up_to(&self, id: StreamId) -> Option<u64> {
+    pub(in crate::embedded) fn count_up_to(&self, id: StreamId) -> Option<u64> {
         if self.added == 0 {
             return Some(0);
         }

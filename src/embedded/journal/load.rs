@@ -2,7 +2,7 @@
 
 use std::{
     fs::File,
-    io::Read,
+    io::{BufReader, Read, Seek as _, SeekFrom},
     path::{Path, PathBuf},
 };
 
@@ -18,17 +18,18 @@ use super::{
     },
     damaged, failed,
     manifest::Manifest,
+    rdb,
 };
 use crate::{codec::resp::FrameScanner, error::Result};
 
 /// How much is read at a time.
 const PIECE: usize = 1024 * 1024;
-/// What an RDB file begins with.
-const RDB: &[u8] = b"REDIS";
 
 /// What opening a journal found.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LoadReport {
+    /// Keys that were read from an RDB file.
+    pub keys: u64,
     /// Commands that were run.
     pub commands: u64,
     /// Bytes of the files that were read.
@@ -96,7 +97,8 @@ impl Reader<'_> {
         let mut file = File::open(self.path).map_err(|error| failed("open", self.path, error))?;
         let (mut scanner, mut buffer) = (FrameScanner::default(), Vec::new());
         // `at`: the place in the file of the first byte of the buffer that was not worked on; `start`: that in the buffer.
-        let (mut at, mut start) = (0_u64, 0);
+        let (mut at, mut start) = (self.read_rdb(&mut file)?, 0);
+        self.finished = at;
         loop {
             buffer.drain(..start);
             start = 0;
@@ -105,10 +107,6 @@ impl Reader<'_> {
                 .take(PIECE as u64)
                 .read_to_end(&mut buffer)
                 .map_err(|error| failed("read", self.path, error))?;
-            if at == 0 && buffer.starts_with(RDB) {
-                let what = "its base is an RDB file; have the server rewrite it with `aof-use-rdb-preamble no`";
-                return Err(damaged(self.path, 0, what));
-            }
             while let Some(length) = self.next(&mut scanner, &buffer[start..], at)? {
                 let frame = &buffer[start..start + length];
                 start += length;
@@ -132,6 +130,22 @@ impl Reader<'_> {
                 });
             }
         }
+    }
+
+    /// Reads the RDB file that this one is, or begins with; gives where it ends.
+    fn read_rdb(&mut self, file: &mut File) -> Result<u64> {
+        let fault = |error| failed("read", self.path, error);
+        let mut first = Vec::new();
+        file.by_ref().take(rdb::MAGIC.len() as u64).read_to_end(&mut first).map_err(fault)?;
+        file.rewind().map_err(fault)?;
+        if first != rdb::MAGIC {
+            return Ok(0);
+        }
+        let length = file.metadata().map_err(fault)?.len();
+        let found = rdb::load(BufReader::with_capacity(PIECE, &mut *file), length, self.path, self.state)?;
+        file.seek(SeekFrom::Start(found.end)).map_err(fault)?;
+        self.report.keys += found.keys;
+        Ok(found.end)
     }
 
     /// Length of the command or annotation at the start of `rest`, if all of it is there.

@@ -13,6 +13,8 @@ use crate::error::Result;
 /// First part of every file's name, as Redis has it by default.
 const PREFIX: &str = "appendonly.aof";
 const FILE: &str = "appendonly.aof.manifest";
+/// What servers write that keep all data in one file, the more recent first.
+const ALONE: [&str; 2] = [PREFIX, "dump.rdb"];
 const TEMPORARY: &str = "temp-appendonly.aof.manifest";
 
 /// A file of the journal.
@@ -38,6 +40,24 @@ impl Manifest {
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(Self::default()),
             Err(error) => Err(failed("read", &path, error)),
         }
+    }
+
+    /// The manifest of a directory. Where there is none, a file that a server wrote without one is the base.
+    pub(super) fn read_or_adopt(directory: &Path) -> Result<Self> {
+        if directory.join(FILE).exists() {
+            return Self::read(directory);
+        }
+        // Somebody lost it: beginning anew would throw away what is there.
+        let entries = fs::read_dir(directory).map_err(|error| failed("read", directory, error))?;
+        for entry in entries.flatten() {
+            let is_part = entry.file_name().to_str().is_some_and(is_part);
+            if is_part && entry.metadata().is_ok_and(|file| file.len() > 0) {
+                return Err(damaged(&entry.path(), 0, "no manifest names it"));
+            }
+        }
+        let lone = ALONE.iter().find(|name| directory.join(name).is_file());
+        let base = lone.map(|name| Part { name: (*name).to_owned(), sequence: 1 });
+        Ok(Self { base, increments: Vec::new() })
     }
 
     fn parse(text: &str) -> std::result::Result<Self, (u64, &'static str)> {
@@ -128,12 +148,17 @@ impl Manifest {
         for entry in entries.flatten() {
             let name = entry.file_name();
             let Some(name) = name.to_str() else { continue };
-            let ours = name.starts_with("temp-appendonly.aof") || (name.starts_with(PREFIX) && name != FILE);
+            let ours = name.starts_with("temp-appendonly.aof") || is_part(name);
             if ours && self.parts().all(|part| part.name != name) {
                 let _ = fs::remove_file(entry.path());
             }
         }
     }
+}
+
+/// Whether a file has the name of a part. What stands alone has not: somebody else may have put it there.
+fn is_part(name: &str) -> bool {
+    name.starts_with("appendonly.aof.") && !name.starts_with(FILE)
 }
 
 /// Makes renames and new files in a directory lasting.

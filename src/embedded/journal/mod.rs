@@ -12,7 +12,8 @@
 //!
 //! That of Redis 7: a directory with a manifest that names the parts ([`manifest`]). A *base* holds all data at some moment,
 //! an *incremental* file everything since. A real server loads the directory (`appenddirname`), and one that a server wrote
-//! loads here, as long as its base is no RDB file (`aof-use-rdb-preamble no`).
+//! loads here, also where its base is an RDB file ([`rdb`]). In a directory without a manifest, a lone `appendonly.aof` or
+//! `dump.rdb` is taken for the base.
 //!
 //! # The hard case
 //!
@@ -25,6 +26,7 @@ mod group;
 mod load;
 mod lock;
 mod manifest;
+mod rdb;
 mod recorder;
 mod rewrite;
 mod snapshot;
@@ -84,11 +86,20 @@ impl Default for JournalOptions {
 pub(super) fn open(directory: &Path, options: JournalOptions, state: &mut State) -> Result<LoadReport> {
     std::fs::create_dir_all(directory).map_err(|error| failed("make the directory", directory, error))?;
     let lock = lock::Lock::take(directory)?;
-    let manifest = manifest::Manifest::read(directory)?;
+    let manifest = manifest::Manifest::read_or_adopt(directory)?;
     let report = load::load(directory, &manifest, state)?;
     manifest.remove_strays(directory);
     state.journal = Some(Recorder::start(directory, options, lock, manifest, report.bytes)?);
     Ok(report)
+}
+
+/// Reads one file of a journal, for tests of what is no journal.
+#[cfg(feature = "testing")]
+pub fn load_file(path: &Path) -> Result<LoadReport> {
+    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default().to_owned();
+    let manifest = manifest::Manifest { base: Some(manifest::Part { name, sequence: 1 }), increments: Vec::new() };
+    let mut state = State::new(crate::clock::Clock::system());
+    load::load(path.parent().unwrap_or(Path::new(".")), &manifest, &mut state)
 }
 
 fn failed(what: &str, path: &Path, error: io::Error) -> Error {

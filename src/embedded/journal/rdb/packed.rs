@@ -102,7 +102,8 @@ pub(super) fn listpack(bytes: &[u8]) -> Outcome<Vec<Element<'_>>> {
             0xff if cursor.rest.is_empty() => return Ok(elements),
             _ => return damage("an element of a listpack is of no known form"),
         };
-        skip_back_length(&mut cursor, before.len() - cursor.rest.len())?;
+        let length = before.len() - cursor.rest.len();
+        skip_back_length(&mut cursor, length)?;
         elements.push(element);
     }
 }
