@@ -17,7 +17,9 @@ use std::{
 use oxcart::{
     Error, ErrorCode,
     codec::resp::Value,
-    connection::{self, Command, ConnectionOptions, Link, LinkState, Message, MessageSink, SubscriptionKind},
+    connection::{
+        self, Command, ConnectionOptions, Link, LinkState, Message, MessageSink, StateSink, SubscriptionKind,
+    },
     testing::{TemporaryDirectory, eventually},
 };
 
@@ -33,6 +35,8 @@ async fn other_process() {
         limit_files(bytes);
     }
     let link = open(&url);
+    // Whoever is first has the file.
+    link.call(command("PING").deadline(PATIENCE)).await.unwrap();
     println!("\nready");
     for asked in std::io::stdin().lines() {
         let asked = asked.unwrap();
@@ -337,5 +341,128 @@ async fn what_cannot_be_opened_is_said_at_once() {
     while ask(&link, "SET a 1").await.is_err() {
         assert!(Instant::now() < limit);
         tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+#[derive(Default)]
+struct States(Mutex<Vec<(LinkState, Option<Error>)>>);
+
+impl StateSink for States {
+    fn state(&self, state: LinkState, error: Option<&Error>) {
+        self.0.lock().unwrap().push((state, error.cloned()));
+    }
+}
+
+#[tokio::test]
+async fn an_end_that_had_to_be_dropped_is_told() {
+    let directory = TemporaryDirectory::new();
+    let file = directory.path().join("appendonly.aof.1.incr.aof");
+    let whole = b"*3\r\n$3\r\nSET\r\n$1\r\na\r\n$1\r\n1\r\n";
+    fs::write(&file, [whole, &b"*1\r\n$5\r\nMULTI\r\n*2\r\n$4\r\nINCR\r\n$1\r\na\r\n*2\r\n$4\r\nIN"[..]].concat())
+        .unwrap();
+    fs::write(directory.path().join("appendonly.aof.manifest"), b"file appendonly.aof.1.incr.aof seq 1 type i\n")
+        .unwrap();
+    let link = open(&url(directory.path()));
+    let states = Arc::<States>::default();
+    let watch = link.watch_state(Arc::clone(&states) as Arc<dyn StateSink>);
+    assert_eq!(ask(&link, "GET a").await.unwrap(), Value::Bulk(b"1".to_vec()));
+    let told = || states.0.lock().unwrap().iter().find_map(|(_, error)| error.clone());
+    eventually("it is told", || told().is_some()).await;
+    let error = told().unwrap();
+    assert_eq!(error.code(), ErrorCode::StorageDamaged);
+    assert!(error.message().contains("46 bytes") && error.message().contains("1 whole command"), "{error}");
+    drop(watch);
+    assert_eq!(fs::read(&file).unwrap(), whole);
+}
+
+#[tokio::test]
+async fn a_full_disk_fails_the_calls_and_goes_on_when_there_is_room() {
+    for fsync in ["everysec", "always"] {
+        let directory = TemporaryDirectory::new();
+        let url = format!("{}?fsync={fsync}", url(directory.path()));
+        let mut other = Other::start_with(&url, |process| process.env(LIMIT, "20000"));
+        let link = open(&url);
+        let mut kept = 0;
+        let error = loop {
+            match ask(&link, &format!("RPUSH l {}", "x".repeat(300))).await {
+                Ok(Value::Int(length)) if length < 1000 => kept = length,
+                Ok(other) => panic!("{other:?}"),
+                Err(error) => break error,
+            }
+        };
+        assert!(kept > 40, "{kept}");
+        assert_eq!(error.code(), ErrorCode::StorageFailed, "{error}");
+        assert!(error.message().contains("File too large"), "{error}");
+        // The same for those who are in the process, and for every kind of write; reading goes on.
+        for line in ["SET a 1", "EVAL return(redis.call('set','a','1')) 0", "DEL l"] {
+            assert!(other.ask(line).starts_with("ERR_STORAGE_FAILED"), "{line}");
+        }
+        assert_eq!(ask(&link, "EXISTS a").await.unwrap(), Value::Int(0));
+        let length = ask(&link, "LLEN l").await.unwrap().into_int().unwrap();
+        assert!(length == kept || length == kept + 1);
+        // With room again, what waited is written first.
+        assert_eq!(other.ask("limit 1000000"), "limited");
+        let limit = Instant::now() + PATIENCE;
+        while ask(&link, "SET a 1").await.is_err() {
+            assert!(Instant::now() < limit);
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        other.kill();
+        assert_eq!(ask(&link, "LLEN l").await.unwrap(), Value::Int(length));
+        assert_eq!(ask(&link, "GET a").await.unwrap(), Value::Bulk(b"1".to_vec()));
+    }
+}
+
+#[tokio::test]
+async fn a_killed_process_with_a_full_disk_kept_what_it_answered_and_nothing_else() {
+    let directory = TemporaryDirectory::new();
+    let url = url(directory.path());
+    let mut other = Other::start_with(&url, |process| process.env(LIMIT, "10000"));
+    let mut kept = 0;
+    loop {
+        let answer = other.ask(&format!("RPUSH l {}", "x".repeat(300)));
+        match answer.strip_prefix("Int(").and_then(|rest| rest.strip_suffix(')')) {
+            Some(length) => kept = length.parse().unwrap(),
+            None => break,
+        }
+    }
+    other.kill();
+    let link = open(&url);
+    assert_eq!(ask(&link, "LLEN l").await.unwrap(), Value::Int(kept));
+}
+
+#[tokio::test]
+async fn answers_that_wait_for_the_disk_come_in_order_to_everybody() {
+    let directory = TemporaryDirectory::new();
+    let url = format!("{}?fsync=always", url(directory.path()));
+    let link = open(&url);
+    let mut other = Other::start(&url);
+    // Waiters, messages and replies of both processes.
+    let heard = Arc::<Heard>::default();
+    let sink = Arc::clone(&heard) as Arc<dyn MessageSink>;
+    link.subscriptions().subscribe(SubscriptionKind::Channel, "c", sink).await.unwrap();
+    let blocking = link.open_blocking();
+    for round in 0..50 {
+        let (popped, pushed) = tokio::join!(blocking.block(command("BLPOP q 0"), PATIENCE), async {
+            let one = link.call(command(&format!("RPUSH q {round}")));
+            let two = link.call(command(&format!("PUBLISH c {round}")));
+            let three = link.call(command("INCR n"));
+            (one.await, two.await, three.await)
+        });
+        let popped = popped.unwrap();
+        assert_eq!(popped, Value::Array(vec![Value::Bulk(b"q".to_vec()), Value::Bulk(round.to_string().into_bytes())]));
+        assert_eq!(pushed.2.unwrap(), Value::Int(2 * round + 1));
+        assert_eq!(other.ask("INCR n"), format!("Int({})", 2 * round + 2));
+    }
+    eventually("messages came in order", || {
+        let heard = heard.messages.lock().unwrap();
+        heard.len() == 50 && heard.iter().enumerate().all(|(round, message)| *message == format!("c:{round}"))
+    })
+    .await;
+    other.end();
+    // Many callers share one wait for the disk.
+    let calls: Vec<_> = (0..2000).map(|_| link.call(command("INCR many"))).collect();
+    for (number, call) in calls.into_iter().enumerate() {
+        assert_eq!(call.await.unwrap().into_int().unwrap(), number as i64 + 1);
     }
 }

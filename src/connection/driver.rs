@@ -147,7 +147,7 @@ impl Driver {
                 core.gate = Gate::Here(Arc::clone(local));
             }
         }
-        self.shared.board.set(LinkState::Ready, None);
+        self.shared.board.set(LinkState::Ready, local.dropped());
         while !matches!(self.shared.lock().gate, Gate::Closed) {
             self.shared.wake.notified().await;
         }

@@ -21,7 +21,7 @@ use std::{
 };
 
 use super::{
-    Embedded, JournalOptions, Listener,
+    Embedded, JournalOptions, Listener, LoadReport,
     engine::{Engine, Work},
     journal,
     link::{EmbeddedBlockingLink, EmbeddedLink},
@@ -161,22 +161,26 @@ pub(crate) struct Holder {
     embedded: Embedded,
     /// For other processes; none where no socket can be made.
     listener: Option<Listener>,
+    /// What was lost of the end of the files, which opening them mended.
+    dropped: Option<Error>,
 }
 
 impl Holder {
     fn open(directory: &Path, options: JournalOptions) -> Result<Self> {
         let stale = journal::announced(directory);
         let (embedded, report) = Embedded::open(directory, Clock::system(), options)?;
-        if report.dropped_bytes > 0 {
-            tracing::warn!(
-                directory = %directory.display(),
-                bytes = report.dropped_bytes,
-                commands = report.dropped_commands,
-                "the end of the journal was unfinished and is dropped"
+        let dropped = (report.dropped_bytes > 0).then(|| {
+            let LoadReport { dropped_bytes, dropped_commands, .. } = report;
+            let what = format!(
+                "the end of {} was unfinished, so {dropped_bytes} bytes of it are dropped, with {dropped_commands} whole \
+                 commands of a transaction; everything before is there",
+                directory.display()
             );
-        }
+            tracing::warn!("{what}");
+            Error::new(ErrorCode::StorageDamaged, what)
+        });
         let listener = listen(&embedded, directory, stale);
-        Ok(Self { embedded, listener })
+        Ok(Self { embedded, listener, dropped })
     }
 }
 
@@ -232,6 +236,11 @@ impl Local {
 
     fn link(&self) -> &EmbeddedLink {
         self.link.get_or_init(|| EmbeddedLink::new(Arc::clone(self.engine()), self.db, &self.name))
+    }
+
+    /// What opening the files had to drop, to be told to those who watch the link.
+    pub(crate) fn dropped(&self) -> Option<&Error> {
+        self.holder.dropped.as_ref()
     }
 
     pub(crate) fn submit(&self, batch: Batch) {

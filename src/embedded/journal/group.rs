@@ -20,8 +20,8 @@ impl Group {
         self.count += 1;
     }
 
-    /// Moves the effects so far, wrapped where they are several; the next group begins.
-    pub(super) fn take_into(&mut self, buffer: &mut Vec<u8>) {
+    /// Moves the effects so far, wrapped where they are several; the next group begins. False when there are none.
+    pub(super) fn take_into(&mut self, buffer: &mut Vec<u8>) -> bool {
         let count = std::mem::take(&mut self.count);
         if count > 1 {
             append(buffer, &[b"MULTI"]);
@@ -30,6 +30,7 @@ impl Group {
         if count > 1 {
             append(buffer, &[b"EXEC"]);
         }
+        count > 0
     }
 
     /// Another file follows: the database must be said again.

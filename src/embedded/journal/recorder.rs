@@ -41,6 +41,8 @@ pub(in crate::embedded) struct Recorder {
     group: Group,
     /// Effects that are not in the file yet. After a failure they wait here: the data in memory has them.
     buffer: Vec<u8>,
+    /// Some of them nobody tried to write yet.
+    fresh: bool,
     file: File,
     /// Length of the file. It ends with a whole group.
     length: u64,
@@ -111,6 +113,7 @@ impl Recorder {
             options,
             group: Group::default(),
             buffer: Vec::new(),
+            fresh: false,
             file,
             length,
             position: 0,
@@ -146,7 +149,7 @@ impl Recorder {
     /// Why a command that writes cannot be run, if so. Now and then it is tried whether that is over.
     pub(in crate::embedded) fn refusal(&mut self) -> Option<Failure> {
         if self.broken.as_ref()?.tried.is_some_and(|tried| tried.elapsed() >= PAUSE) {
-            return self.write().err();
+            return self.write_all().err();
         }
         self.failure()
     }
@@ -158,11 +161,15 @@ impl Recorder {
 
     /// Ends the group of effects of a command.
     pub(in crate::embedded) fn end_group(&mut self) {
-        self.group.take_into(&mut self.buffer);
+        self.fresh |= self.group.take_into(&mut self.buffer);
     }
 
     /// Writes the groups that are complete. An error is what everybody is to be told who caused one of them.
     pub(in crate::embedded) fn write(&mut self) -> std::result::Result<(), Failure> {
+        if std::mem::take(&mut self.fresh) { self.write_all() } else { Ok(()) }
+    }
+
+    fn write_all(&mut self) -> std::result::Result<(), Failure> {
         if self.buffer.is_empty() || self.broken.as_ref().is_some_and(|broken| broken.tried.is_none()) {
             return self.failure().map_or(Ok(()), Err);
         }
@@ -257,7 +264,7 @@ impl Recorder {
     /// Goes on in another, empty file. Gives the one so far; nothing when the journal cannot be written, and stays.
     pub(super) fn switch(&mut self, file: File) -> Option<File> {
         self.end_group();
-        self.write().ok()?;
+        self.write_all().ok()?;
         if let Some(syncer) = &self.syncer {
             syncer.follow(&file).ok()?;
         }
@@ -271,7 +278,7 @@ impl Recorder {
     pub(in crate::embedded) fn close(&mut self) -> Closing {
         self.end_group();
         // Whoever caused it was told already that it cannot be written.
-        let _ = self.write();
+        let _ = self.write_all();
         self.broken = Some(Broken { why: "the engine was closed".to_owned(), tried: None });
         let Some(lock) = self.lock.take() else { return Closing::default() };
         if let Some(rewrite) = &self.rewrite {
