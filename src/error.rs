@@ -85,6 +85,8 @@ codes! {
     JobNotInState = "ERR_JOB_NOT_IN_STATE",
     /// The job's data is larger than its `sizeLimit`.
     JobTooLarge = "ERR_JOB_TOO_LARGE",
+    /// The group of a job has as many waiting jobs as the job's `group.maxSize` allows.
+    GroupFull = "ERR_GROUP_MAX_SIZE_EXCEEDED",
     /// The parent of a job does not exist.
     ParentJobNotFound = "ERR_PARENT_JOB_NOT_FOUND",
     /// The job is to become the child of one job while it is the child of another.
@@ -195,6 +197,7 @@ impl Error {
             "HASPARENT" => ErrorCode::JobHasParent,
             "PENDINGCHILDREN" | "FAILEDCHILDREN" => ErrorCode::JobHasChildren,
             "BELONGSTOSCHEDULER" => ErrorCode::JobBelongsToScheduler,
+            "GROUPFULL" => ErrorCode::GroupFull,
             "SLOTTAKEN" => ErrorCode::SchedulerSlotTaken,
             "INCOMPATIBLEDATA" => ErrorCode::IncompatibleData,
             _ => ErrorCode::Reply,

@@ -10,7 +10,8 @@ use oxcart::{
     ErrorCode,
     connection::{Command, Link},
     queue::{
-        DeadLetter, JobState, LetterFilter, NewJob, Outcome, Queue, QueueOptions, Retry, Settlement, WorkerOptions,
+        DeadLetter, JobCounts, JobState, LetterFilter, NewJob, Outcome, Queue, QueueOptions, Retry, Settlement,
+        WorkerOptions,
     },
     testing::RedisServer,
 };
@@ -25,6 +26,7 @@ fn to_dead(limit: Option<i64>) -> WorkerOptions {
     WorkerOptions { dead_letter: Some(DeadLetter::To { queue: "dead".into(), limit }), ..options() }
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "reads like a literal at each call")]
 fn filter(json: Json) -> LetterFilter {
     LetterFilter::from_json(&json.to_string()).unwrap()
 }
@@ -121,7 +123,7 @@ async fn many_letters_are_listed_and_put_back_in_slices() {
     let server = RedisServer::start();
     let link = open(&server);
     let (queue, dead) = (named(&link, "mail"), named(&link, "dead"));
-    let names = |number: usize| if number % 3 == 0 { "third" } else { "other" };
+    let names = |number: usize| if number.is_multiple_of(3) { "third" } else { "other" };
     queue.add((0..450).map(|number| job(names(number), "{}")).collect()).await;
     let worker = automatic(&queue, WorkerOptions { concurrency: 50, ..to_dead(None) }, |_| failed("no"));
     eventually("all are dead", || async { dead.get_counts().await.unwrap().waiting == 450 }).await;
@@ -152,7 +154,7 @@ async fn the_oldest_letters_go_when_there_are_too_many() {
     let (queue, dead) = (named(&link, "mail"), named(&link, "dead"));
     queue.add((0..20).map(|_| job("n", "{}")).collect()).await;
     let worker = automatic(&queue, to_dead(Some(5)), |_| failed("no"));
-    eventually("all have failed", || async { queue.get_counts().await.unwrap() == Default::default() }).await;
+    eventually("all have failed", || async { queue.get_counts().await.unwrap() == JobCounts::default() }).await;
     worker.close(PATIENCE).await;
     let ids: Vec<_> = letters(&dead, json!({})).await.iter().map(|one| one["originalJobId"].clone()).collect();
     assert_eq!(ids, ["16", "17", "18", "19", "20"]);

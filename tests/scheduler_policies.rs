@@ -61,6 +61,7 @@ fn run(minutes: i64) -> String {
 /// Lets the clock go on by itself, slowly, as long as what it returns lives: sweeps come by the clock.
 fn ticking(clock: &Clock) -> tokio::task::JoinHandle<()> {
     let clock = clock.clone();
+    #[expect(clippy::disallowed_methods, reason = "the test's own thread")]
     tokio::spawn(async move {
         loop {
             tokio::time::sleep(Duration::from_millis(5)).await;

@@ -46,6 +46,9 @@ export class TimeoutError extends OxcartError {}
 /** More calls than this thread takes at a time. Start fewer at once. */
 export class OverloadedError extends OxcartError {}
 
+/** A group has as many waiting jobs as it may have. Add later, or let more of them run. */
+export class GroupMaxSizeExceededError extends OverloadedError {}
+
 /** The server answered with an error, or with something that the command never answers. */
 export class ReplyError extends OxcartError {}
 
@@ -75,6 +78,7 @@ named({
   ConnectionError,
   TimeoutError,
   OverloadedError,
+  GroupMaxSizeExceededError,
   ReplyError,
   ArgumentError,
   OptionError,
@@ -116,6 +120,7 @@ export const ERROR_CLASSES = {
   ERR_JOB_LOCK_LOST: JobStateError,
   ERR_JOB_NOT_IN_STATE: JobStateError,
   ERR_JOB_TOO_LARGE: ArgumentError,
+  ERR_GROUP_MAX_SIZE_EXCEEDED: GroupMaxSizeExceededError,
   ERR_PARENT_JOB_NOT_FOUND: JobStateError,
   ERR_JOB_HAS_PARENT: JobStateError,
   ERR_JOB_HAS_CHILDREN: JobStateError,

@@ -18,6 +18,7 @@ export {
   ConnectionError,
   type ErrorCode,
   type ErrorDetails,
+  GroupMaxSizeExceededError,
   InternalError,
   JobStateError,
   LockError,
@@ -65,12 +66,14 @@ export type {
   CacheStats,
 } from './types/cache-types.js';
 export type { DeadLetterData, DeadLetterFilter, DeadLetterReason } from './types/dead-letter-types.js';
+export type { GroupLimits, GroupState } from './types/group-types.js';
 export type {
   AddJobOptions,
   BackoffOptions,
   DeadLetterChoice,
   DeadLetterOptions,
   DeduplicationOptions,
+  GroupOptions,
   JobOptions,
   JobState,
   JobStateName,

@@ -2,7 +2,7 @@ import { invalidArgument } from './errors.js';
 import type { Job } from './job.js';
 import { QUEUE_CALL } from './job-host.js';
 import { toJson } from './json.js';
-import { QueueDeadLetters } from './queue-dead-letters.js';
+import { QueueGroups } from './queue-groups.js';
 import { chosenRun, NEVER } from './repeat-strategy.js';
 import type { AddJobOptions, JobOptions, LastRun, RepeatOptions, RunPolicies } from './types/job-options.js';
 
@@ -56,7 +56,7 @@ export class Queue<
   Result = any,
   Name extends string = string,
   J extends Job<Data, Result, Name, any> = Job<Data, Result, Name>,
-> extends QueueDeadLetters<Data, Result, Name, J> {
+> extends QueueGroups<Data, Result, Name, J> {
   /**
    * Adds a job. Jobs that are added in one turn of the event loop travel together.
    *

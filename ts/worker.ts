@@ -212,6 +212,17 @@ export class Worker<
   }
 
   /**
+   * Lets no worker take a job of this job's group for so many milliseconds; throw a {@link RateLimitError} after it.
+   *
+   * @throws `ERR_INVALID_ARGUMENT` for a job without a group.
+   */
+  async rateLimitGroup(job: Job<Data, Result, Name>, ms: number): Promise<void> {
+    const group = job.opts.group?.id;
+    if (group === undefined) throw invalidArgument('job', 'without a group', 'a job of a group');
+    await this.#call(QUEUE_CALL.rateLimitGroup, [group, Math.ceil(ms)]);
+  }
+
+  /**
    * Aborts the signal of a running job with a {@link JobCancelledError}. False when this worker does not run it, or its
    * processor takes no signal. `queue.cancelJob` reaches workers of other processes.
    */

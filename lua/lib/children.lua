@@ -1,6 +1,6 @@
 -- Removes jobs with the children that they have in any queue.
 --
--- @use lib/event, lib/job_address, lib/remove
+-- @use lib/event, lib/groups, lib/job_address, lib/remove
 
 -- Whether a worker holds a child or one of its children. Only a child that its parent waits for can be held. `seen` ends
 -- a circle.
@@ -26,6 +26,9 @@ local function remove_one(prefix, id, now)
     if prev == 'unknown' and call('LREM', prefix .. list[1], 0, id) > 0 then
       prev = list[2]
     end
+  end
+  if prev == 'unknown' then
+    prev = state_in_group(prefix, id) or prev
   end
   forget_job(prefix, id, now, false)
   emit(prefix .. 'events', 'removed', 'jobId', id, 'prev', prev)

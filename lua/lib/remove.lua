@@ -1,6 +1,6 @@
 -- Takes jobs out of the queue with all that belongs to them.
 --
--- @use lib/event, lib/job_address, lib/job_keys, lib/marker, lib/parent
+-- @use lib/event, lib/groups, lib/job_address, lib/job_keys, lib/marker, lib/parent
 
 -- Parts a job from its parent, of which `ties` tells what the job stores: `parent` and `parentKey`. With `with_parents`, a
 -- parent of the same queue that then waits for nothing goes too, as do its own, and their keys are added to `doomed`; any
@@ -29,9 +29,12 @@ local function forget_jobs(prefix, ids, now, with_parents)
   local doomed = {}
   for _, id in ipairs(ids) do
     local key = prefix .. id
-    local ties = call('HMGET', key, 'parent', 'parentKey', 'deid')
+    local ties = call('HMGET', key, 'parent', 'parentKey', 'deid', 'gid')
     if ties[3] and call('GET', prefix .. 'de:' .. ties[3]) == id then
       call('DEL', prefix .. 'de:' .. ties[3])
+    end
+    if ties[4] then
+      leave_group(prefix, ties[4], id)
     end
     doomed[#doomed + 1] = key
     leave_parent(prefix, id, ties, now, with_parents, doomed)

@@ -4,15 +4,15 @@
 -- the whole queue is read and written once for all jobs of a call. What is written is text from the start: a number
 -- costs more to format than most commands to run.
 --
--- @use lib/event, lib/marker, lib/place
+-- @use lib/event, lib/groups, lib/marker, lib/place
 
 -- Delayed jobs that are due go to where they wait; at most 1,000 a call.
-local function promote_due(q, now)
-  local due = call('ZRANGEBYSCORE', q.delayed, 0, (now + 1) * 4096 - 1, 'LIMIT', 0, 1000)
+local function promote_due(q, delayed, now)
+  local due = call('ZRANGEBYSCORE', delayed, 0, (now + 1) * 4096 - 1, 'LIMIT', 0, 1000)
   if #due == 0 then
     return
   end
-  call('ZREM', q.delayed, unpack(due))
+  call('ZREM', delayed, unpack(due))
   for _, id in ipairs(due) do
     local key = q.prefix .. id
     local job = redis.pcall('HMGET', key, 'timestamp', 'priority')
@@ -70,9 +70,17 @@ local function take_one(q, id, take, taken)
   return true, deferred
 end
 
--- What holds for the whole queue, read once a call: paused, concurrency, max, duration, bound of the events.
+-- When something is due next, or 0.
+local function due_next(q)
+  local due = next_due(q.delayed)
+  local of_groups = q.grouped and groups_due(q.prefix)
+  return of_groups and (due == 0 or of_groups < due) and of_groups or due
+end
+
+-- What holds for the whole queue, read once a call: paused, concurrency, max, duration, bound of the events,
+-- and whether it has groups.
 local function read_meta(meta)
-  return call('HMGET', meta, 'paused', 'concurrency', 'max', 'duration', 'opts.maxLenEvents')
+  return call('HMGET', meta, 'paused', 'concurrency', 'max', 'duration', 'opts.maxLenEvents', 'groups')
 end
 
 -- `take` has what the caller was given, all of it as text: time (now), wanted, ahead, token, lock_ms, worker_name,
@@ -81,7 +89,11 @@ end
 local function take_jobs(q, meta, take)
   local taken = { 0, 0 }
   local now, wanted = tonumber(take.time), tonumber(take.wanted)
-  promote_due(q, now)
+  q.grouped = meta[6] and true or false
+  promote_due(q, q.delayed, now)
+  if q.grouped then
+    promote_due(q, q.prefix .. 'groups:delayed', now)
+  end
   local max = tonumber(meta[3] or take.limiter_max)
   if max then
     local started = tonumber(call('GET', q.limiter) or 0)
@@ -89,7 +101,7 @@ local function take_jobs(q, meta, take)
       local rest = call('PTTL', q.limiter)
       if rest > 0 then
         taken[1] = rest
-        taken[2] = next_due(q.delayed)
+        taken[2] = due_next(q)
         return taken
       end
       call('DEL', q.limiter)
@@ -110,11 +122,21 @@ local function take_jobs(q, meta, take)
   end
 
   local got, counted, gone = 0, 0, 0
+  local own = math.min(wanted, tonumber(take.wanted))
   -- An id whose hash is gone is no job: it is dropped, and another one taken instead, within bounds.
   local function take_ids(ids, step)
     local live = {}
     for at = 1, #ids, step do
-      local is_job, deferred = take_one(q, ids[at], take, taken)
+      local group = q.grouped and call('HGET', q.prefix .. ids[at], 'gid')
+      local is_job, deferred = false, false
+      if group then
+        -- Only a stock worker's look for stalled jobs puts one here.
+        release_group(q.prefix, ids[at])
+        local priority = tonumber(call('HGET', q.prefix .. ids[at], 'priority')) or 0
+        place_in_group(q, group, ids[at], priority, true, 'active')
+      else
+        is_job, deferred = take_one(q, ids[at], take, taken)
+      end
       if is_job then
         live[#live + 1] = ids[at]
         counted = counted + (deferred and 0 or 1)
@@ -145,11 +167,28 @@ local function take_jobs(q, meta, take)
     take_ids(ids, 2)
   end
 
+  if q.grouped and got < own then
+    local live = {}
+    -- One after the other, so that no group gets ahead of its turn; none beyond those wanted.
+    got = got + take_from_groups(q.prefix, now, own - got, function(id)
+      local is_job, deferred = take_one(q, id, take, taken)
+      if is_job then
+        live[#live + 1] = id
+        counted = counted + (deferred and 0 or 1)
+      end
+      return is_job, deferred
+    end)
+    if #live > 0 then
+      call('LPUSH', q.active, unpack(live))
+    end
+  end
+  drained = drained and not (q.grouped and groups_wait(q.prefix))
+
   if max and counted > 0 and call('INCRBY', q.limiter, counted) == counted then
     call('PEXPIRE', q.limiter, tonumber(take.limiter_ms) or tonumber(meta[4]) or 1000)
   end
   if drained then
-    taken[2] = next_due(q.delayed)
+    taken[2] = due_next(q)
   else
     mark_work(q.marker)
   end

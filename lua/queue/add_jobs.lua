@@ -27,7 +27,7 @@ if refusal then
 end
 local q = {
   prefix = prefix, wait = wait, prioritized = prioritized, pc = pc, delayed = delayed, events = events, active = active,
-  marker = marker,
+  marker = marker, grouped = false,
 }
 local profiles = {}
 local at = jobs_offset

@@ -25,8 +25,8 @@
 --                     failed reason, stack traces as JSON, attempts made, deduplication id, why it is dead
 -- @ret 1 or an error for each
 -- @err JOBNOTFOUND LOCKMISSING LOCKMISMATCH NOTINSTATE
--- @use lib/active, lib/deduplication, lib/event, lib/job_address, lib/job_keys, lib/letter, lib/marker, lib/metrics
--- @use lib/parent, lib/queue_keys
+-- @use lib/active, lib/deduplication, lib/event, lib/groups, lib/job_address, lib/job_keys, lib/letter, lib/marker
+-- @use lib/metrics, lib/parent, lib/queue_keys
 
 local q = {
   prefix = prefix, wait = wait, active = active, prioritized = prioritized, pc = pc, delayed = delayed, meta = meta,
@@ -63,6 +63,9 @@ local function bury(at)
       return redis.error_reply('NOTINSTATE job ' .. id .. ' is not active')
     end
     call('SREM', stalled, id)
+    if job.gid then
+      release_group(prefix, id)
+    end
     if burials[at + 7] ~= '' then
       release_deduplication(q, burials[at + 7], id, now)
     end

@@ -6,7 +6,8 @@
 -- @key events
 -- @key prefix
 -- @key <id>           hash of each job, with its further keys
--- @arg state          wait, active, delayed, prioritized, waiting-children, completed or failed
+-- @arg state          wait, active, delayed, prioritized, waiting-children, completed or failed;
+--                     group for the waiting jobs of one, by their sorted set
 -- @arg before         jobs of that time or later stay
 -- @arg limit          how many to remove at most
 -- @arg skip           where the slice starts: jobs before it are known to stay

@@ -8,13 +8,14 @@
 -- @key repeat_set
 -- @key prefix
 -- @key <id>          hash of each job, with its further keys
+-- @key groups:*       see lib/groups
 -- @arg now
 -- @arg with_delayed  1 removes delayed jobs too
 -- @arg slice
 -- @arg kept          how many jobs that stay are known to be at the end of `wait` and `delayed`: two numbers
 -- @arg kept_delayed
 -- @ret { 1 while more is to be done, kept, kept_delayed }
--- @use lib/event, lib/remove, lib/scheduled
+-- @use lib/event, lib/groups, lib/remove, lib/scheduled
 
 slice, kept, kept_delayed = tonumber(slice), tonumber(kept), tonumber(kept_delayed)
 local more = 0
@@ -61,7 +62,14 @@ if #older > 0 then
 end
 forget(call('ZPOPMIN', prioritized, slice), 2)
 
+local group = call('ZRANGE', prefix .. 'groups:sizes', 0, 0)[1]
+if group then
+  forget(call('ZRANGE', group_jobs(prefix, group), 0, slice - 1), 1)
+  more = 1
+end
+
 if with_delayed == '1' then
+  forget(call('ZRANGE', prefix .. 'groups:delayed', 0, slice - 1), 1)
   local due = call('ZRANGE', delayed, kept_delayed, kept_delayed + slice - 1)
   for _, id in ipairs(due) do
     if is_pending_of_scheduler(repeat_set, id) then

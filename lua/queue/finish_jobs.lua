@@ -37,7 +37,7 @@
 --                     then the outcomes, 4 each: id, its time, result or reason, number of its profile
 -- @ret { 1 or an error for each outcome, what fetch_jobs gives }
 -- @err JOBNOTFOUND LOCKMISSING LOCKMISMATCH NOTINSTATE PENDINGCHILDREN FAILEDCHILDREN
--- @use lib/active, lib/deduplication, lib/event, lib/job_address, lib/job_keys, lib/keep, lib/marker, lib/metrics, lib/parent
+-- @use lib/active, lib/deduplication, lib/event, lib/groups, lib/job_address, lib/job_keys, lib/keep, lib/marker, lib/metrics, lib/parent
 -- @use lib/place, lib/take
 
 local q = {
@@ -46,6 +46,9 @@ local q = {
 }
 local time = now
 now = tonumber(now)
+
+local settings = read_meta(meta)
+q.grouped = settings[6] and true or false
 
 local profiles = {}
 local at = outcomes_offset
@@ -191,6 +194,9 @@ for index, id in ipairs(ids) do
     results[index] = redis.error_reply('NOTINSTATE job ' .. id .. ' is not active')
   elseif results[index] == 1 then
     left[id] = nil
+    if q.grouped then
+      release_group(prefix, id)
+    end
     freed[#freed + 1] = locks[index]
     local way = ways[index]
     if way.kind == 'completed' or way.kind == 'failed' then
@@ -229,9 +235,12 @@ for _, way in pairs(profiles) do
 end
 if has_delayed then
   mark_delayed(marker, delayed)
+  local due = q.grouped and groups_due(prefix)
+  if due then
+    call('ZADD', marker, 'LT', due, '1')
+  end
 end
 
-local settings = read_meta(meta)
 local taken = { 0, 0 }
 if wanted ~= '0' or ahead ~= '0' then
   taken = take_jobs(q, settings, {
@@ -241,7 +250,7 @@ if wanted ~= '0' or ahead ~= '0' then
 end
 if #taken == 2 and #freed > 0 then
   local waiting = call('LLEN', wait) + call('ZCARD', prioritized)
-  if waiting > 0 then
+  if waiting > 0 or (q.grouped and groups_wait(prefix)) then
     -- A slot became free that nobody here uses.
     mark_unless_held(marker, meta, active)
   elseif finished_counts.completed + finished_counts.failed > 0 and call('LLEN', active) == 0 then

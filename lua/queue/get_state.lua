@@ -8,8 +8,11 @@
 -- @key active
 -- @key wait
 -- @key paused
+-- @key prefix
+-- @key groups:*   see lib/groups
 -- @arg id
 -- @ret name of the state, or nil
+-- @use lib/groups
 
 local sets = {
   { completed, 'completed' }, { failed, 'failed' }, { delayed, 'delayed' }, { prioritized, 'prioritized' },
@@ -26,4 +29,4 @@ for _, list in ipairs(lists) do
     return list[2]
   end
 end
-return false
+return state_in_group(prefix, id)

@@ -15,7 +15,7 @@
 -- @arg cursor         '' starts a pass; what the call before gave goes on with it
 -- @arg slice          jobs a call
 -- @ret { cursor or '' when the pass is over, ids put back }
--- @use lib/event, lib/marker
+-- @use lib/event, lib/groups, lib/marker
 
 slice = tonumber(slice)
 if cursor == '' then
@@ -23,6 +23,14 @@ if cursor == '' then
     return { '', {} }
   end
   trim_events(events, meta)
+  if call('HEXISTS', meta, 'groups') == 1 then
+    -- A stock worker that found a job stalled, or finished it, knows of no group: its group would stay narrower for ever.
+    for _, id in ipairs(call('HRANDFIELD', prefix .. 'groups:running', 100)) do
+      if call('EXISTS', prefix .. id .. ':lock') == 0 and not call('LPOS', active, id) then
+        release_group(prefix, id)
+      end
+    end
+  end
   cursor = 'look'
 end
 
@@ -38,19 +46,25 @@ if cursor ~= 'look' then
   return { note(tonumber(string.sub(cursor, 5))), {} }
 end
 
+local q = { prefix = prefix, events = events }
 local put_back = {}
 local suspects = call('SPOP', stalled, slice)
 for _, id in ipairs(suspects) do
   local key = prefix .. id
   if call('EXISTS', key .. ':lock') == 0 and call('LREM', active, 1, id) == 1 then
-    local job = call('HMGET', key, 'timestamp', 'rjk')
+    local job = call('HMGET', key, 'timestamp', 'rjk', 'gid', 'priority')
     if job[1] then
       local times = call('HINCRBY', key, 'stc', 1)
       if times > tonumber(max_stalled) and not job[2] then
         call('HSET', key, 'defa', 'job stalled more than allowable limit')
       end
-      call('RPUSH', wait, id)
-      emit(events, 'waiting', 'jobId', id, 'prev', 'active')
+      if job[3] then
+        release_group(prefix, id)
+        place_in_group(q, job[3], id, tonumber(job[4]) or 0, true, 'active')
+      else
+        call('RPUSH', wait, id)
+        emit(events, 'waiting', 'jobId', id, 'prev', 'active')
+      end
       emit(events, 'stalled', 'jobId', id)
       put_back[#put_back + 1] = id
     end

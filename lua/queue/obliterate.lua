@@ -8,7 +8,7 @@
 -- @arg now
 -- @ret 1 while more is to be done
 -- @err NOTINSTATE
--- @use lib/remove
+-- @use lib/groups, lib/remove
 
 slice, now = tonumber(slice), tonumber(now)
 if call('HGET', meta, 'paused') == false then
@@ -40,6 +40,16 @@ for _, name in ipairs({ 'delayed', 'prioritized', 'waiting-children', 'completed
     return 1
   end
 end
+local group = call('ZRANGE', prefix .. 'groups:sizes', 0, 0)[1]
+if group then
+  forget_listed(call('ZRANGE', group_jobs(prefix, group), 0, slice - 1), 1)
+  return 1
+end
+local delayed = call('ZRANGE', prefix .. 'groups:delayed', 0, slice - 1)
+if #delayed > 0 then
+  forget_listed(delayed, 1)
+  return 1
+end
 local schedulers = call('ZPOPMIN', prefix .. 'repeat', slice)
 if #schedulers > 0 then
   for at = 1, #schedulers, 2 do
@@ -55,7 +65,8 @@ if #workers > 0 then
   return 1
 end
 for _, name in ipairs({ 'meta', 'id', 'pc', 'marker', 'limiter', 'events', 'stalled', 'stalled-check', 'repeat',
-  'metrics:completed', 'metrics:completed:data', 'metrics:failed', 'metrics:failed:data' }) do
+  'metrics:completed', 'metrics:completed:data', 'metrics:failed', 'metrics:failed:data', 'groups', 'groups:state', 'groups:concurrency', 'groups:limits',
+  'groups:active', 'groups:running', 'groups:limited', 'groups:paused' }) do
   call('DEL', prefix .. name)
 end
 return 0

@@ -29,6 +29,9 @@ for at = redriven_offset + 1, #redriven, 2 do
   if key and call('EXISTS', key) == 0 then
     call('HSET', key, 'name', job.name, 'data', redriven[at + 1], 'opts', job.opts, 'timestamp', now, 'delay', '0',
       'priority', job.priority)
+    if job.gid then
+      call('HSET', key, 'gid', job.gid)
+    end
     if job.parentKey then
       call('HSET', key, 'parentKey', job.parentKey, 'parent', job.parent or '{}')
       if call('EXISTS', job.parentKey) == 1 then

@@ -12,7 +12,7 @@
 -- @key <id>         hash of each job, with its further keys
 -- @arg ...ids
 -- @ret how many were in no state
--- @use lib/job_keys
+-- @use lib/groups, lib/job_keys
 
 local gone = {}
 for at = ids_offset + 1, #ids do
@@ -28,7 +28,7 @@ for at = ids_offset + 1, #ids do
   for _, list in ipairs({ active, wait, paused }) do
     is_held = is_held or call('LPOS', list, id)
   end
-  if not is_held then
+  if not is_held and not state_in_group(prefix, id) then
     gone[#gone + 1] = key
   end
 end

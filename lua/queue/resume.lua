@@ -8,6 +8,7 @@
 -- @key prioritized
 -- @key delayed
 -- @key paused
+-- @key groups      those whose turn may come
 -- @ret 1 while more is to be done: call again
 -- @use lib/event, lib/marker
 
@@ -23,7 +24,7 @@ if call('HDEL', meta, 'paused') == 1 then
   emit(events, 'resumed')
   trim_events(events, meta)
 end
-if call('LLEN', wait) + call('ZCARD', prioritized) > 0 then
+if call('LLEN', wait) + call('ZCARD', prioritized) > 0 or call('EXISTS', groups) == 1 then
   mark_work(marker)
 else
   mark_delayed(marker, delayed)

@@ -40,7 +40,7 @@ if fields[2] and call('EXISTS', fields[2]) == 1 then
     call('SADD', fields[2] .. ':dependencies', job)
   end
 end
-local q = { wait = wait, prioritized = prioritized, pc = pc, events = events }
+local q = { prefix = string.sub(job, 1, #job - #id), wait = wait, prioritized = prioritized, pc = pc, events = events }
 place_waiting(q, id, tonumber(fields[1]) or 0, false, from)
 mark_unless_held(marker, meta, active)
 trim_events(events, meta)

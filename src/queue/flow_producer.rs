@@ -90,6 +90,10 @@ impl FlowProducer {
             }
             let job = queue.prepare(node.job, queue.now());
             let mut job = job.map_err(|error| error.below_option(&format!("{at}.opts")))?;
+            if job.group.is_some() {
+                let path = format!("{at}.opts.group");
+                return Err(Error::invalid_option(&path, "given in a flow", "jobs that are no part of a flow"));
+            }
             // Children must know it before anything is written.
             job.own_id.get_or_insert_with(|| uuid::Uuid::new_v4().to_string());
             prepared.push(Prepared { queue, job, outside, has_children });

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::parent_options::{ChildFailure, ChildFailureFlags, ParentJob};
-use super::{DeadLetter, dead_letter::UserDeadLetter};
+use super::{DeadLetter, JobGroup, dead_letter::UserDeadLetter, groups::UserGroup};
 use crate::codec::{
     option_date::UserDate,
     option_text::{MAX_MS, milliseconds, read_options, whole},
@@ -158,6 +158,8 @@ pub struct JobOptions {
     pub child_failure: Option<ChildFailure>,
     /// Where it goes when it has failed for good. Stock BullMQ ignores it.
     pub dead_letter: Option<DeadLetter>,
+    /// Stock BullMQ never takes a job that has one.
+    pub group: Option<JobGroup>,
 }
 
 #[derive(Deserialize)]
@@ -185,6 +187,7 @@ struct UserOptions {
     ignore_dependency_on_failure: Option<bool>,
     remove_dependency_on_failure: Option<bool>,
     dead_letter: Option<UserDeadLetter>,
+    group: Option<UserGroup>,
 }
 
 #[derive(Deserialize)]
@@ -283,6 +286,7 @@ impl JobOptions {
                 user.remove_dependency_on_failure,
             ])?,
             dead_letter: user.dead_letter.map(UserDeadLetter::into_choice).transpose()?,
+            group: user.group.map(UserGroup::into_group).transpose()?,
         };
         options.check()?;
         Ok(options)
@@ -304,6 +308,19 @@ impl JobOptions {
         }
         if let Some(dead_letter) = &self.dead_letter {
             dead_letter.check()?;
+        }
+        if let Some(group) = &self.group {
+            group.check()?;
+            if self.priority.is_some_and(|priority| priority > 0) {
+                return Err(Error::invalid_option("priority", "given beside `group`", "`group.priority`"));
+            }
+            if self.parent.is_some() {
+                return Err(Error::invalid_option("group", "given beside `parent`", "one of the two"));
+            }
+            if self.deduplication.as_ref().is_some_and(|one| one.keep_last_if_active) {
+                let path = "deduplication.keepLastIfActive";
+                return Err(Error::invalid_option(path, "given beside `group`", "one of the two"));
+            }
         }
         if let Some(priority) = self.priority.filter(|priority| !(0..=MAX_PRIORITY).contains(priority)) {
             return Err(Error::invalid_option("priority", &priority.to_string(), "an integer from 0 to 2097151"));
@@ -342,6 +359,7 @@ impl JobOptions {
             parent: self.parent,
             child_failure: self.child_failure.or(defaults.child_failure),
             dead_letter: self.dead_letter.or_else(|| defaults.dead_letter.clone()),
+            group: self.group.or_else(|| defaults.group.clone()),
         }
     }
 }
@@ -404,6 +422,9 @@ pub(crate) struct StoredOptions {
     pub(crate) child_failure: ChildFailureFlags,
     #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "dead_letter_of_any")]
     pub(crate) dead_letter: Option<DeadLetter>,
+    /// Not read back: it stands in the job's hash.
+    #[serde(skip_serializing_if = "Option::is_none", skip_deserializing)]
+    pub(crate) group: Option<JobGroup>,
 }
 
 /// What another writer may have meant by that name must not make the other options unreadable.
@@ -496,6 +517,7 @@ impl StoredOptions {
             parent: options.parent.clone(),
             child_failure: ChildFailureFlags::of(options.child_failure),
             dead_letter: options.dead_letter.clone(),
+            group: options.group.clone(),
         }
     }
 

@@ -26,6 +26,8 @@ pub(crate) struct QueueKeys {
     pub(crate) metrics_failed: String,
     /// Job schedulers by their next run.
     pub(crate) repeat: String,
+    /// Groups whose turn may come.
+    pub(crate) groups: String,
     /// Ids of the workers that do not show in the server's list of clients. No job can have this id: with a colon it has
     /// two of them.
     pub(crate) workers: String,
@@ -55,6 +57,7 @@ impl QueueKeys {
             metrics_completed: key("metrics:completed"),
             metrics_failed: key("metrics:failed"),
             repeat: key("repeat"),
+            groups: key("groups"),
             workers: key("oxcart:workers"),
             prefix,
         }
@@ -83,6 +86,16 @@ impl QueueKeys {
     /// What a worker says of itself.
     pub(crate) fn worker(&self, id: &str) -> String {
         format!("{}:{id}", self.workers)
+    }
+
+    /// One of the keys that all groups share.
+    pub(crate) fn of_groups(&self, name: &str) -> String {
+        format!("{}groups:{name}", self.prefix)
+    }
+
+    /// Waiting jobs of a group. No job's id can look like that.
+    pub(crate) fn group_jobs(&self, group: &str) -> String {
+        format!("{}groups::jobs:{group}", self.prefix)
     }
 
     /// Hash of a job scheduler.

@@ -6,6 +6,7 @@ mod cancel_listener;
 mod dead_letter;
 mod flow_producer;
 mod flow_scripts;
+mod groups;
 mod job;
 mod job_children;
 mod job_options;
@@ -34,6 +35,7 @@ mod worker_options;
 
 pub use dead_letter::{DeadLetter, LetterFilter, Letters, Redriven};
 pub use flow_producer::{FlowNode, FlowProducer, MAX_FLOW_JOBS};
+pub use groups::{GroupLimits, GroupState, JobGroup};
 pub use job::{ActiveJob, JobRecord, NewJob};
 pub use job_children::{Children, ChildrenPage, DependencyKind, DependencyPage, Reset};
 pub use job_options::{Backoff, Deduplication, JobOptions, JobTelemetry, KeepPolicy, MAX_PRIORITY, Number};

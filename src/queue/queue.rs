@@ -20,6 +20,11 @@ use crate::{
     error::{Error, ErrorCode, Result},
 };
 
+/// Which script adds a job.
+fn way(job: &AddedJob) -> (bool, bool) {
+    (job.parent.is_some(), job.group.is_some())
+}
+
 /// Jobs that one script call adds at most, and bytes of them.
 const ADD_SLICE: usize = 500;
 const ADD_SLICE_BYTES: usize = 1 << 20;
@@ -192,10 +197,9 @@ impl Queue {
                 Err(error) => results.push(Some(Err(error))),
                 Ok(job) => {
                     results.push(None);
-                    // Jobs keep their order; those with a parent go by another script.
-                    let is_child = job.parent.is_some();
+                    // Jobs keep their order; those with a parent or a group go by other scripts.
                     let is_full = slice.len() == ADD_SLICE || bytes >= ADD_SLICE_BYTES;
-                    if is_full || slice.last().is_some_and(|last: &AddedJob| last.parent.is_some() != is_child) {
+                    if is_full || slice.last().is_some_and(|last: &AddedJob| way(last) != way(&job)) {
                         slices.push((std::mem::take(&mut places), self.add_slice(now, &slice)));
                         slice.clear();
                         bytes = 0;
@@ -221,10 +225,13 @@ impl Queue {
         }
     }
 
-    /// Either with parents or without.
+    /// All of them go the same way.
     fn add_slice(&self, now: i64, jobs: &[AddedJob]) -> BoxFuture<'static, Result<Vec<Result<String>>>> {
         if jobs.first().is_some_and(|job| job.parent.is_some()) {
             return Box::pin(self.storage().add_children(now, jobs));
+        }
+        if jobs.first().is_some_and(|job| job.group.is_some()) {
+            return Box::pin(self.storage().add_grouped_jobs(now, jobs));
         }
         let adding = self.storage().add_jobs(now, jobs);
         Box::pin(async move { Ok(adding.await?.into_iter().map(Ok).collect()) })
@@ -250,10 +257,11 @@ impl Queue {
             data,
             timestamp,
             delay: options.delay.unwrap_or(0),
-            priority: options.priority.unwrap_or(0),
+            priority: options.group.as_ref().and_then(|group| group.priority).or(options.priority).unwrap_or(0),
             lifo: options.lifo.unwrap_or(false),
             deduplication: options.deduplication,
             parent: options.parent.as_ref().map(|parent| StoredParent::of(parent, options.child_failure)),
+            group: options.group,
         })
     }
 
@@ -265,15 +273,35 @@ impl Queue {
     /// Jobs of the given states, one state after the other, `start..=end` of each (as Redis counts, -1 is the last),
     /// oldest first when `ascending`. A job that is removed meanwhile is left out.
     pub async fn get_jobs(&self, states: &[JobState], start: i64, end: i64, ascending: bool) -> Result<Vec<JobRecord>> {
-        let commands: Vec<_> = states.iter().map(|&state| self.range(state, start, end, ascending)).collect();
+        let mut commands: Vec<_> = states.iter().map(|&state| self.range(state, start, end, ascending)).collect();
+        commands.extend(states.iter().flat_map(|&state| self.beside_groups(state)));
         let mut ids = Vec::new();
-        for (reply, state) in self.storage().link.call_many(&commands).await.into_iter().zip(states) {
+        let mut replies = self.storage().link.call_many(&commands).await;
+        let mut sizes = replies.split_off(states.len().min(replies.len())).into_iter();
+        for (reply, state) in replies.into_iter().zip(states) {
             let mut of_state = reply?.into_items()?.into_iter().map(Value::into_text).collect::<Result<Vec<_>>>()?;
             if ascending && is_list(*state) {
                 of_state.reverse();
             }
             ids.append(&mut of_state);
+            if let [_, _] = self.beside_groups(*state)[..] {
+                let mut size = || match sizes.next() {
+                    Some(reply) => {
+                        Ok(reply?.into_optional_text()?.and_then(|size| size.parse::<i64>().ok()).unwrap_or(0))
+                    }
+                    None => Err(Error::unexpected_reply("get_jobs", "too short")),
+                };
+                let (ungrouped, grouped) = (size()?, size()?);
+                let (first, last) = ((start - ungrouped).max(0), if end < 0 { end } else { end - ungrouped });
+                if grouped > 0 && start >= 0 && (end < 0 || last >= 0) {
+                    ids.append(&mut self.grouped(*state, first, last).await?);
+                }
+            }
         }
+        self.read_jobs(&ids).await
+    }
+
+    pub(super) async fn read_jobs(&self, ids: &[String]) -> Result<Vec<JobRecord>> {
         let mut jobs = Vec::with_capacity(ids.len());
         for slice in ids.chunks(READ_SLICE) {
             let reads: Vec<_> =
@@ -283,6 +311,32 @@ impl Queue {
             }
         }
         Ok(jobs)
+    }
+
+    /// How many jobs of a state are in no group and in groups, where groups have some.
+    fn beside_groups(&self, state: JobState) -> Vec<Command> {
+        let keys = &self.storage().keys;
+        match state {
+            JobState::Waiting => vec![
+                Command::new("LLEN").key(&keys.wait).repeatable(),
+                Command::new("HGET").key(keys.of_groups("state")).arg("waiting").repeatable(),
+            ],
+            JobState::Delayed => vec![
+                Command::new("ZCARD").key(&keys.delayed).repeatable(),
+                Command::new("ZCARD").key(keys.of_groups("delayed")).repeatable(),
+            ],
+            _ => Vec::new(),
+        }
+    }
+
+    /// Ids of jobs in groups, those that come next first.
+    async fn grouped(&self, state: JobState, start: i64, end: i64) -> Result<Vec<String>> {
+        if state == JobState::Waiting {
+            return self.grouped_waiting(start, end).await;
+        }
+        let delayed = self.storage().keys.of_groups("delayed");
+        let range = Command::new("ZRANGE").key(delayed).int(start).int(end).repeatable();
+        self.storage().link.call(range).await?.into_items()?.into_iter().map(Value::into_text).collect()
     }
 
     /// New jobs enter a list at its head, so its oldest are at the tail.

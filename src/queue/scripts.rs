@@ -32,6 +32,7 @@ pub(super) struct AddedJob {
     pub(super) lifo: bool,
     pub(super) deduplication: Option<super::Deduplication>,
     pub(super) parent: Option<super::parent_options::StoredParent>,
+    pub(super) group: Option<super::JobGroup>,
 }
 
 impl Profiled for AddedJob {
@@ -335,7 +336,16 @@ impl Storage {
         let keys = &self.keys;
         loop {
             let call = lua::RESUME.with(
-                [&keys.meta, &keys.marker, &keys.events, &keys.wait, &keys.prioritized, &keys.delayed, &keys.paused],
+                [
+                    &keys.meta,
+                    &keys.marker,
+                    &keys.events,
+                    &keys.wait,
+                    &keys.prioritized,
+                    &keys.delayed,
+                    &keys.paused,
+                    &keys.groups,
+                ],
                 [],
             );
             if self.run(call.repeatable()).await?.into_int()? == 0 {
@@ -356,6 +366,7 @@ impl Storage {
                 &keys.active,
                 &keys.wait,
                 &keys.paused,
+                &keys.prefix,
             ],
             [id.as_bytes()],
         );
@@ -375,6 +386,7 @@ impl Storage {
                 &keys.waiting_children,
                 &keys.completed,
                 &keys.failed,
+                &keys.prefix,
             ],
             [],
         );
@@ -457,24 +469,45 @@ impl Storage {
     }
 
     pub(super) async fn clean_jobs(&self, now: i64, before: i64, limit: usize, state: JobState) -> Result<Vec<String>> {
-        let keys = &self.keys;
         let suffix = state.key_suffix();
-        let set = format!("{}{suffix}", keys.prefix);
         let mut removed = Vec::new();
+        let set = format!("{}{suffix}", self.keys.prefix);
+        self.clean_set(now, before, limit, &set, suffix, &mut removed).await?;
+        if state == JobState::Waiting {
+            for group in self.group_names().await? {
+                self.clean_set(now, before, limit, &self.keys.group_jobs(&group), "group", &mut removed).await?;
+            }
+        } else if state == JobState::Delayed {
+            self.clean_set(now, before, limit, &self.keys.of_groups("delayed"), suffix, &mut removed).await?;
+        }
+        Ok(removed)
+    }
+
+    async fn clean_set(
+        &self,
+        now: i64,
+        before: i64,
+        limit: usize,
+        set: &str,
+        state: &str,
+        removed: &mut Vec<String>,
+    ) -> Result<()> {
+        let keys = &self.keys;
         let mut skip = 0;
-        loop {
+        while limit == 0 || removed.len() < limit {
             let rest = if limit == 0 { 1 << 52 } else { limit as u64 - removed.len() as u64 };
             let call = lua::CLEAN_JOBS.with(
-                [&set, &keys.repeat, &keys.meta, &keys.events, &keys.prefix],
-                [suffix.as_bytes(), &text(before), &text(rest), &text(skip), &text(SLICE as u64), &text(now)],
+                [set, &keys.repeat, &keys.meta, &keys.events, &keys.prefix],
+                [state.as_bytes(), &text(before), &text(rest), &text(skip), &text(SLICE as u64), &text(now)],
             );
             let [next, ids] = pair(self.run(call).await?)?;
             removed.extend(texts(ids)?);
             skip = next.into_int()?;
-            if skip < 0 || (limit > 0 && removed.len() >= limit) {
-                return Ok(removed);
+            if skip < 0 {
+                break;
             }
         }
+        Ok(())
     }
 
     /// How many of these jobs were in no state and went.

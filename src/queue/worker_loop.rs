@@ -63,6 +63,7 @@ pub(super) async fn run(core: Arc<Core>) {
         unsure: Vec::new(),
         core,
     };
+    looping.limit_groups().await;
     while !looping.core.is_done() {
         looping.turn().await;
     }
@@ -71,6 +72,17 @@ pub(super) async fn run(core: Arc<Core>) {
 }
 
 impl Looping {
+    /// Before the first job is taken, so that none is taken beyond the bounds.
+    async fn limit_groups(&mut self) {
+        let Some(limits) = self.core.options.group else { return };
+        while !self.core.is_done()
+            && let Err(error) = self.core.queue.want_group_limits(limits).await
+        {
+            self.failed(Vec::new(), error).await;
+        }
+        self.failures = 0;
+    }
+
     async fn turn(&mut self) {
         self.core.tell_all(self.core.take_events());
         for (run, report) in self.core.take_ending() {

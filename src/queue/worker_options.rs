@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::{DeadLetter, KeepPolicy, dead_letter::UserDeadLetter, job_options::UserKeep};
+use super::{
+    DeadLetter, GroupLimits, KeepPolicy, dead_letter::UserDeadLetter, groups::UserGroupLimits, job_options::UserKeep,
+};
 use crate::codec::option_text::{read_options, whole};
 use crate::error::{Error, Result};
 
@@ -24,6 +26,8 @@ pub struct WorkerOptions {
     /// Jobs at once. Default 1.
     pub concurrency: usize,
     pub limiter: Option<Limiter>,
+    /// Bounds of each group that has none of its own, for all workers: they are stored in the queue when this one starts.
+    pub group: Option<GroupLimits>,
     /// A lock that is not renewed for so long is lost. Default 30 s.
     pub lock_duration: Duration,
     /// Locks are renewed twice in this time. Default half of `lock_duration`.
@@ -66,6 +70,7 @@ impl Default for WorkerOptions {
             name: None,
             concurrency: 1,
             limiter: None,
+            group: None,
             lock_duration: Duration::from_secs(30),
             lock_renew_time: Duration::from_secs(15),
             stalled_interval: Duration::from_secs(30),
@@ -94,6 +99,7 @@ struct UserOptions {
     name: Option<String>,
     concurrency: Option<f64>,
     limiter: Option<UserLimiter>,
+    group: Option<UserGroupLimits>,
     lock_duration: Option<f64>,
     lock_renew_time: Option<f64>,
     stalled_interval: Option<f64>,
@@ -158,6 +164,7 @@ impl WorkerOptions {
                     })
                 })
                 .transpose()?,
+            group: user.group.map(|group| group.into_limits("group.")).transpose()?,
             lock_renew_time: duration("lockRenewTime", user.lock_renew_time, 50, lock_duration / 2)?,
             lock_duration,
             stalled_interval: duration("stalledInterval", user.stalled_interval, 50, default.stalled_interval)?,

@@ -124,6 +124,9 @@ impl JobScheduler {
         if id.is_empty() {
             return Err(Error::invalid_argument("id", "empty", "a text"));
         }
+        if options.group.is_some() {
+            return Err(Error::invalid_option("group", "given for a job scheduler", "jobs that no scheduler makes"));
+        }
         if options.job_id.is_some() || options.delay.is_some() || options.deduplication.is_some() {
             return Err(Error::invalid_option(
                 "options",
@@ -134,6 +137,7 @@ impl JobScheduler {
         let options = options.or(&JobOptions {
             delay: None,
             deduplication: None,
+            group: None,
             ..self.queue.options().default_job_options.clone()
         });
         options.check()?;

@@ -1,9 +1,20 @@
-//! Rows about what BullMQ lacks: dead letters.
+//! Rows about what BullMQ lacks: dead letters, groups.
 
 use super::{JOB, JOB2, Row, row};
 
 const CHILD: &str = "HSET p:1 name n data {} opts {} timestamp 5 delay 0 priority 0 parentKey o:q:9";
 const PARENT: &str = "HSET o:q:9 name parent data {} opts {} timestamp 5 delay 0 priority 0";
+
+const GROUPED: &str = "HSET p:1 name n data {} opts {} timestamp 5 delay 0 priority 0 gid g";
+const OF_GROUP: &[&str] = &[
+    GROUPED,
+    "HSET p:meta groups 1",
+    "ZADD p:groups::jobs:g 5 1",
+    "ZADD p:groups:sizes 1 g",
+    "ZADD p:groups 1 g",
+    "HSET p:groups:state turn 1 places 1 waiting 1",
+];
+const TAKE: &str = "1000 4 0 t 30000 '' '' ''";
 
 #[expect(clippy::too_many_lines, reason = "a table")]
 pub(super) fn rows() -> Vec<Row> {
@@ -87,5 +98,193 @@ pub(super) fn rows() -> Vec<Row> {
             ],
             "1000 0 100 7 {} 8 {} 9 {}",
         ),
+        row(
+            "queue/add_grouped_jobs",
+            "two of one group, one of another, one delayed, one in front",
+            &[],
+            "1000 '' a {} {} 1000 0 0 0 '' 0 '' g '' '' b {} {} 1000 0 3 0 '' 0 '' g '' '' c {} {} 1000 0 0 0 '' 0 '' h '' '' d {} {} 1000 500 0 0 '' 0 '' g '' '' e {} {} 1000 0 0 1 '' 0 '' g ''",
+        ),
+        row(
+            "queue/add_grouped_jobs",
+            "one too many, one that is there, one that another stands for",
+            &["HSET p:mine name old", "SET p:de:d old", "HSET p:old name old"],
+            "1000 '' a {} {} 1000 0 0 0 '' 0 '' g 1 '' b {} {} 1000 0 0 0 '' 0 '' g 1 mine c {} {} 1000 0 0 0 '' 0 '' g '' '' d {} {} 1000 0 0 0 d 0 '' g ''",
+        ),
+        row(
+            "queue/add_grouped_jobs",
+            "a queue that version 5 has paused",
+            &["HSET p:meta paused 1", "LPUSH p:paused x"],
+            "1000 '' a {} {} 1000 0 0 0 '' 0 '' g ''",
+        ),
+        row(
+            "queue/fetch_jobs",
+            "ungrouped first, then groups in turn",
+            &[
+                GROUPED,
+                "HSET p:2 name m timestamp 6",
+                "HSET p:3 name o timestamp 6 gid g",
+                "HSET p:4 name u timestamp 6 gid h",
+                "LPUSH p:wait 2",
+                "HSET p:meta groups 1",
+                "ZADD p:groups::jobs:g 5 1 6 3",
+                "ZADD p:groups::jobs:h 7 4",
+                "ZADD p:groups:sizes 2 g 1 h",
+                "ZADD p:groups 1 g 2 h",
+                "HSET p:groups:state turn 2 places 3 waiting 3",
+            ],
+            "1000 3 0 t 30000 '' '' ''",
+        ),
+        row(
+            "queue/fetch_jobs",
+            "a group at its bound waits for a running job",
+            &[
+                GROUPED,
+                "HSET p:meta groups 1",
+                "ZADD p:groups::jobs:g 5 1",
+                "ZADD p:groups:sizes 1 g",
+                "ZADD p:groups 1 g",
+                "HSET p:groups:state turn 1 places 1 waiting 1 concurrency 1",
+                "HSET p:groups:active g 1",
+                "HSET p:groups:running 9 g",
+            ],
+            TAKE,
+        ),
+        row(
+            "queue/fetch_jobs",
+            "a rate whose end was lost begins anew, and a group has one of its own",
+            &[
+                GROUPED,
+                "HSET p:2 name m timestamp 6 gid h",
+                "HSET p:meta groups 1",
+                "ZADD p:groups::jobs:g 5 1",
+                "ZADD p:groups::jobs:h 5 2",
+                "ZADD p:groups:sizes 1 g 1 h",
+                "ZADD p:groups 1 g 2 h",
+                "HSET p:groups:state turn 2 places 2 waiting 2 max 1 ms 600000 overrides 1",
+                "HSET p:groups:limits h 3:5000",
+                "SET p:groups::rate:g 1",
+                "SET p:groups::rate:h 1 PX 600000",
+            ],
+            TAKE,
+        ),
+        row(
+            "queue/fetch_jobs",
+            "a rest that is over, and a delayed job of a group that is due",
+            &[
+                GROUPED,
+                "HSET p:2 name m timestamp 6 gid h priority 2",
+                "HSET p:meta groups 1",
+                "ZADD p:groups::jobs:g 5 1",
+                "ZADD p:groups:sizes 1 g",
+                "ZADD p:groups:limited 999 g",
+                "ZADD p:groups:delayed 4096000 2",
+                "HSET p:groups:state turn 1 places 1 waiting 1",
+            ],
+            TAKE,
+        ),
+        row(
+            "queue/fetch_jobs",
+            "what a stock worker put among the ungrouped goes back to its group",
+            &[
+                GROUPED,
+                "HSET p:meta groups 1",
+                "LPUSH p:wait 1",
+                "HSET p:groups:active g 1",
+                "HSET p:groups:running 1 g",
+            ],
+            TAKE,
+        ),
+        row(
+            "queue/finish_jobs",
+            "a job of a group leaves room for the next",
+            &[
+                GROUPED,
+                "HSET p:meta groups 1",
+                "LPUSH p:active 1",
+                "SET p:1:lock t",
+                "HSET p:2 name m timestamp 6 gid g",
+                "ZADD p:groups::jobs:g 5 2",
+                "ZADD p:groups:sizes 1 g",
+                "HSET p:groups:state turn 1 places 1 waiting 1 concurrency 1",
+                "HSET p:groups:active g 1",
+                "HSET p:groups:running 1 g",
+            ],
+            "1000 0 1 0 t2 30000 '' '' '' 1 t completed '' 1 0 0 0 '' 1000 '' 1 900 7 1",
+        ),
+        row(
+            "queue/finish_jobs",
+            "a job of a group is retried in its group",
+            &[
+                GROUPED,
+                "HSET p:meta groups 1",
+                "LPUSH p:active 1",
+                "SET p:1:lock t",
+                "HSET p:groups:active g 1",
+                "HSET p:groups:running 1 g",
+            ],
+            "1000 0 0 0 t2 30000 '' '' '' 1 t retry [] 1 1000 0 -1 '' 1000 '' 1 900 why 1",
+        ),
+        row(
+            "queue/move_stalled_jobs_to_wait",
+            "of a group, and one that a stock worker has finished",
+            &[
+                GROUPED,
+                "HSET p:meta groups 1",
+                "LPUSH p:active 1",
+                "SADD p:stalled 1",
+                "HSET p:groups:active g 1 h 1",
+                "HSET p:groups:running 1 g 9 h",
+            ],
+            "30000 1 '' 100",
+        ),
+        row(
+            "queue/bury_jobs",
+            "a job of a group",
+            &[GROUPED, "LPUSH p:active 1", "SET p:1:lock t", "HSET p:groups:active g 1", "HSET p:groups:running 1 g"],
+            "1000 q 0 10 1 t 2026-01-01T00:00:00.000Z why [] 3 '' failed",
+        ),
+        row("queue/get_state", "waiting in its group", OF_GROUP, "1"),
+        row("queue/get_counts", "with groups", OF_GROUP, ""),
+        row("queue/remove_job", "of a group", OF_GROUP, "1 1000 1 100"),
+        row("queue/drain_jobs", "groups too", OF_GROUP, "1000 0 100 0 0"),
+        row("queue/change_priority", "within its group", OF_GROUP, "1 7 0"),
+        row("queue/promote_job", "of a group", &[GROUPED, "HSET p:meta groups 1", "ZADD p:groups:delayed 4096 1"], "1"),
+        row(
+            "queue/change_delay",
+            "of a group",
+            &[GROUPED, "HSET p:meta groups 1", "ZADD p:groups:delayed 4096 1"],
+            "1 500 1500",
+        ),
+        row("queue/hold_group", "paused", OF_GROUP, "g pause 1000"),
+        row("queue/hold_group", "paused already", &["SADD p:groups:paused g"], "g pause 1000"),
+        row(
+            "queue/hold_group",
+            "resumed",
+            &[GROUPED, "ZADD p:groups::jobs:g 5 1", "ZADD p:groups:sizes 1 g", "SADD p:groups:paused g"],
+            "g resume 1000",
+        ),
+        row("queue/hold_group", "not paused", &[], "g resume 1000"),
+        row("queue/hold_group", "rests", OF_GROUP, "g 500 1000"),
+        row("queue/configure_groups", "of all", &[], "'' 3 10 1000"),
+        row(
+            "queue/configure_groups",
+            "none any more",
+            &["HSET p:groups:state concurrency 3 max 10 ms 1000"],
+            "'' '' '' ''",
+        ),
+        row(
+            "queue/configure_groups",
+            "a wider bound of one lets it go on",
+            &[GROUPED, "ZADD p:groups::jobs:g 5 1", "ZADD p:groups:sizes 1 g", "HSET p:groups:active g 1"],
+            "g 2 - ''",
+        ),
+        row("queue/configure_groups", "a rate of one", &[], "g - 5 100"),
+        row(
+            "queue/obliterate",
+            "a slice of a group",
+            &["HSET p:meta paused 1", GROUPED, "ZADD p:groups::jobs:g 5 1", "ZADD p:groups:sizes 1 g"],
+            "0 100 1000",
+        ),
+        row("queue/resume", "with work in a group", &["HSET p:meta paused 1", "ZADD p:groups 1 g"], ""),
     ]
 }

@@ -100,6 +100,16 @@ export interface RepeatOptions extends RunPolicies {
   immediately?: boolean;
 }
 
+/** The group of a job. Groups share a queue fairly: ungrouped jobs go first, then one of each group in turn. */
+export interface GroupOptions {
+  /** At most 512 bytes. */
+  id: string;
+  /** The job is refused with `ERR_GROUP_MAX_SIZE_EXCEEDED` when so many jobs of the group wait. Default: no bound. */
+  maxSize?: number;
+  /** Within the group: 1 (first) to 2,097,151 (last). 0, the default, goes before all of them. */
+  priority?: number;
+}
+
 /** Where jobs go that have failed for good. */
 export interface DeadLetterOptions {
   /** Name of a queue with the same prefix. On a cluster both need the same hash tag. */
@@ -156,6 +166,8 @@ export interface JobOptions {
    * the worker says. Default: the worker's option, else it stays among the failed jobs. Stock BullMQ ignores it.
    */
   deadLetter?: DeadLetterChoice;
+  /** Stock BullMQ workers never take a job that has one. Not together with `priority` (use `group.priority`) or `parent`. */
+  group?: GroupOptions;
   /** Milliseconds since the epoch. Default: now. */
   timestamp?: number;
 }

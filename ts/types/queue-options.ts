@@ -1,6 +1,7 @@
 import type { ForkOptions } from 'node:child_process';
 import type { WorkerOptions as ThreadOptions } from 'node:worker_threads';
 import type { BatchOptions } from '../batch/job-batch.js';
+import type { GroupLimits } from './group-types.js';
 import type { DeadLetterChoice, JobOptions, KeepJobs, RepeatOptions } from './job-options.js';
 import type { RedisConfig } from './redis-config.js';
 import type { Telemetry } from './telemetry.js';
@@ -76,6 +77,11 @@ export interface WorkerOptions extends QueueConnection, SandboxOptions {
   /** Jobs at once. Default 1. */
   concurrency?: number;
   limiter?: LimiterOptions;
+  /**
+   * Bounds of each group that has none of its own. They are stored in the queue when the worker starts, and hold for all
+   * workers of all processes; what is left out stays as it is stored.
+   */
+  group?: GroupLimits;
   /** Milliseconds after which a lock that is not renewed is lost. Default 30000. */
   lockDuration?: number;
   /** Milliseconds; locks are renewed twice in this time, on a thread of their own. Default half of `lockDuration`. */
