@@ -7,10 +7,14 @@ use super::{
     copying::{Copied, Copying},
     data::{Blob, Data, Indexed, IndexedSet, Kind},
     failure::{Failure, WRONG_TYPE},
+    usage::Usage,
 };
 
 /// Keys drawn at a time when looking for expired ones.
 const SAMPLE: usize = 20;
+
+/// What a key takes beside its bytes and its value.
+const KEY_WEIGHT: usize = 104;
 
 /// A value and its end.
 #[derive(Clone, Debug)]
@@ -20,6 +24,10 @@ pub(super) struct Entry {
     pub expires: i64,
     /// Number of the copy that needs nothing of this key any more: it has it, or the key is younger.
     copied: u32,
+    /// When it was last asked for, or how often: see [`Usage`].
+    usage: Usage,
+    /// Bytes that it was counted with; 0 where nobody counts.
+    weight: u32,
 }
 
 /// The `expires` of a key that stays.
@@ -34,6 +42,10 @@ pub(super) struct Db {
     lapsed: Vec<Blob>,
     /// A copy of all keys that is being made.
     copying: Option<Box<Copying>>,
+    /// Bytes of all keys, as far as they are counted.
+    weight: usize,
+    /// Whether it is counted how often keys are used, instead of noted when.
+    counts_use: bool,
 }
 
 impl Db {
@@ -49,6 +61,9 @@ impl Db {
         let index = self.entries.get_index_of(key)?;
         if self.entries[index].expires >= now {
             self.preserve(index, false);
+            let counts_use = self.counts_use;
+            let entry = &mut self.entries[index];
+            entry.usage = entry.usage.used(now, counts_use);
             return Some(index);
         }
         self.lapse(index);
@@ -56,7 +71,8 @@ impl Db {
     }
 
     fn lapse(&mut self, index: usize) {
-        if let Some((key, _)) = self.entries.swap_remove_index(index) {
+        if let Some((key, entry)) = self.entries.swap_remove_index(index) {
+            self.weight -= entry.weight as usize;
             self.volatile.swap_remove(&key);
             self.lapsed.push(key);
         }
@@ -91,7 +107,7 @@ impl Db {
         let index = if let Some(index) = self.find(key, now) {
             index
         } else {
-            let entry = Entry { data: K::default().wrap(), expires: NEVER, copied: self.present_copy() };
+            let entry = self.new_entry(K::default().wrap(), NEVER, now);
             self.entries.insert_full(key.into(), entry).0
         };
         K::of_mut(&mut self.entries[index].data).ok_or(WRONG_TYPE)
@@ -106,8 +122,8 @@ impl Db {
             entry.data = data;
             self.follow(key, was, expires);
         } else {
-            let copied = self.present_copy();
-            self.entries.insert(key.into(), Entry { data, expires, copied });
+            let entry = self.new_entry(data, expires, 0);
+            self.entries.insert(key.into(), entry);
             self.follow(key, NEVER, expires);
         }
     }
@@ -136,15 +152,68 @@ impl Db {
     pub(super) fn remove(&mut self, key: &[u8], now: i64) -> Option<Entry> {
         let index = self.find(key, now)?;
         let (key, entry) = self.entries.swap_remove_index(index)?;
+        self.weight -= entry.weight as usize;
         if entry.expires != NEVER {
             self.volatile.swap_remove(&key);
         }
         Some(entry)
     }
 
+    fn new_entry(&self, data: Data, expires: i64, now: i64) -> Entry {
+        Entry { data, expires, copied: self.present_copy(), usage: Usage::new(now, self.counts_use), weight: 0 }
+    }
+
+    /// Counts a key again after it changed.
+    pub(super) fn weigh(&mut self, key: &[u8], now: i64) {
+        if let Some(entry) = self.entries.get_mut(key) {
+            let weight = u32::try_from(key.len() + entry.data.weight() + KEY_WEIGHT).unwrap_or(u32::MAX);
+            self.weight = self.weight - entry.weight as usize + weight as usize;
+            entry.weight = weight;
+            if entry.usage == Usage::default() {
+                entry.usage = Usage::new(now, self.counts_use);
+            }
+        }
+    }
+
+    /// Counts every key.
+    pub(super) fn weigh_all(&mut self, now: i64) {
+        let keys: Vec<Blob> = self.entries.keys().cloned().collect();
+        for key in &keys {
+            self.weigh(key, now);
+        }
+    }
+
+    /// Bytes of all keys that were counted.
+    pub(super) fn weight(&self) -> usize {
+        self.weight
+    }
+
+    /// Begins to count how often keys are used, or to note when.
+    pub(super) fn count_use(&mut self, counts_use: bool, now: i64) {
+        if std::mem::replace(&mut self.counts_use, counts_use) != counts_use {
+            self.entries.values_mut().for_each(|entry| entry.usage = Usage::new(now, counts_use));
+        }
+    }
+
+    /// How a key was used; looking does not count.
+    pub(super) fn usage(&self, key: &[u8], now: i64) -> Option<Usage> {
+        self.entries.get(key).filter(|entry| entry.expires >= now).map(|entry| entry.usage)
+    }
+
+    /// A key drawn by chance, with when it ends and how it was used; of those that end, where only they are asked for.
+    pub(super) fn draw(&self, volatile: bool) -> Option<(&[u8], i64, Usage)> {
+        let (key, entry) = if volatile {
+            let key = self.volatile.get_index(fastrand::usize(..self.volatile.len().max(1)))?;
+            (key, self.entries.get(key)?)
+        } else {
+            self.entries.get_index(fastrand::usize(..self.entries.len().max(1)))?
+        };
+        Some((key, entry.expires, entry.usage))
+    }
+
     pub(super) fn clear(&mut self) {
         let copying = self.copying.take();
-        *self = Self { copying, ..Self::default() };
+        *self = Self { copying, counts_use: self.counts_use, ..Self::default() };
     }
 
     /// Begins a copy of all keys as they are now, of which this is database `home`.

@@ -20,6 +20,7 @@ mod keyspace;
 mod link;
 mod listener;
 mod lua;
+mod memory;
 mod number;
 mod published;
 mod pubsub;
@@ -28,6 +29,7 @@ mod session;
 mod state;
 mod table;
 mod test_engine;
+mod usage;
 
 use std::{path::Path, sync::Arc};
 

@@ -6,7 +6,7 @@ use super::{
     lua::{Limits, LuaRuntime, ScriptHash, ScriptHost},
     number::parse_float,
     state::{perform, resolve},
-    table::{self, NO_SCRIPT, WRITE},
+    table::{self, GROWS, NO_SCRIPT, WRITE},
 };
 use crate::codec::resp::Value;
 
@@ -49,7 +49,7 @@ pub(super) fn run(
     let read_only = access == Access::Read || runtime.flags(hash).is_some_and(|flags| flags.no_writes);
     let (db, resp3) = (context.session.db, std::mem::replace(&mut context.session.resp3, false));
     let origin = std::mem::replace(&mut context.origin, Origin::Script);
-    let reply = runtime.run(hash, keys, args, &mut Host { context, read_only });
+    let reply = runtime.run(hash, keys, args, &mut Host { context, read_only, wrote: false });
     context.origin = origin;
     // A script's SELECT and protocol are its own.
     context.session.db = db;
@@ -61,6 +61,8 @@ pub(super) fn run(
 struct Host<'c, 's> {
     context: &'c mut Context<'s>,
     read_only: bool,
+    /// It wrote: from then on it may finish what it began, also without memory.
+    wrote: bool,
 }
 
 impl ScriptHost for Host<'_, '_> {
@@ -75,6 +77,10 @@ impl ScriptHost for Host<'_, '_> {
         if self.read_only && row.has(WRITE) {
             return Failure::fixed("ERR Write commands are not allowed from read-only scripts.").into_value();
         }
+        if row.has(GROWS) && self.context.state.memory.is_full && !self.wrote {
+            return super::memory::OUT_OF_MEMORY.into_value();
+        }
+        self.wrote |= row.has(WRITE);
         perform(self.context, row, args).unwrap_or_else(Failure::into_value)
     }
 

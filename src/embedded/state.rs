@@ -17,10 +17,11 @@ use super::{
     failure::{Answer, Failure},
     journal::{Recorder, record},
     keyspace::Db,
+    memory::{Memory, OUT_OF_MEMORY},
     published::Published,
     pubsub::{Board, Delivery},
     session::{PushSink, Session, Watch},
-    table::{self, BLOCKING, IN_MULTI, Row, SUBSCRIBED, WRITE},
+    table::{self, BLOCKING, GROWS, IN_MULTI, Row, SUBSCRIBED, WRITE},
 };
 use crate::{clock::Clock, codec::resp::Value, connection::ReplySink};
 
@@ -63,6 +64,7 @@ pub(super) enum Step {
 pub(super) struct Counters {
     pub commands: u64,
     pub expired: u64,
+    pub evicted: u64,
     pub sessions: u64,
 }
 
@@ -80,6 +82,7 @@ pub(super) struct State {
     /// Where messages are noted, in an engine of a test.
     pub published: Option<Arc<Published>>,
     pub scripts: super::scripting::Scripts,
+    pub memory: Memory,
     /// Counts changes of keys.
     pub changes: u64,
     /// Where changes are written, in an engine that keeps them.
@@ -104,6 +107,7 @@ impl State {
             counters: Counters::default(),
             published: None,
             scripts: super::scripting::Scripts::default(),
+            memory: Memory::default(),
             changes: 0,
             journal: None,
             held: VecDeque::new(),
@@ -114,6 +118,10 @@ impl State {
     /// Tells those who watch a key that it changed.
     pub(super) fn touch(&mut self, db: usize, key: &[u8]) {
         self.changes += 1;
+        if self.memory.limit > 0 {
+            let now = self.clock.now_ms();
+            self.dbs[db].weigh(key, now);
+        }
         if self.watchers.is_empty() {
             return;
         }
@@ -413,6 +421,13 @@ fn dispatch(context: &mut Context<'_>, args: Args<'_>) -> Answer {
              context",
             row.name
         )));
+    }
+    context.state.memory.is_full = !context.state.make_room(context.now);
+    if context.state.memory.is_full && row.has(GROWS) {
+        if let Some(transaction) = &mut context.session.transaction {
+            transaction.broken = true;
+        }
+        return Err(OUT_OF_MEMORY);
     }
     if let Some(transaction) = &mut context.session.transaction
         && !row.has(IN_MULTI)

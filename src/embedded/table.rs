@@ -21,6 +21,8 @@ pub(super) const SUBSCRIBED: Flags = 1 << 6;
 pub(super) const NIL_ARRAY: Flags = 1 << 7;
 pub(super) const ADMIN: Flags = 1 << 8;
 pub(super) const PUBSUB: Flags = 1 << 9;
+/// May take memory; refused where there is none left.
+pub(super) const GROWS: Flags = 1 << 10;
 
 /// Where a command's keys stand.
 #[derive(Clone, Copy, Debug)]

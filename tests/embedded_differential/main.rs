@@ -42,7 +42,8 @@ impl Pair {
     /// Runs a sequence on empty databases and describes the first difference.
     async fn compare(&self, calls: &[Call]) -> Option<String> {
         let words = |line: &str| line.split(' ').map(|word| word.as_bytes().to_vec()).collect::<Call>();
-        self.run(&[words("DISCARD"), words("UNWATCH"), words("SELECT 0"), words("FLUSHALL")]).await;
+        let usual = words("CONFIG SET maxmemory 0 maxmemory-policy noeviction");
+        self.run(&[words("DISCARD"), words("UNWATCH"), words("SELECT 0"), words("FLUSHALL"), usual]).await;
         let (embedded, redis) = self.run(calls).await;
         let mut transaction = compare::Transaction::default();
         for ((call, ours), theirs) in calls.iter().zip(embedded).zip(redis) {

@@ -5,14 +5,14 @@ use super::super::{
     context::{Context, count, flag},
     data::Text,
     failure::{Answer, Failure, SYNTAX},
-    table::{FAST, ONE, READ, Row, WRITE},
+    table::{FAST, GROWS, ONE, READ, Row, WRITE},
 };
 use super::strings::LONGEST;
 use crate::codec::resp::Value;
 
 pub(super) const ROWS: &[Row] = &[
     Row::new("getbit", 3, READ | FAST, ONE, getbit),
-    Row::new("setbit", 4, WRITE, ONE, setbit),
+    Row::new("setbit", 4, WRITE | GROWS, ONE, setbit),
     Row::new("bitcount", -2, READ, ONE, bitcount),
 ];
 

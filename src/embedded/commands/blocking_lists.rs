@@ -7,7 +7,7 @@ use super::super::{
     data::List,
     failure::{Answer, Failure},
     number::parse_float,
-    table::{BLOCKING, Keys, NIL_ARRAY, NO_SCRIPT, Row, WRITE},
+    table::{BLOCKING, GROWS, Keys, NIL_ARRAY, NO_SCRIPT, Row, WRITE},
 };
 use super::{
     list_moves::Request,
@@ -18,8 +18,8 @@ use crate::codec::resp::Value;
 pub(super) const ROWS: &[Row] = &[
     Row::new("blpop", -3, WRITE | BLOCKING | NO_SCRIPT | NIL_ARRAY, Keys::At(1, -2, 1), blpop),
     Row::new("brpop", -3, WRITE | BLOCKING | NO_SCRIPT | NIL_ARRAY, Keys::At(1, -2, 1), brpop),
-    Row::new("blmove", 6, WRITE | BLOCKING | NO_SCRIPT, Keys::At(1, 2, 1), blmove),
-    Row::new("brpoplpush", 4, WRITE | BLOCKING | NO_SCRIPT, Keys::At(1, 2, 1), brpoplpush),
+    Row::new("blmove", 6, WRITE | GROWS | BLOCKING | NO_SCRIPT, Keys::At(1, 2, 1), blmove),
+    Row::new("brpoplpush", 4, WRITE | GROWS | BLOCKING | NO_SCRIPT, Keys::At(1, 2, 1), brpoplpush),
     Row::new("blmpop", -5, WRITE | BLOCKING | NO_SCRIPT | NIL_ARRAY, Keys::Counted(2), blmpop),
 ];
 

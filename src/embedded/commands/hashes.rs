@@ -6,14 +6,14 @@ use super::super::{
     data::Hash,
     failure::{Answer, Failure, NOT_A_FLOAT, NOT_AN_INTEGER, OVERFLOW, SYNTAX},
     number::{FloatSum, float_sum, parse_float, parse_int},
-    table::{FAST, ONE, READ, Row, WRITE},
+    table::{FAST, GROWS, ONE, READ, Row, WRITE},
 };
 use crate::codec::resp::Value;
 
 pub(super) const ROWS: &[Row] = &[
-    Row::new("hset", -4, WRITE | FAST, ONE, hset),
-    Row::new("hmset", -4, WRITE | FAST, ONE, hmset),
-    Row::new("hsetnx", 4, WRITE | FAST, ONE, hsetnx),
+    Row::new("hset", -4, WRITE | GROWS | FAST, ONE, hset),
+    Row::new("hmset", -4, WRITE | GROWS | FAST, ONE, hmset),
+    Row::new("hsetnx", 4, WRITE | GROWS | FAST, ONE, hsetnx),
     Row::new("hget", 3, READ | FAST, ONE, hget),
     Row::new("hmget", -3, READ | FAST, ONE, hmget),
     Row::new("hgetall", 2, READ, ONE, hgetall),
@@ -23,8 +23,8 @@ pub(super) const ROWS: &[Row] = &[
     Row::new("hkeys", 2, READ, ONE, hkeys),
     Row::new("hvals", 2, READ, ONE, hvals),
     Row::new("hstrlen", 3, READ | FAST, ONE, hstrlen),
-    Row::new("hincrby", 4, WRITE | FAST, ONE, hincrby),
-    Row::new("hincrbyfloat", 4, WRITE | FAST, ONE, hincrbyfloat),
+    Row::new("hincrby", 4, WRITE | GROWS | FAST, ONE, hincrby),
+    Row::new("hincrbyfloat", 4, WRITE | GROWS | FAST, ONE, hincrbyfloat),
     Row::new("hrandfield", -2, READ, ONE, hrandfield),
 ];
 

@@ -6,14 +6,14 @@ use super::super::{
     data::{Data, HyperLogLog, Text},
     failure::{Answer, Failure},
     keyspace::NEVER,
-    table::{ALL, FAST, ONE, READ, Row, WRITE},
+    table::{ALL, FAST, GROWS, ONE, READ, Row, WRITE},
 };
 use crate::codec::resp::Value;
 
 pub(super) const ROWS: &[Row] = &[
-    Row::new("pfadd", -2, WRITE | FAST, ONE, pfadd),
+    Row::new("pfadd", -2, WRITE | GROWS | FAST, ONE, pfadd),
     Row::new("pfcount", -2, READ, ALL, pfcount),
-    Row::new("pfmerge", -2, WRITE, ALL, pfmerge),
+    Row::new("pfmerge", -2, WRITE | GROWS, ALL, pfmerge),
 ];
 
 const INVALID: Failure = Failure::fixed("INVALIDOBJ Corrupted HLL object detected");

@@ -6,7 +6,7 @@ use super::super::{
     failure::{Answer, Failure, NO_SUCH_KEY, NOT_AN_INTEGER, SYNTAX},
     glob::glob_matches,
     state::DATABASES,
-    table::{ALL, FAST, Keys, ONE, READ, Row, WRITE},
+    table::{ALL, FAST, GROWS, Keys, ONE, READ, Row, WRITE},
 };
 use crate::codec::resp::Value;
 
@@ -18,7 +18,7 @@ pub(super) const ROWS: &[Row] = &[
     Row::new("type", 2, READ | FAST, ONE, type_of),
     Row::new("rename", 3, WRITE, Keys::At(1, 2, 1), rename),
     Row::new("renamenx", 3, WRITE | FAST, Keys::At(1, 2, 1), renamenx),
-    Row::new("copy", -3, WRITE, Keys::At(1, 2, 1), copy),
+    Row::new("copy", -3, WRITE | GROWS, Keys::At(1, 2, 1), copy),
     Row::new("move", 3, WRITE | FAST, ONE, move_to),
     Row::new("randomkey", 1, READ, Keys::None, randomkey),
     Row::new("keys", 2, READ, Keys::None, keys),
@@ -32,6 +32,7 @@ pub(super) const ROWS: &[Row] = &[
             Row::new("object|encoding", 3, READ, Keys::At(2, 2, 1), encoding),
             Row::new("object|refcount", 3, READ, Keys::At(2, 2, 1), refcount),
             Row::new("object|idletime", 3, READ, Keys::At(2, 2, 1), idletime),
+            Row::new("object|freq", 3, READ, Keys::At(2, 2, 1), freq),
         ],
     ),
 ];
@@ -241,6 +242,29 @@ fn refcount(context: &mut Context<'_>, args: Args<'_>) -> Answer {
     Ok(if context.contains(args[2]) { Value::Int(1) } else { Value::Nil })
 }
 
+const NOT_FOR_LFU: Failure = Failure::fixed(
+    "ERR An LFU maxmemory policy is selected, idle time not tracked. Please note that when switching between policies at \
+     runtime LRU and LFU data will take some time to adjust.",
+);
+const ONLY_FOR_LFU: Failure = Failure::fixed(
+    "ERR An LFU maxmemory policy is not selected, access frequency not tracked. Please note that when switching between \
+     policies at runtime LRU and LFU data will take some time to adjust.",
+);
+
 fn idletime(context: &mut Context<'_>, args: Args<'_>) -> Answer {
-    Ok(if context.contains(args[2]) { Value::Int(0) } else { Value::Nil })
+    let (now, counts) = (context.now, context.state.memory.policy.counts_use());
+    match context.db().usage(args[2], now) {
+        None => Ok(Value::Nil),
+        Some(_) if counts => Err(NOT_FOR_LFU),
+        Some(usage) => Ok(Value::Int(usage.idle_ms(now) / 1000)),
+    }
+}
+
+fn freq(context: &mut Context<'_>, args: Args<'_>) -> Answer {
+    let (now, counts) = (context.now, context.state.memory.policy.counts_use());
+    match context.db().usage(args[2], now) {
+        None => Ok(Value::Nil),
+        Some(_) if !counts => Err(ONLY_FOR_LFU),
+        Some(usage) => Ok(Value::Int(i64::from(usage.count(now)))),
+    }
 }

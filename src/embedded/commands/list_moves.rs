@@ -5,14 +5,14 @@ use super::super::{
     context::{Context, bulk, bulks},
     data::List,
     failure::{Answer, Failure, SYNTAX},
-    table::{Keys, NIL_ARRAY, Row, WRITE},
+    table::{GROWS, Keys, NIL_ARRAY, Row, WRITE},
 };
 use super::lists::{end, move_item, pop_many};
 use crate::codec::resp::Value;
 
 pub(super) const ROWS: &[Row] = &[
-    Row::new("lmove", 5, WRITE, Keys::At(1, 2, 1), lmove),
-    Row::new("rpoplpush", 3, WRITE, Keys::At(1, 2, 1), rpoplpush),
+    Row::new("lmove", 5, WRITE | GROWS, Keys::At(1, 2, 1), lmove),
+    Row::new("rpoplpush", 3, WRITE | GROWS, Keys::At(1, 2, 1), rpoplpush),
     Row::new("lmpop", -4, WRITE | NIL_ARRAY, Keys::Counted(1), lmpop),
 ];
 

@@ -5,24 +5,24 @@ use super::super::{
     context::{Context, bulk, bulk_or_nil, bulks, count, ok},
     data::{Blob, List},
     failure::{Answer, Failure, INDEX_OUT_OF_RANGE, NO_SUCH_KEY, NOT_POSITIVE, SYNTAX},
-    table::{FAST, NIL_ARRAY, ONE, READ, Row, WRITE},
+    table::{FAST, GROWS, NIL_ARRAY, ONE, READ, Row, WRITE},
 };
 use crate::codec::resp::Value;
 
 pub(super) const ROWS: &[Row] = &[
-    Row::new("lpush", -3, WRITE | FAST, ONE, lpush),
-    Row::new("rpush", -3, WRITE | FAST, ONE, rpush),
-    Row::new("lpushx", -3, WRITE | FAST, ONE, lpushx),
-    Row::new("rpushx", -3, WRITE | FAST, ONE, rpushx),
+    Row::new("lpush", -3, WRITE | GROWS | FAST, ONE, lpush),
+    Row::new("rpush", -3, WRITE | GROWS | FAST, ONE, rpush),
+    Row::new("lpushx", -3, WRITE | GROWS | FAST, ONE, lpushx),
+    Row::new("rpushx", -3, WRITE | GROWS | FAST, ONE, rpushx),
     Row::new("lpop", -2, WRITE | FAST | NIL_ARRAY, ONE, lpop),
     Row::new("rpop", -2, WRITE | FAST | NIL_ARRAY, ONE, rpop),
     Row::new("llen", 2, READ | FAST, ONE, llen),
     Row::new("lindex", 3, READ, ONE, lindex),
-    Row::new("lset", 4, WRITE, ONE, lset),
+    Row::new("lset", 4, WRITE | GROWS, ONE, lset),
     Row::new("lrange", 4, READ, ONE, lrange),
     Row::new("ltrim", 4, WRITE, ONE, ltrim),
     Row::new("lrem", 4, WRITE, ONE, lrem),
-    Row::new("linsert", 5, WRITE, ONE, linsert),
+    Row::new("linsert", 5, WRITE | GROWS, ONE, linsert),
     Row::new("lpos", -3, READ, ONE, lpos),
 ];
 

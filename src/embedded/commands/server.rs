@@ -4,9 +4,10 @@ use std::fmt::Write as _;
 
 use super::super::{
     args::{Args, int, text},
-    context::{Context, bulk, bulks, count},
-    failure::{Answer, Failure},
+    context::{Context, bulk, bulks, count, ok},
+    failure::{Answer, Failure, SYNTAX},
     glob::glob_matches,
+    memory::{Policy, parse_bytes},
     table::{self, ADMIN, BLOCKING, FAST, Flags, Keys, NO_SCRIPT, PUBSUB, READ, Row, WRITE},
 };
 use crate::codec::resp::Value;
@@ -60,17 +61,24 @@ fn info(context: &mut Context<'_>, args: Args<'_>) -> Answer {
         ),
         (
             "Memory",
-            format!("used_memory_vm_eval:{}\r\nmaxmemory:0\r\nmaxmemory_policy:noeviction\r\n", state.scripts.memory()),
+            format!(
+                "used_memory:{}\r\nused_memory_vm_eval:{}\r\nmaxmemory:{}\r\nmaxmemory_policy:{}\r\n",
+                state.used_memory(),
+                state.scripts.memory(),
+                state.memory.limit,
+                state.memory.policy.name()
+            ),
         ),
         ("Persistence", "loading:0\r\naof_enabled:0\r\n".to_owned()),
         (
             "Stats",
             format!(
-                "total_connections_received:{}\r\ntotal_commands_processed:{}\r\nexpired_keys:{}\r\n\
+                "total_connections_received:{}\r\ntotal_commands_processed:{}\r\nexpired_keys:{}\r\nevicted_keys:{}\r\n\
                  pubsub_channels:{}\r\npubsub_patterns:{}\r\n",
                 state.counters.sessions,
                 state.counters.commands,
                 state.counters.expired,
+                state.counters.evicted,
                 state.board.channels.len(),
                 state.board.patterns.len()
             ),
@@ -114,12 +122,10 @@ fn lastsave(context: &mut Context<'_>, _: Args<'_>) -> Answer {
     Ok(Value::Int(context.state.started_ms / 1000))
 }
 
-/// Settings that clients ask for, as they are here. None can be changed.
+/// Settings that clients ask for, as they are here, and that cannot be changed.
 const SETTINGS: &[(&str, &str)] = &[
     ("appendonly", "no"),
     ("databases", "16"),
-    ("maxmemory", "0"),
-    ("maxmemory-policy", "noeviction"),
     ("notify-keyspace-events", ""),
     ("proto-max-bulk-len", "536870912"),
     ("save", ""),
@@ -127,18 +133,74 @@ const SETTINGS: &[(&str, &str)] = &[
 ];
 
 fn config_get(context: &mut Context<'_>, args: Args<'_>) -> Answer {
+    let memory = context.state.memory;
+    let changeable = [
+        ("maxmemory", memory.limit.to_string()),
+        ("maxmemory-policy", memory.policy.name().to_owned()),
+        ("maxmemory-samples", memory.samples.to_string()),
+    ];
     let fits = |name: &str| args[2..].iter().any(|pattern| glob_matches(pattern, name.as_bytes(), true));
-    let pairs = SETTINGS.iter().filter(|(name, _)| fits(name)).map(|(name, value)| (bulk(name), bulk(value)));
-    Ok(context.map(pairs.collect()))
+    let fixed = SETTINGS.iter().map(|(name, value)| (*name, (*value).to_owned()));
+    let pairs = changeable.into_iter().chain(fixed).filter(|(name, _)| fits(name));
+    Ok(context.map(pairs.map(|(name, value)| (bulk(name), bulk(value))).collect()))
 }
 
-fn config_set(_: &mut Context<'_>, args: Args<'_>) -> Answer {
-    let name = text(args[2]).to_ascii_lowercase();
-    Err(Failure::new(if SETTINGS.iter().any(|(known, _)| *known == name) {
-        format!("ERR CONFIG SET failed (possibly related to argument '{name}') - can't set immutable config")
-    } else {
-        format!("ERR Unknown option or number of arguments for CONFIG SET - '{name}'")
-    }))
+/// A change of a setting.
+enum Change {
+    Limit(usize),
+    Policy(Policy),
+    Samples(usize),
+}
+
+impl Change {
+    fn parse(name: &str, value: &[u8]) -> Result<Self, Failure> {
+        let value = text(value);
+        let refused =
+            |why: &str| Failure::new(format!("ERR CONFIG SET failed (possibly related to argument '{name}') - {why}"));
+        match name {
+            "maxmemory" => {
+                parse_bytes(&value).map(Self::Limit).ok_or_else(|| refused("argument must be a memory value"))
+            }
+            "maxmemory-policy" => Policy::parse(&value)
+                .map(Self::Policy)
+                .ok_or_else(|| refused(&format!("argument(s) must be one of the following: {}", Policy::names()))),
+            "maxmemory-samples" => match value.parse() {
+                Ok(samples) if (1..=64).contains(&samples) => Ok(Self::Samples(samples)),
+                Ok(_) => Err(refused("argument must be between 1 and 64 inclusive")),
+                Err(_) => Err(refused("argument couldn't be parsed into an integer")),
+            },
+            name if SETTINGS.iter().any(|(known, _)| *known == name) => Err(refused("can't set immutable config")),
+            name => Err(Failure::new(format!("ERR Unknown option or number of arguments for CONFIG SET - '{name}'"))),
+        }
+    }
+}
+
+fn config_set(context: &mut Context<'_>, args: Args<'_>) -> Answer {
+    let (pairs, rest) = args[2..].as_chunks::<2>();
+    if !rest.is_empty() {
+        return Err(SYNTAX);
+    }
+    for (at, [name, _]) in pairs.iter().enumerate() {
+        if pairs[..at].iter().any(|[other, _]| other.eq_ignore_ascii_case(name)) {
+            let name = text(name).to_ascii_lowercase();
+            return Err(Failure::new(format!(
+                "ERR CONFIG SET failed (possibly related to argument '{name}') - duplicate parameter"
+            )));
+        }
+    }
+    // All or nothing.
+    let changes = pairs.iter().map(|[name, value]| Change::parse(&text(name).to_ascii_lowercase(), value));
+    let now = context.now;
+    for change in changes.collect::<Result<Vec<_>, _>>()? {
+        match change {
+            Change::Limit(limit) => context.state.bound_memory(limit, now),
+            Change::Policy(policy) => context.state.evict_by(policy, now),
+            Change::Samples(samples) => context.state.memory.samples = samples,
+        }
+    }
+    // Redis makes room at once.
+    context.state.make_room(now);
+    Ok(ok())
 }
 
 fn memory_usage(context: &mut Context<'_>, args: Args<'_>) -> Answer {

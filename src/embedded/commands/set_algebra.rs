@@ -5,16 +5,16 @@ use super::super::{
     context::{Context, bulk, count},
     data::{Data, Set},
     failure::{Answer, Failure, SYNTAX},
-    table::{ALL, Keys, READ, Row, WRITE},
+    table::{ALL, GROWS, Keys, READ, Row, WRITE},
 };
 
 pub(super) const ROWS: &[Row] = &[
     Row::new("sinter", -2, READ, ALL, sinter),
     Row::new("sunion", -2, READ, ALL, sunion),
     Row::new("sdiff", -2, READ, ALL, sdiff),
-    Row::new("sinterstore", -3, WRITE, ALL, sinterstore),
-    Row::new("sunionstore", -3, WRITE, ALL, sunionstore),
-    Row::new("sdiffstore", -3, WRITE, ALL, sdiffstore),
+    Row::new("sinterstore", -3, WRITE | GROWS, ALL, sinterstore),
+    Row::new("sunionstore", -3, WRITE | GROWS, ALL, sunionstore),
+    Row::new("sdiffstore", -3, WRITE | GROWS, ALL, sdiffstore),
     Row::new("sintercard", -3, READ, Keys::Counted(1), sintercard),
 ];
 

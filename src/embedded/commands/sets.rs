@@ -5,13 +5,13 @@ use super::super::{
     context::{Context, bulk, bulk_or_nil, bulks, count, flag},
     data::Set,
     failure::{Answer, Failure, NOT_POSITIVE, SYNTAX},
-    table::{FAST, Keys, ONE, READ, Row, WRITE},
+    table::{FAST, GROWS, Keys, ONE, READ, Row, WRITE},
 };
 use super::hashes::draw;
 use crate::codec::resp::Value;
 
 pub(super) const ROWS: &[Row] = &[
-    Row::new("sadd", -3, WRITE | FAST, ONE, sadd),
+    Row::new("sadd", -3, WRITE | GROWS | FAST, ONE, sadd),
     Row::new("srem", -3, WRITE | FAST, ONE, srem),
     Row::new("sismember", 3, READ | FAST, ONE, sismember),
     Row::new("smismember", -3, READ | FAST, ONE, smismember),

@@ -8,12 +8,12 @@ use super::super::{
     data::{Data, Hash, List, Text},
     failure::{Answer, Failure, SYNTAX, WRONG_TYPE},
     number::parse_float,
-    table::{ONE, READ, Row, WRITE},
+    table::{GROWS, ONE, READ, Row, WRITE},
 };
 use crate::codec::resp::Value;
 
 pub(super) const ROWS: &[Row] =
-    &[Row::new("sort", -2, WRITE, ONE, sort), Row::new("sort_ro", -2, READ, ONE, sort_read_only)];
+    &[Row::new("sort", -2, WRITE | GROWS, ONE, sort), Row::new("sort_ro", -2, READ, ONE, sort_read_only)];
 
 #[derive(Default)]
 struct Options<'a> {

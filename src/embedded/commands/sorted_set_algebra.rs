@@ -6,7 +6,7 @@ use super::super::{
     data::{Data, SortedSet},
     failure::{Answer, Failure, SYNTAX, WRONG_TYPE},
     number::parse_float,
-    table::{Keys, READ, Row, WRITE},
+    table::{GROWS, Keys, READ, Row, WRITE},
 };
 use super::set_algebra::{Algebra, limit_option};
 use crate::codec::resp::Value;
@@ -15,9 +15,9 @@ pub(super) const ROWS: &[Row] = &[
     Row::new("zunion", -3, READ, Keys::Counted(1), zunion),
     Row::new("zinter", -3, READ, Keys::Counted(1), zinter),
     Row::new("zdiff", -3, READ, Keys::Counted(1), zdiff),
-    Row::new("zunionstore", -4, WRITE, Keys::OneAndCounted(1, 2), zunionstore),
-    Row::new("zinterstore", -4, WRITE, Keys::OneAndCounted(1, 2), zinterstore),
-    Row::new("zdiffstore", -4, WRITE, Keys::OneAndCounted(1, 2), zdiffstore),
+    Row::new("zunionstore", -4, WRITE | GROWS, Keys::OneAndCounted(1, 2), zunionstore),
+    Row::new("zinterstore", -4, WRITE | GROWS, Keys::OneAndCounted(1, 2), zinterstore),
+    Row::new("zdiffstore", -4, WRITE | GROWS, Keys::OneAndCounted(1, 2), zdiffstore),
     Row::new("zintercard", -3, READ, Keys::Counted(1), zintercard),
 ];
 

@@ -5,13 +5,13 @@ use super::super::{
     context::{Context, bulk, count},
     data::{Data, SortedSet},
     failure::{Answer, Failure, SYNTAX},
-    table::{FAST, Keys, ONE, READ, Row, WRITE},
+    table::{FAST, GROWS, Keys, ONE, READ, Row, WRITE},
 };
 use crate::codec::resp::Value;
 
 pub(super) const ROWS: &[Row] = &[
     Row::new("zrange", -4, READ, ONE, zrange),
-    Row::new("zrangestore", -5, WRITE, Keys::At(1, 2, 1), zrangestore),
+    Row::new("zrangestore", -5, WRITE | GROWS, Keys::At(1, 2, 1), zrangestore),
     Row::new("zrevrange", -4, READ, ONE, zrevrange),
     Row::new("zrangebyscore", -4, READ, ONE, zrangebyscore),
     Row::new("zrevrangebyscore", -4, READ, ONE, zrevrangebyscore),

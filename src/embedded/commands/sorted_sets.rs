@@ -5,14 +5,14 @@ use super::super::{
     context::{Context, bulk, bulk_or_nil, bulks, count},
     data::SortedSet,
     failure::{Answer, Failure, SYNTAX},
-    table::{FAST, ONE, READ, Row, WRITE},
+    table::{FAST, GROWS, ONE, READ, Row, WRITE},
 };
 use super::hashes::draw;
 use crate::codec::resp::Value;
 
 pub(super) const ROWS: &[Row] = &[
-    Row::new("zadd", -4, WRITE | FAST, ONE, zadd),
-    Row::new("zincrby", 4, WRITE | FAST, ONE, zincrby),
+    Row::new("zadd", -4, WRITE | GROWS | FAST, ONE, zadd),
+    Row::new("zincrby", 4, WRITE | GROWS | FAST, ONE, zincrby),
     Row::new("zrem", -3, WRITE | FAST, ONE, zrem),
     Row::new("zscore", 3, READ | FAST, ONE, zscore),
     Row::new("zmscore", -3, READ | FAST, ONE, zmscore),

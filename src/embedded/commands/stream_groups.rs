@@ -5,7 +5,7 @@ use super::super::{
     context::{Context, count, flag, ok},
     data::{Group, Stream, StreamId},
     failure::{Answer, Failure},
-    table::{FAST, Keys, ONE, Row, WRITE},
+    table::{FAST, GROWS, Keys, ONE, Row, WRITE},
 };
 use super::stream_ids::{id, strict_id};
 use crate::codec::resp::Value;
@@ -16,10 +16,10 @@ pub(super) const ROWS: &[Row] = &[
     Row::container(
         "xgroup",
         &[
-            Row::new("xgroup|create", -5, WRITE, KEY, create),
+            Row::new("xgroup|create", -5, WRITE | GROWS, KEY, create),
             Row::new("xgroup|setid", -5, WRITE, KEY, set_id),
             Row::new("xgroup|destroy", 4, WRITE, KEY, destroy),
-            Row::new("xgroup|createconsumer", 5, WRITE, KEY, create_consumer),
+            Row::new("xgroup|createconsumer", 5, WRITE | GROWS, KEY, create_consumer),
             Row::new("xgroup|delconsumer", 5, WRITE, KEY, delete_consumer),
         ],
     ),

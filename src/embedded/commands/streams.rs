@@ -5,19 +5,19 @@ use super::super::{
     context::{Context, bulk, bulks, count, ok},
     data::{Fields, Stream, StreamId},
     failure::{Answer, Failure, NO_SUCH_KEY, SYNTAX},
-    table::{FAST, NIL_ARRAY, ONE, READ, Row, WRITE},
+    table::{FAST, GROWS, NIL_ARRAY, ONE, READ, Row, WRITE},
 };
 use super::stream_ids::{AddOptions, NewId, Trim, interval, strict_id};
 use crate::codec::resp::Value;
 
 pub(super) const ROWS: &[Row] = &[
-    Row::new("xadd", -5, WRITE | FAST, ONE, xadd),
+    Row::new("xadd", -5, WRITE | GROWS | FAST, ONE, xadd),
     Row::new("xlen", 2, READ | FAST, ONE, xlen),
     Row::new("xrange", -4, READ | NIL_ARRAY, ONE, xrange),
     Row::new("xrevrange", -4, READ | NIL_ARRAY, ONE, xrevrange),
     Row::new("xdel", -3, WRITE | FAST, ONE, xdel),
     Row::new("xtrim", -4, WRITE, ONE, xtrim),
-    Row::new("xsetid", -3, WRITE | FAST, ONE, xsetid),
+    Row::new("xsetid", -3, WRITE | GROWS | FAST, ONE, xsetid),
 ];
 
 const NOT_ABOVE: Failure =

@@ -7,33 +7,33 @@ use super::super::{
     failure::{Answer, Failure, NOT_A_FLOAT, NOT_AN_INTEGER, OVERFLOW, SYNTAX, TOO_LONG},
     keyspace::NEVER,
     number::{FloatSum, float_sum, parse_int},
-    table::{ALL, FAST, Keys, ONE, READ, Row, WRITE},
+    table::{ALL, FAST, GROWS, Keys, ONE, READ, Row, WRITE},
 };
 use super::expiry::{Unit, end_of};
 use crate::codec::resp::Value;
 
 pub(super) const ROWS: &[Row] = &[
     Row::new("get", 2, READ | FAST, ONE, get),
-    Row::new("set", -3, WRITE, ONE, set),
-    Row::new("setnx", 3, WRITE | FAST, ONE, setnx),
-    Row::new("setex", 4, WRITE, ONE, setex),
-    Row::new("psetex", 4, WRITE, ONE, psetex),
-    Row::new("getset", 3, WRITE | FAST, ONE, getset),
+    Row::new("set", -3, WRITE | GROWS, ONE, set),
+    Row::new("setnx", 3, WRITE | GROWS | FAST, ONE, setnx),
+    Row::new("setex", 4, WRITE | GROWS, ONE, setex),
+    Row::new("psetex", 4, WRITE | GROWS, ONE, psetex),
+    Row::new("getset", 3, WRITE | GROWS | FAST, ONE, getset),
     Row::new("getdel", 2, WRITE | FAST, ONE, getdel),
     Row::new("getex", -2, WRITE | FAST, ONE, getex),
-    Row::new("append", 3, WRITE | FAST, ONE, append),
+    Row::new("append", 3, WRITE | GROWS | FAST, ONE, append),
     Row::new("strlen", 2, READ | FAST, ONE, strlen),
     Row::new("getrange", 4, READ, ONE, getrange),
     Row::new("substr", 4, READ, ONE, getrange),
-    Row::new("setrange", 4, WRITE, ONE, setrange),
+    Row::new("setrange", 4, WRITE | GROWS, ONE, setrange),
     Row::new("mget", -2, READ | FAST, ALL, mget),
-    Row::new("mset", -3, WRITE, Keys::At(1, -1, 2), mset),
-    Row::new("msetnx", -3, WRITE, Keys::At(1, -1, 2), msetnx),
-    Row::new("incr", 2, WRITE | FAST, ONE, incr),
-    Row::new("decr", 2, WRITE | FAST, ONE, decr),
-    Row::new("incrby", 3, WRITE | FAST, ONE, incrby),
-    Row::new("decrby", 3, WRITE | FAST, ONE, decrby),
-    Row::new("incrbyfloat", 3, WRITE | FAST, ONE, incrbyfloat),
+    Row::new("mset", -3, WRITE | GROWS, Keys::At(1, -1, 2), mset),
+    Row::new("msetnx", -3, WRITE | GROWS, Keys::At(1, -1, 2), msetnx),
+    Row::new("incr", 2, WRITE | GROWS | FAST, ONE, incr),
+    Row::new("decr", 2, WRITE | GROWS | FAST, ONE, decr),
+    Row::new("incrby", 3, WRITE | GROWS | FAST, ONE, incrby),
+    Row::new("decrby", 3, WRITE | GROWS | FAST, ONE, decrby),
+    Row::new("incrbyfloat", 3, WRITE | GROWS | FAST, ONE, incrbyfloat),
 ];
 
 /// Longest string, as `proto-max-bulk-len` is by default.

@@ -29,6 +29,8 @@ pub(in crate::embedded) enum Hash {
 pub(in crate::embedded) struct Table {
     fields: Indexed<Blob>,
     listpack: bool,
+    /// Of all fields and values.
+    bytes: usize,
 }
 
 /// Where a field of a packed hash stands.
@@ -145,8 +147,10 @@ impl Hash {
         table.listpack &= fits;
         for [field, value] in pairs {
             if let Some(old) = table.fields.get_mut(*field) {
+                table.bytes = table.bytes + value.len() - old.len();
                 *old = (*value).into();
             } else {
+                table.bytes += field.len() + value.len();
                 table.fields.insert((*field).into(), (*value).into());
             }
         }
@@ -162,7 +166,8 @@ impl Hash {
             Self::Packed { bytes, listpack, .. } => {
                 let packed = Iter::Packed { bytes: &bytes, at: 0 };
                 let fields = packed.map(|(field, value)| (field.into(), value.into())).collect();
-                Table { fields, listpack }
+                let bytes = Iter::Packed { bytes: &bytes, at: 0 }.map(|(field, value)| field.len() + value.len()).sum();
+                Table { fields, listpack, bytes }
             }
         }
     }
@@ -178,7 +183,11 @@ impl Hash {
                 *fields -= 1;
                 true
             }
-            Self::Table(table) => table.fields.swap_remove(field).is_some(),
+            Self::Table(table) => {
+                let Some(value) = table.fields.swap_remove(field) else { return false };
+                table.bytes -= field.len() + value.len();
+                true
+            }
         }
     }
 
@@ -205,6 +214,14 @@ impl Hash {
             Self::Table(table) => table.listpack,
         };
         if listpack { "listpack" } else { "hashtable" }
+    }
+
+    /// Of all fields and values.
+    pub(super) fn bytes(&self) -> usize {
+        match self {
+            Self::Packed { bytes, .. } => bytes.len(),
+            Self::Table(table) => table.bytes,
+        }
     }
 
     /// Whether it is small: its fields then have no lasting positions.

@@ -22,6 +22,11 @@ impl List {
         self.0.items.len()
     }
 
+    /// Of all items.
+    pub(super) fn bytes(&self) -> usize {
+        self.0.bytes
+    }
+
     pub(in crate::embedded) fn is_empty(&self) -> bool {
         self.0.items.is_empty()
     }

@@ -93,20 +93,18 @@ impl Data {
         }
     }
 
-    /// About how many bytes it takes.
+    /// About how many bytes it takes; known without looking at every element.
     pub(super) fn weight(&self) -> usize {
         /// An element's share of its table, and its allocation.
-        const ELEMENT: usize = 32;
+        const ELEMENT: usize = 48;
         match self {
             Self::Text(text) => text.bytes().len(),
-            Self::Hash(hash) => hash.iter().map(|(field, value)| field.len() + value.len() + ELEMENT).sum(),
-            Self::List(list) => list.iter().map(|item| item.len() + ELEMENT).sum(),
-            Self::Set(set) => set.iter().map(|member| member.len() + ELEMENT).sum(),
-            Self::SortedSet(set) => set.iter().map(|(member, _)| member.len() + 2 * ELEMENT).sum(),
-            Self::Stream(stream) => stream
-                .range(StreamId::MIN, StreamId::MAX)
-                .map(|(_, fields)| fields.map(|field| field.len() + 1).sum::<usize>() + ELEMENT)
-                .sum(),
+            Self::Hash(hash) if hash.is_packed() => hash.bytes(),
+            Self::Hash(hash) => hash.bytes() + hash.len() * 2 * ELEMENT,
+            Self::List(list) => list.bytes() + list.len() * ELEMENT,
+            Self::Set(set) => set.bytes() + set.len() * ELEMENT,
+            Self::SortedSet(set) => set.bytes() + set.len() * 2 * ELEMENT,
+            Self::Stream(stream) => stream.bytes() + stream.len() * ELEMENT,
         }
     }
 

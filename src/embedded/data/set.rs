@@ -28,17 +28,23 @@ impl SetEncoding {
 
 /// Members, each of which has a position. One pointer, as a list is.
 #[derive(Clone, Debug, Default)]
-pub(in crate::embedded) struct Set(Box<Members>);
+pub(in crate::embedded) struct Set(Box<Inner>);
 
 #[derive(Clone, Debug, Default)]
-struct Members {
+struct Inner {
     members: IndexedSet,
     encoding: SetEncoding,
+    bytes: usize,
 }
 
 impl Set {
     pub(in crate::embedded) fn len(&self) -> usize {
         self.0.members.len()
+    }
+
+    /// Of all members.
+    pub(super) fn bytes(&self) -> usize {
+        self.0.bytes
     }
 
     pub(in crate::embedded) fn contains(&self, member: &[u8]) -> bool {
@@ -51,6 +57,7 @@ impl Set {
             return false;
         }
         self.0.members.insert(member.into());
+        self.0.bytes += member.len();
         let (count, is_int) =
             (self.0.members.len(), self.0.encoding == SetEncoding::Ints && parse_int(member).is_some());
         let small = count <= LISTPACK_MEMBERS && member.len() <= LISTPACK_VALUE;
@@ -63,12 +70,16 @@ impl Set {
     }
 
     pub(in crate::embedded) fn remove(&mut self, member: &[u8]) -> bool {
-        self.0.members.swap_remove(member)
+        let removed = self.0.members.swap_remove(member);
+        self.0.bytes -= if removed { member.len() } else { 0 };
+        removed
     }
 
     /// Takes the member at a position out.
     pub(in crate::embedded) fn take(&mut self, index: usize) -> Option<Blob> {
-        self.0.members.swap_remove_index(index)
+        let member = self.0.members.swap_remove_index(index)?;
+        self.0.bytes -= member.len();
+        Some(member)
     }
 
     /// The member at a position below [`len`](Self::len).

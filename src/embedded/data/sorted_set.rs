@@ -53,6 +53,8 @@ pub(in crate::embedded) struct SortedSet {
     members: HashTable<u32>,
     hasher: DefaultHashBuilder,
     listpack: bool,
+    /// Of all members.
+    bytes: usize,
 }
 
 impl Default for SortedSet {
@@ -64,6 +66,7 @@ impl Default for SortedSet {
             members: HashTable::new(),
             hasher: DefaultHashBuilder::default(),
             listpack: true,
+            bytes: 0,
         }
     }
 }
@@ -76,6 +79,11 @@ impl SortedSet {
 
     pub(in crate::embedded) fn len(&self) -> usize {
         self.members.len()
+    }
+
+    /// Of all members.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
     }
 
     pub(in crate::embedded) fn score(&self, member: &[u8]) -> Option<f64> {
@@ -95,6 +103,7 @@ impl SortedSet {
             }
             return false;
         }
+        self.bytes += member.len();
         let node = Node { member: member.into(), score, left: NONE, right: NONE, size: 1, priority: fastrand::u32(..) };
         let slot = if let Some(slot) = self.free.pop() {
             *self.node_mut(slot) = node;
@@ -228,7 +237,9 @@ impl SortedSet {
         self.free.push(slot);
         let node = self.node_mut(slot);
         node.size = 0;
-        (std::mem::take(&mut node.member), node.score)
+        let taken = (std::mem::take(&mut node.member), node.score);
+        self.bytes -= taken.0.len();
+        taken
     }
 
     fn node(&self, slot: u32) -> &Node {

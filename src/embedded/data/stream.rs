@@ -46,6 +46,8 @@ impl std::fmt::Display for StreamId {
 pub(in crate::embedded) struct Stream {
     /// Fields and values, each with its length in front.
     entries: BTreeMap<StreamId, Blob>,
+    /// Of all entries.
+    bytes: usize,
     pub last_id: StreamId,
     pub max_deleted: StreamId,
     /// Entries ever added.
@@ -56,6 +58,11 @@ pub(in crate::embedded) struct Stream {
 impl Stream {
     pub(in crate::embedded) fn len(&self) -> usize {
         self.entries.len()
+    }
+
+    /// Of all entries.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
     }
 
     /// The id of the first entry, the lowest of all where there is none.
@@ -73,6 +80,7 @@ impl Stream {
         for field in fields {
             push_packed(&mut packed, field);
         }
+        self.bytes += packed.len();
         self.entries.insert(id, packed.into());
         self.last_id = id;
         self.added += 1;
@@ -96,18 +104,22 @@ impl Stream {
     }
 
     pub(in crate::embedded) fn remove(&mut self, id: StreamId) -> bool {
-        let removed = self.entries.remove(&id).is_some();
-        if removed {
+        let removed = self.entries.remove(&id);
+        if let Some(packed) = &removed {
+            self.bytes -= packed.len();
             self.max_deleted = self.max_deleted.max(id);
         }
-        removed
+        removed.is_some()
     }
 
     /// Removes the oldest entry, when `doomed` says so of the stream's length and the entry's id. What is trimmed does not
     /// count as deleted.
     pub(in crate::embedded) fn trim_one(&mut self, doomed: impl Fn(usize, StreamId) -> bool) -> bool {
         match self.entries.first_key_value() {
-            Some((&id, _)) if doomed(self.entries.len(), id) => self.entries.pop_first().is_some(),
+            Some((&id, packed)) if doomed(self.entries.len(), id) => {
+                self.bytes -= packed.len();
+                self.entries.pop_first().is_some()
+            }
             _ => false,
         }
     }
