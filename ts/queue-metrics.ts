@@ -27,7 +27,9 @@ export function prometheusText(
   return [
     '# HELP bullmq_job_count Number of jobs in the queue by state',
     '# TYPE bullmq_job_count gauge',
-    ...Object.entries(counts).map(([state, count]) => line('bullmq_job_count', `, state="${state}"`, count)),
+    ...Object.entries(counts)
+      .sort(([one], [other]) => (one < other ? -1 : 1))
+      .map(([state, count]) => line('bullmq_job_count', `, state="${state}"`, count)),
     '# HELP bullmq_job_completed_total Total number of completed jobs',
     '# TYPE bullmq_job_completed_total counter',
     line('bullmq_job_completed_total', '', completed),

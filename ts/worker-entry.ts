@@ -8,6 +8,8 @@ export interface WorkerEntry {
   name: string;
   /** `prefix:` and the queue's name in base64, and the worker's name after `:w:` where it has one. */
   rawname: string;
+  /** Where it is: host and process, or for a worker of another package the address of its connection. */
+  addr: string;
   /** Seconds since it started. */
   age: string;
   [field: string]: string;
@@ -50,6 +52,7 @@ export function workersOf(
         name: queue,
         rawname: workerClientName(prefix, queue, name ?? undefined),
         age: String(Math.max(0, Math.floor((now - startedAt) / 1000))),
+        addr: `${host ?? ''}:${pid}`,
         host: host ?? '',
         pid: String(pid),
       })),

@@ -166,6 +166,7 @@ fn rest(random: &mut Rng, script: &str, now: i64) -> Option<Vec<String>> {
         "cache/write_tagged" | "cache/read_tags" | "cache/invalidate_tags" => {
             repeat(rounds, &|random| vec![tag(random)])
         }
+        "queue/remove_orphaned_jobs" => repeat(rounds, &|random| vec![id(random)]),
         "queue/add_jobs" => {
             let profiles = repeat(PROFILES, &|random| {
                 vec![

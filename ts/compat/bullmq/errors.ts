@@ -35,6 +35,10 @@ const COMMANDS: Record<number, [command: string, state?: string]> = {
 /** The error that BullMQ gives in place of one of ours, which becomes its `cause`; others stay as they are. */
 export function bullmqError(error: unknown, code: number, args: readonly unknown[]): unknown {
   if (!(error instanceof OxcartError)) return error;
+  if (code === QUEUE_CALL.obliterate && error.code === 'ERR_JOB_NOT_IN_STATE') {
+    // Dashboards know this refusal by its words.
+    return new Error('Cannot obliterate queue with active jobs', { cause: error });
+  }
   const [command, state] = COMMANDS[code] ?? ['moveToFinished', 'active'];
   const found = meaningOf(error, String(args[0]), command, code === QUEUE_CALL.retry ? String(args[1]) : state);
   if (!found) return error;
