@@ -104,6 +104,39 @@ export declare class NativeRetryStrategy {
   close(): void
 }
 
+/** An engine that only one test has, with a clock that it moves. */
+export declare class NativeTestEngine {
+  /**
+   * `start_ms`: milliseconds since the epoch. With `tell_due` an event tells when something becomes due sooner than
+   * what was due next.
+   */
+  constructor(door: NativeDoor, startMs: number, tellDue: boolean)
+  get id(): number
+  /** Where services find it. */
+  get url(): string
+  /** Milliseconds since the epoch. */
+  get nowMs(): number
+  /** When the next thing is due, if any is. */
+  get nextDueMs(): number | null
+  /** Jobs that were handed to processors and have not come back. */
+  get occupation(): number
+  /** Moves the clock at once, over all that is due in between; never back. */
+  jumpTo(ms: number): void
+  /** Channels and payloads of what was published, by turns. */
+  published(): Array<Buffer>
+  /** Nobody finds it any more. */
+  close(): void
+}
+
+/** The time of the engine of a test, for services that were opened on it. */
+export declare class NativeTestTime {
+  /** The time of the engine at `url`, when it is that of a test. */
+  static of(door: NativeDoor, url: string): NativeTestTime
+  /** What the URLs of such engines begin with. */
+  static prefix(): string
+  get nowMs(): number
+}
+
 /** A worker. */
 export declare class NativeWorker {
   /** `redis`, `queue` (options of the queue) and `options` are JSON texts. */
@@ -121,6 +154,12 @@ export declare function cacheEpochs(): Int32Array | undefined
 
 /** The number of a command for `RedisService`; nothing for one that the table does not have. */
 export declare function commandCode(name: string): number | null
+
+/**
+ * When a pattern runs next after `after` (milliseconds since the epoch), in a time zone or that of the process; nothing
+ * when it never does.
+ */
+export declare function cronNextRun(pattern: string, zone: string | undefined | null, after: number): number | null
 
 /** Every code, for the test that holds the table of classes complete. */
 export declare function errorCodes(): Array<string>

@@ -12,7 +12,8 @@ local function delete_jobs(keys)
     end
     -- unpack has its limits.
     if #names > 1000 or index == #keys then
-      call('DEL', unpack(names))
+      -- What is large is freed by another thread of the server.
+      call('UNLINK', unpack(names))
       names = {}
     end
   end

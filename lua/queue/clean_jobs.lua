@@ -13,10 +13,12 @@
 -- @arg skip           where the slice starts: jobs before it are known to stay
 -- @arg slice
 -- @arg now
+-- @arg earlier        how many the calls before removed: the last one tells of all
 -- @ret { where the next slice starts, or -1 when there is none, ids removed }
 -- @use lib/event, lib/remove, lib/scheduled
 
-before, limit, skip, slice, now = tonumber(before), tonumber(limit), tonumber(skip), tonumber(slice), tonumber(now)
+before, limit, skip, slice = tonumber(before), tonumber(limit), tonumber(skip), tonumber(slice)
+now, earlier = tonumber(now), tonumber(earlier)
 local is_list = state == 'wait' or state == 'active'
 local is_finished = state == 'completed' or state == 'failed'
 local ids
@@ -32,16 +34,15 @@ local removed, stay = {}, 0
 local length = is_list and call('LLEN', set)
 for at = is_list and #ids or 1, is_list and 1 or #ids, is_list and -1 or 1 do
   local id = ids[at]
-  local job = call('HMGET', prefix .. id, 'timestamp', 'processedOn')
+  local job = not is_finished and call('HMGET', prefix .. id, 'timestamp', 'processedOn') or {}
   local time = tonumber(state == 'active' and job[2] or job[1])
   local is_old = is_finished or not time or time <= before
   if #removed < limit and is_old and call('EXISTS', prefix .. id .. ':lock') == 0
     and not is_pending_of_scheduler(repeat_set, id) then
     if is_list then
-      -- Marked now and taken out together: one pass over the list a slice.
+      -- Marked now and taken out together: one pass over the slice.
       call('LSET', set, length - skip - #ids + at - 1, '')
     end
-    forget_job(prefix, id, now, true)
     removed[#removed + 1] = id
   else
     stay = stay + 1
@@ -49,11 +50,17 @@ for at = is_list and #ids or 1, is_list and 1 or #ids, is_list and -1 or 1 do
 end
 if #removed > 0 then
   if is_list then
-    call('LREM', set, 0, '')
+    -- From the tail, where they are; the rest of the list is not looked at.
+    call('LREM', set, -#removed, '')
   else
     call('ZREM', set, unpack(removed))
   end
-  emit(events, 'cleaned', 'count', #removed)
+  forget_jobs(prefix, removed, now, true)
+end
+local next_skip = (#ids < slice or #removed >= limit) and -1 or skip + stay
+local total = earlier + #removed
+if next_skip == -1 and total > 0 then
+  emit(events, 'cleaned', 'count', total)
   trim_events(events, meta)
 end
-return { (#ids < slice or #removed >= limit) and -1 or skip + stay, removed }
+return { next_skip, removed }

@@ -21,9 +21,11 @@ slice, kept, kept_delayed = tonumber(slice), tonumber(kept), tonumber(kept_delay
 local more = 0
 
 local function forget(ids, step)
+  local listed = {}
   for at = 1, #ids, step do
-    forget_job(prefix, ids[at], tonumber(now), true)
+    listed[#listed + 1] = ids[at]
   end
+  forget_jobs(prefix, listed, tonumber(now), true)
   if #ids >= slice * step then
     more = 1
   end
@@ -47,9 +49,7 @@ if #ids > 0 then
   for at = #stay, 1, -1 do
     call('RPUSH', wait, stay[at])
   end
-  for _, id in ipairs(gone) do
-    forget_job(prefix, id, tonumber(now), true)
-  end
+  forget_jobs(prefix, gone, tonumber(now), true)
   if #ids == slice then
     more = 1
   end
@@ -71,13 +71,17 @@ end
 if with_delayed == '1' then
   forget(call('ZRANGE', prefix .. 'groups:delayed', 0, slice - 1), 1)
   local due = call('ZRANGE', delayed, kept_delayed, kept_delayed + slice - 1)
+  local gone = {}
   for _, id in ipairs(due) do
     if is_pending_of_scheduler(repeat_set, id) then
       kept_delayed = kept_delayed + 1
     else
-      call('ZREM', delayed, id)
-      forget_job(prefix, id, tonumber(now), true)
+      gone[#gone + 1] = id
     end
+  end
+  if #gone > 0 then
+    call('ZREM', delayed, unpack(gone))
+    forget_jobs(prefix, gone, tonumber(now), true)
   end
   if #due == slice then
     more = 1

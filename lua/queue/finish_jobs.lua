@@ -229,7 +229,9 @@ for _, way in pairs(profiles) do
     local policy = kind .. ' ' .. count .. ' ' .. age .. ' ' .. way.evicted
     if not evaluated[policy] and finished_counts[kind] > 0 then
       evaluated[policy] = true
-      keep_finished(prefix, sets[kind], tonumber(count), age, tonumber(way.evicted), kind == 'failed', now)
+      -- More than come, so that they become fewer; not so many that the server is held up.
+      local most = math.min(tonumber(way.evicted), math.max(2 * finished_counts[kind], 50))
+      keep_finished(prefix, sets[kind], tonumber(count), age, most, kind == 'failed', now)
     end
   end
 end

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use super::scripts::{AddedJob, SLICE, Storage, flag, text};
+use super::scripts::{AddedJob, REMOVED_SLICE, Storage, flag, text};
 use crate::{
     codec::resp::Value,
     connection::Link,
@@ -91,7 +91,7 @@ impl Storage {
         loop {
             let call = lua::REMOVE_JOB.with(
                 [&self.keys.repeat, &self.keys.prefix],
-                [id.as_bytes(), &text(now), flag(with_children), &text(SLICE as u64)],
+                [id.as_bytes(), &text(now), flag(with_children), &text(REMOVED_SLICE as u64)],
             );
             match self.run(call).await?.into_int()? {
                 0 => return Ok(false),

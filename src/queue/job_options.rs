@@ -62,7 +62,8 @@ pub struct KeepPolicy {
     pub count: Option<i64>,
     /// Not longer than so many seconds.
     pub age: Option<i64>,
-    /// How many jobs may be removed each time a job finishes. Default 1000.
+    /// How many jobs may be removed when jobs finish, at most; whatever it is, not more than two for each that finishes,
+    /// but 50. Default 1000.
     pub limit: Option<i64>,
 }
 
@@ -136,11 +137,11 @@ pub struct JobOptions {
     pub timeout: Option<i64>,
     pub remove_on_complete: Option<KeepPolicy>,
     pub remove_on_fail: Option<KeepPolicy>,
-    /// Rows of log that stay. Default all.
+    /// Rows of log that stay. Default 10,000.
     pub keep_logs: Option<i64>,
-    /// Stack traces that stay. Default all.
+    /// Stack traces that stay. Default 10.
     pub stack_trace_limit: Option<i64>,
-    /// Largest data, in bytes.
+    /// Largest data, in bytes. Default 16 MiB.
     pub size_limit: Option<i64>,
     /// Not an integer, without `:`.
     pub job_id: Option<String>,

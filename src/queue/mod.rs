@@ -2,6 +2,7 @@
 //! ours.
 
 mod backoff;
+mod bounds;
 mod cancel_listener;
 mod dead_letter;
 mod flow_producer;
@@ -23,6 +24,7 @@ mod queue_events;
 mod queue_inspection;
 mod queue_upkeep;
 mod recurrence;
+mod rests;
 mod scheduled_runs;
 mod scripts;
 mod stalled_checker;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{
-    DeadLetter, JobRecord, KeepPolicy, WorkerOptions, backoff,
+    DeadLetter, JobRecord, KeepPolicy, WorkerOptions, backoff, bounds,
     dead_letter::{DEFAULT_LIMIT, LetterChoice, reason_of},
     job_options::StoredOptions,
     scripts::StoredOutcome,
@@ -23,6 +23,21 @@ pub enum Outcome {
     Waiting,
     /// Waits for its children (`WaitingChildrenError`); back to the front when none is unfinished.
     WaitingChildren,
+}
+
+impl Outcome {
+    /// A result that is too large is not stored: the job fails for good, for the work is done and would give the same
+    /// again.
+    pub(super) fn bounded(self) -> (Self, Option<Error>) {
+        let Self::Completed { value } = &self else { return (self, None) };
+        match bounds::check_payload("the result", value, None) {
+            Ok(()) => (self, None),
+            Err(error) => {
+                let reason = error.message().to_owned();
+                (Self::Failed { reason, stack: None, retry: Retry::Never }, Some(error))
+            }
+        }
+    }
 }
 
 /// Whether a failed job is tried again.
@@ -139,7 +154,7 @@ impl RunningJob {
                 let retry = if is_worn { Retry::Never } else { retry };
                 let (delay, unknown) = self.next_delay(retry, stored.attempts_made);
                 fault = unknown;
-                stored.text = reason;
+                stored.text = bounds::cut_failure(reason);
                 stored.stacktrace = self.stack_traces(stack);
                 let attempts_made = stored.attempts_made;
                 match delay {
@@ -207,14 +222,13 @@ impl RunningJob {
         }
     }
 
-    /// The traces so far and this one, as JSON; the last ones where there is a bound.
+    /// The last traces and this one, as JSON.
     fn stack_traces(&self, stack: Option<String>) -> String {
         let before = self.stacktrace.as_deref().and_then(|json| serde_json::from_str(json).ok());
         let mut traces: Vec<String> = before.unwrap_or_default();
-        traces.extend(stack);
-        if let Some(limit) = self.options.stack_trace_limit() {
-            traces.drain(..traces.len().saturating_sub(limit));
-        }
+        traces.extend(stack.map(bounds::cut_failure));
+        let limit = self.options.stack_trace_limit().unwrap_or(bounds::STACK_TRACES);
+        traces.drain(..traces.len().saturating_sub(limit));
         serde_json::to_string(&traces).unwrap_or_else(|_| "[]".to_owned())
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::Deserialize;
 
 use super::{
-    JobCounts, JobOptions, JobRecord, JobState, MAX_PRIORITY, NewJob, Reset, cancel_listener,
+    JobCounts, JobOptions, JobRecord, JobState, MAX_PRIORITY, NewJob, Reset, bounds, cancel_listener,
     dead_letter::UserDeadLetter,
     job_options::StoredOptions,
     keys::QueueKeys,
@@ -17,7 +17,7 @@ use crate::{
     codec::option_text::{read_options, whole},
     codec::resp::Value,
     connection::{BoxFuture, Command, Link},
-    error::{Error, ErrorCode, Result},
+    error::{Error, Result},
 };
 
 /// Which script adds a job.
@@ -50,7 +50,7 @@ impl Default for QueueOptions {
         Self {
             prefix: "bull".to_owned(),
             default_job_options: JobOptions::default(),
-            max_len_events: 10_000,
+            max_len_events: bounds::EVENTS,
             describes_itself: true,
             clock: Clock::system(),
         }
@@ -241,14 +241,8 @@ impl Queue {
         let mut options = job.options.or(&self.inner.options.default_job_options);
         options.check()?;
         let data = if job.data.is_empty() { "{}".to_owned() } else { job.data };
-        let size = i64::try_from(data.len()).unwrap_or(i64::MAX);
-        if let Some(limit) = options.size_limit.filter(|&limit| size > limit) {
-            return Err(Error::new(
-                ErrorCode::JobTooLarge,
-                format!("the data of job `{}` has {size} bytes; its sizeLimit is {limit}", job.name),
-            )
-            .with("queue", self.name()));
-        }
+        bounds::check_payload(&format!("the data of job `{}`", job.name), &data, options.size_limit)
+            .map_err(|error| error.with("queue", self.name()))?;
         let timestamp = *options.timestamp.get_or_insert(now);
         Ok(AddedJob {
             opts: StoredOptions::of(&options).to_json(),
@@ -421,17 +415,20 @@ impl Queue {
 
     /// `data` is JSON text.
     pub async fn update_data(&self, id: &str, data: &str) -> Result<()> {
+        bounds::check_payload("the data", data, None).map_err(|error| error.with("jobId", id))?;
         self.storage().update_data(id, data).await
     }
 
     /// `progress` is JSON text.
     pub async fn update_progress(&self, id: &str, progress: &str) -> Result<()> {
+        bounds::check_payload("the progress", progress, None).map_err(|error| error.with("jobId", id))?;
         self.storage().update_progress(id, progress).await
     }
 
-    /// Adds a row and says how many there are now.
+    /// Adds a row and says how many there are now. Of `keep` rows, 10,000 without it, the last ones stay.
     pub async fn add_log(&self, id: &str, row: &str, keep: Option<i64>) -> Result<i64> {
-        self.storage().add_log(id, row, keep).await
+        bounds::check_payload("the log row", row, None).map_err(|error| error.with("jobId", id))?;
+        self.storage().add_log(id, row, keep.unwrap_or(bounds::LOG_ROWS)).await
     }
 
     /// Rows `start..=end`, and how many there are in all.

@@ -6,6 +6,7 @@ use super::{
     JobRecord, JobState, Reset,
     keys::QueueKeys,
     profiles::{Profiled, Profiles},
+    rests::Rests,
 };
 use crate::{
     codec::resp::Value,
@@ -112,8 +113,10 @@ pub(super) fn flag(on: bool) -> &'static [u8] {
     if on { b"1" } else { b"0" }
 }
 
-/// Jobs removed, looked at or deleted by one call of a script that works in slices.
+/// Jobs looked at by one call of a script that works in slices.
 pub(super) const SLICE: usize = 1000;
+/// Jobs removed by one call: each has several keys, and the server serves nobody else meanwhile.
+pub(super) const REMOVED_SLICE: usize = 100;
 
 impl Storage {
     pub(super) async fn run(&self, call: ScriptCall) -> Result<Value> {
@@ -321,8 +324,8 @@ impl Storage {
         self.run(call).await.map(drop)
     }
 
-    pub(super) async fn add_log(&self, id: &str, row: &str, keep: Option<i64>) -> Result<i64> {
-        let keep = keep.map(text).unwrap_or_default();
+    pub(super) async fn add_log(&self, id: &str, row: &str, keep: i64) -> Result<i64> {
+        let keep = text(keep);
         let call = lua::ADD_LOG.with([&self.keys.job(id), &self.keys.logs(id)], [id.as_bytes(), row.as_bytes(), &keep]);
         self.run(call).await?.into_int()
     }
@@ -453,12 +456,13 @@ impl Storage {
     pub(super) async fn drain_jobs(&self, now: i64, delayed: bool) -> Result<()> {
         let keys = &self.keys;
         let (mut kept, mut kept_delayed) = (0, 0);
+        let mut rests = Rests::default();
         loop {
             let call = lua::DRAIN_JOBS.with(
                 [&keys.wait, &keys.paused, &keys.prioritized, &keys.delayed, &keys.repeat, &keys.prefix],
-                [&text(now), flag(delayed), &text(SLICE as u64), &text(kept), &text(kept_delayed)],
+                [&text(now), flag(delayed), &text(REMOVED_SLICE as u64), &text(kept), &text(kept_delayed)],
             );
-            let reply = self.run(call).await?.into_items()?;
+            let reply = rests.after(self.run(call)).await?.into_items()?;
             let numbers = reply.into_iter().map(Value::into_int).collect::<Result<Vec<_>>>()?;
             let [more, stay, stay_delayed] = numbers[..] else { return Err(shape("drain_jobs")) };
             if more == 0 {
@@ -494,13 +498,23 @@ impl Storage {
     ) -> Result<()> {
         let keys = &self.keys;
         let mut skip = 0;
+        let (mut rests, before_this_set) = (Rests::default(), removed.len());
         while limit == 0 || removed.len() < limit {
             let rest = if limit == 0 { 1 << 52 } else { limit as u64 - removed.len() as u64 };
+            let slice = text(REMOVED_SLICE as u64);
             let call = lua::CLEAN_JOBS.with(
                 [set, &keys.repeat, &keys.meta, &keys.events, &keys.prefix],
-                [state.as_bytes(), &text(before), &text(rest), &text(skip), &text(SLICE as u64), &text(now)],
+                [
+                    state.as_bytes(),
+                    &text(before),
+                    &text(rest),
+                    &text(skip),
+                    &slice,
+                    &text(now),
+                    &text((removed.len() - before_this_set) as u64),
+                ],
             );
-            let [next, ids] = pair(self.run(call).await?)?;
+            let [next, ids] = pair(rests.after(self.run(call)).await?)?;
             removed.extend(texts(ids)?);
             skip = next.into_int()?;
             if skip < 0 {
@@ -532,11 +546,12 @@ impl Storage {
     }
 
     pub(super) async fn obliterate(&self, now: i64, force: bool) -> Result<()> {
+        let mut rests = Rests::default();
         loop {
             let call = lua::OBLITERATE
-                .with([&self.keys.meta, &self.keys.prefix], [flag(force), &text(SLICE as u64), &text(now)])
+                .with([&self.keys.meta, &self.keys.prefix], [flag(force), &text(REMOVED_SLICE as u64), &text(now)])
                 .repeatable();
-            if self.run(call).await?.into_int()? == 0 {
+            if rests.after(self.run(call)).await?.into_int()? == 0 {
                 return Ok(());
             }
         }

@@ -171,8 +171,9 @@ impl Core {
             } else if !slot.reported {
                 slot.reported = true;
                 slot.occupied = None;
+                let (outcome, refused) = outcome.bounded();
                 let (stored, settlement, fault) = slot.job.settle(&key.0, outcome, now, &self.options);
-                let report = Report { stored, settlement, maybe_stored: false, refused: None };
+                let report = Report { stored, settlement, maybe_stored: false, refused };
                 let ends = slot.run.as_ref().is_some_and(|run| run.plan.waits_for_end) && is_end(&report.settlement);
                 match slot.run.take_if(|_| ends) {
                     Some(run) => state.ending.push((run, report)),

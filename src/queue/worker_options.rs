@@ -5,7 +5,8 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::{
-    DeadLetter, GroupLimits, KeepPolicy, dead_letter::UserDeadLetter, groups::UserGroupLimits, job_options::UserKeep,
+    DeadLetter, GroupLimits, KeepPolicy, bounds, dead_letter::UserDeadLetter, groups::UserGroupLimits,
+    job_options::UserKeep,
 };
 use crate::codec::option_text::{read_options, whole};
 use crate::error::{Error, Result};
@@ -42,7 +43,7 @@ pub struct WorkerOptions {
     pub drain_delay: Duration,
     /// Longest sleep for a rate limit. Default 30 s.
     pub maximum_rate_limit_delay: Duration,
-    /// For jobs that say nothing themselves.
+    /// For jobs that say nothing themselves. Default: 100,000 stay.
     pub remove_on_complete: KeepPolicy,
     pub remove_on_fail: KeepPolicy,
     /// Minutes of finished-job counts that stay; 0, the default, counts none.
@@ -78,8 +79,8 @@ impl Default for WorkerOptions {
             max_started_attempts: None,
             drain_delay: Duration::from_secs(5),
             maximum_rate_limit_delay: Duration::from_secs(30),
-            remove_on_complete: KeepPolicy::default(),
-            remove_on_fail: KeepPolicy::default(),
+            remove_on_complete: KeepPolicy { count: Some(bounds::FINISHED_JOBS), ..KeepPolicy::default() },
+            remove_on_fail: KeepPolicy { count: Some(bounds::FINISHED_JOBS), ..KeepPolicy::default() },
             metrics_max_data_points: 0,
             dead_letter: None,
             skip_stalled_check: false,
@@ -148,8 +149,9 @@ impl WorkerOptions {
         let user: UserOptions = read_options(text)?;
         let default = Self::default();
         let lock_duration = duration("lockDuration", user.lock_duration, 100, default.lock_duration)?;
-        let keep =
-            |keep: Option<UserKeep>, path| Ok(keep.map(|keep| keep.into_policy(path)).transpose()?.unwrap_or_default());
+        let keep = |keep: Option<UserKeep>, path, default| {
+            Ok(keep.map(|keep| keep.into_policy(path)).transpose()?.unwrap_or(default))
+        };
         let options = Self {
             name: user.name.filter(|name| !name.is_empty()),
             concurrency: whole("concurrency", user.concurrency, 1, 100_000)?
@@ -184,8 +186,8 @@ impl WorkerOptions {
                 1,
                 default.maximum_rate_limit_delay,
             )?,
-            remove_on_complete: keep(user.remove_on_complete, "removeOnComplete")?,
-            remove_on_fail: keep(user.remove_on_fail, "removeOnFail")?,
+            remove_on_complete: keep(user.remove_on_complete, "removeOnComplete", default.remove_on_complete)?,
+            remove_on_fail: keep(user.remove_on_fail, "removeOnFail", default.remove_on_fail)?,
             metrics_max_data_points: whole(
                 "metrics.maxDataPoints",
                 user.metrics.map(|metrics| metrics.max_data_points),

@@ -129,7 +129,9 @@ fn argument(random: &mut Rng, name: &str, now: i64) -> Option<String> {
         // Never reached: what is left of its time is told by two clocks.
         "limiter_max" => &["", "1000000"],
         "limiter_ms" => &["", "1000"],
-        "wanted" | "ahead" | "limit" | "slice" | "kept" | "kept_delayed" | "max_stalled" => &["0", "1", "2", "50"],
+        "wanted" | "ahead" | "earlier" | "limit" | "slice" | "kept" | "kept_delayed" | "max_stalled" => {
+            &["0", "1", "2", "50"]
+        }
         "keep" => &["", "0", "1", "3"],
         "priority" => &["0", "0", "1", "5"],
         "front" | "force" | "with_delayed" | "alone" | "with_children" | "is_over" => &["", "0", "1"],

@@ -371,7 +371,7 @@ pub(super) fn rows() -> Vec<Row> {
                 "queue/clean_jobs",
                 "a failed child for which its parent waited",
                 &[NEAR_CHILD, "ZADD p:failed 5 1", JOB2, "ZADD p:waiting-children 1 2", "SADD p:2:dependencies p:1"],
-                "failed 900 100 0 100 1000",
+                "failed 900 100 0 100 1000 0",
             ),
             &[("set", "p:failed")],
         ),

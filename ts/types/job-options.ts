@@ -147,15 +147,15 @@ export interface JobOptions {
   expireAt?: Date | string | number;
   /** The job's place in a trace; see `telemetry` of queues and workers. */
   telemetry?: JobTelemetryOptions;
-  /** What becomes of the job when it has completed. Default: the worker's option, else it stays. */
+  /** What becomes of the job when it has completed. Default: the worker's option. */
   removeOnComplete?: KeepJobs;
-  /** What becomes of the job when it has failed for good. Default: the worker's option, else it stays. */
+  /** What becomes of the job when it has failed for good. Default: the worker's option. */
   removeOnFail?: KeepJobs;
-  /** Log rows that stay. Default: all. */
+  /** Log rows that stay, newest last. Default 10,000. */
   keepLogs?: number;
-  /** Stack traces that stay, newest last. Default: all. */
+  /** Stack traces that stay, newest last. Default 10. Each is cut after 32 KiB. */
   stackTraceLimit?: number;
-  /** Largest data, in bytes of JSON. */
+  /** Largest data, in bytes of JSON. Default 16 MiB. */
   sizeLimit?: number;
   /** Id of the job; adding the same id twice adds one job. Not an integer, and without `:`. */
   jobId?: string;

@@ -96,7 +96,9 @@ export interface WorkerOptions extends QueueConnection, SandboxOptions {
   drainDelay?: number;
   /** Milliseconds of sleep for a rate limit, at most. Default 30000. */
   maximumRateLimitDelay?: number;
+  /** What becomes of completed jobs that say nothing themselves. Default: the newest 100,000 stay; false keeps all. */
   removeOnComplete?: KeepJobs;
+  /** What becomes of jobs that failed for good and say nothing themselves. Default: the newest 100,000 stay; false keeps all. */
   removeOnFail?: KeepJobs;
   /** Counts finished jobs by the minute, for so many minutes. Default: not at all. */
   metrics?: { maxDataPoints: number };

@@ -67,6 +67,9 @@ export class Worker<
     checkQueueName(name);
     const config = redisConfigOf(opts.connection);
     super(name, processor as BaseProcessor<DataType, ResultType, NameType> | ProcessorFile, {
+      // BullMQ keeps finished jobs for ever.
+      removeOnComplete: false,
+      removeOnFail: false,
       ...pick(opts, WORKER_OPTIONS),
       connection: config,
     });
