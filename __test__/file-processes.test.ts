@@ -160,7 +160,9 @@ test('two copies of the package in one process share a file', { timeout: 60_000 
     await two.call('INCR', 'n');
     console.log(await two.call('GET', 'n'));
     await two.close();`;
-  expect(await run(url, script)).toEqual({ code: 0, output: '21' });
+  const { code, output } = await run(url, script);
+  expect(output).toMatch(/21$/);
+  expect(code).toBe(0);
 });
 
 test('what cannot be used is said, by name', async () => {

@@ -82,7 +82,7 @@ const ALLOWED: Record<string, string[]> = {
   clock: ['service'],
   service: ['error'],
   codec: ['error', 'clock', 'service'],
-  connection: ['error', 'clock', 'service', 'codec', 'testing'],
+  connection: ['error', 'clock', 'service', 'codec', 'embedded', 'testing'],
   script: ['error', 'clock', 'service', 'codec', 'connection', 'testing'],
   pubsub: ['error', 'clock', 'service', 'codec', 'connection', 'script', 'testing'],
   lock: ['error', 'clock', 'service', 'codec', 'connection', 'script', 'testing'],

@@ -6,7 +6,7 @@
 
 use std::{future::poll_fn, io::IoSlice, sync::Arc, time::Duration};
 
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::{
     command::Command,
@@ -21,6 +21,10 @@ use crate::{
 
 /// Longest pause between two looks at a server that loads its data.
 const LOADING_PAUSE: Duration = Duration::from_millis(500);
+
+/// How long who has a file may be out of reach before that counts as a failure, and the pause between two looks.
+const SETTLING: Duration = Duration::from_secs(1);
+const SETTLING_PAUSE: Duration = Duration::from_millis(20);
 
 /// A connection that finished its handshake.
 #[derive(Debug)]
@@ -45,20 +49,12 @@ pub(super) enum Opened {
 /// `ConnectionFailed`, `TlsFailed`, `AuthenticationFailed`, `ProtocolViolation`, `InvalidOption` (a database that the
 /// server does not have), `StorageFailed`, `StorageDamaged`.
 pub(super) async fn open_session(options: &ConnectionOptions, connected: impl FnOnce() + Send) -> Result<Opened> {
-    let address = match &options.address {
-        Address::File { directory, journal } => match FileStore::shared(directory, journal)?.place().await? {
-            Place::Here(holder) => {
-                let (db, name) = (usize::from(options.db.unwrap_or(0)), options.connection_name.as_deref());
-                return Ok(Opened::Here(Local::new(holder, db, name.unwrap_or_default())));
-            }
-            Place::There(path) => &Address::Unix { path },
-        },
-        address => address,
+    let socket = match reach(options).await? {
+        Reached::Here(local) => return Ok(Opened::Here(local)),
+        Reached::Socket(socket) => socket,
     };
     let deadline = Instant::now() + options.connect_timeout;
-    let connecting = Socket::connect(address, options);
-    let Ok(socket) = timeout_at(deadline, connecting).await else { return Err(timed_out(options)) };
-    let mut session = Session { socket: socket?, frames: ReadBuffer::default(), client_id: None, resp3: false };
+    let mut session = Session { socket, frames: ReadBuffer::default(), client_id: None, resp3: false };
     connected();
     match timeout_at(deadline, session.greet(options)).await {
         Ok(greeted) => greeted?,
@@ -68,6 +64,39 @@ pub(super) async fn open_session(options: &ConnectionOptions, connected: impl Fn
         session.wait_until_loaded(options).await?;
     }
     Ok(Opened::Session(Box::new(session)))
+}
+
+enum Reached {
+    Socket(Socket),
+    Here(Arc<Local>),
+}
+
+/// Finds whom to speak to.
+async fn reach(options: &ConnectionOptions) -> Result<Reached> {
+    let connect = async |address: &Address| {
+        let connected = timeout(options.connect_timeout, Socket::connect(address, options)).await;
+        connected.unwrap_or_else(|_| Err(timed_out(options))).map(Reached::Socket)
+    };
+    let Address::File { directory, journal } = &options.address else { return connect(&options.address).await };
+    let store = FileStore::shared(directory, journal)?;
+    let settled = Instant::now() + SETTLING;
+    loop {
+        let reached = match store.place().await {
+            Ok(Place::Here(holder)) => {
+                let (db, name) = (usize::from(options.db.unwrap_or(0)), options.connection_name.as_deref());
+                return Ok(Reached::Here(Local::new(holder, db, name.unwrap_or_default())));
+            }
+            Ok(Place::There(path)) => connect(&Address::Unix { path }).await,
+            Err(error) => Err(error),
+        };
+        match reached {
+            // The one who has the files is about to listen, or about to be gone.
+            Err(error) if error.code() == ErrorCode::ConnectionFailed && Instant::now() < settled => {
+                sleep(SETTLING_PAUSE).await;
+            }
+            reached => return reached,
+        }
+    }
 }
 
 /// Whether trying again helps only after somebody mended the options or the server.

@@ -161,3 +161,7 @@ impl Work {
         Ok(snapshot.bytes())
     }
 }
+
+#[cfg(test)]
+#[path = "rewrite_tests.rs"]
+mod tests;
