@@ -2,6 +2,7 @@
 
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { RedisService } from '../ts/redis.js';
+import type { Telemetry } from '../ts/types/telemetry.js';
 import { JobBench } from './helpers/job-bench.js';
 import { RedisServer } from './helpers/redis-server.js';
 import { uniquePrefix } from './helpers/unique-prefix.js';
@@ -140,6 +141,44 @@ test('metrics count finished jobs, and Prometheus text shows them', async () => 
   expect(text).toContain(`bullmq_job_count{queue="${queue.name}", state="completed", app="a \\"b\\""} 2`);
   expect(text).toContain(`bullmq_job_completed_total{queue="${queue.name}", app="a \\"b\\""} 2`);
   expect(text).toContain(`bullmq_job_failed_total{queue="${queue.name}", app="a \\"b\\""} 1`);
+});
+
+test('counts are recorded with the meter of telemetry', async () => {
+  const recorded: unknown[] = [];
+  const meter = {
+    createCounter: () => ({ add: () => undefined }),
+    createHistogram: () => ({ record: () => undefined }),
+    createGauge: (name: string) => ({
+      record: (value: number, attributes: object) => recorded.push([name, value, attributes]),
+    }),
+  };
+  const span = {
+    setSpanOnContext: () => ({}),
+    setAttribute() {},
+    setAttributes() {},
+    addEvent() {},
+    recordException() {},
+    end() {},
+  };
+  const telemetry = {
+    tracer: { startSpan: () => span },
+    contextManager: {
+      with: (_context: unknown, fn: () => any) => fn(),
+      active: () => ({}),
+      getMetadata: () => '',
+      fromMetadata: () => ({}),
+    },
+    meter,
+  } as unknown as Telemetry;
+  const queue = open({ telemetry });
+  await queue.add('a', {});
+  expect(await queue.recordJobCountsMetric('waiting', 'failed')).toEqual({ waiting: 1, failed: 0 });
+  expect(recorded).toContainEqual([
+    'bullmq.queue.jobs',
+    1,
+    { 'bullmq.queue.name': queue.name, 'bullmq.queue.jobs.state': 'waiting' },
+  ]);
+  expect(await open().recordJobCountsMetric('waiting')).toEqual({ waiting: 0 });
 });
 
 test('a deduplication id tells its job and can be let go', async () => {

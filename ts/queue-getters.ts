@@ -5,6 +5,7 @@ import { QUEUE_CALL } from './job-host.js';
 import type { JobRow } from './job-row.js';
 import { QueueBase } from './queue-base.js';
 import { type FinishedJobMetrics, prometheusText } from './queue-metrics.js';
+import { MetricNames, TelemetryAttributes } from './telemetry/attributes.js';
 import type { JobState, JobStateName } from './types/job-options.js';
 import { type ListedWorker, type WorkerEntry, workersOf } from './worker-entry.js';
 
@@ -196,6 +197,22 @@ export abstract class QueueGetters<
       this.getMetrics('failed'),
     ]);
     return prometheusText(this.name, counts, completed.meta.count, failed.meta.count, labels);
+  }
+
+  /** Records how many jobs are in each state with the `meter` of the option `telemetry`; gives the counts. */
+  async recordJobCountsMetric(...types: JobStateName[]): Promise<Record<string, number>> {
+    const counts = await this.getJobCounts(...types);
+    const gauge = this.opts.telemetry?.meter?.createGauge(MetricNames.QueueJobsCount, {
+      description: 'Number of jobs in the queue by state',
+      unit: '{jobs}',
+    });
+    for (const [state, count] of Object.entries(counts)) {
+      gauge?.record(count, {
+        [TelemetryAttributes.QueueName]: this.name,
+        [TelemetryAttributes.QueueJobsState]: state,
+      });
+    }
+    return counts;
   }
 
   /** The workers of this queue in all processes, those of stock BullMQ too. */

@@ -9,8 +9,23 @@ export {
   WaitingChildrenError,
   WaitingError,
 } from '../../steering.js';
+export { MetricNames, TelemetryAttributes } from '../../telemetry/attributes.js';
+export {
+  type Attributes,
+  type AttributeValue,
+  type ContextManager,
+  type Counter,
+  type Gauge,
+  type Histogram,
+  type Meter,
+  type MetricOptions,
+  type Span,
+  SpanKind,
+  type Telemetry,
+  type Tracer,
+} from '../../types/telemetry.js';
 export type { ConnectionOptions, RedisOptions } from './connection.js';
-export { ClientType, ErrorCode, MetricNames, MetricsTime, SpanKind, TelemetryAttributes } from './enums.js';
+export { ClientType, ErrorCode, MetricsTime } from './enums.js';
 export {
   CONNECTION_CLOSED_ERROR_MSG,
   ConnectionClosedError,

@@ -36,6 +36,7 @@ export const WORKER_OPTIONS = [
   'workerForkOptions',
   'workerThreadsOptions',
   'telemetry',
+  'batch',
 ] as const;
 
 export const QUEUE_EVENTS_OPTIONS = ['prefix', 'autorun', 'lastEventId'] as const;
