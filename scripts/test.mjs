@@ -120,6 +120,7 @@ const stages = [
           'telemetry',
           'worker',
           'worker-cancel',
+          'worker-options',
         ],
       ].map((name) => `__test__/${name}.test.ts`),
     ],

@@ -29,6 +29,8 @@ export class RunningJobs<Data, Result, Name extends string, J extends Job<Data, 
   /** By id and token: a job whose lock was lost may run a second time before its first run ends. */
   readonly #attempts = new Map<string, Attempt<Data, Result, Name>>();
 
+  #idle: (() => void) | undefined;
+
   constructor(private readonly host: RunningJobsHost<Result, J>) {}
 
   get size(): number {
@@ -62,7 +64,14 @@ export class RunningJobs<Data, Result, Name extends string, J extends Job<Data, 
       if (!isLeftBehind) host.error(error as Error);
     } finally {
       this.#attempts.delete(key);
+      if (this.#attempts.size === 0) this.#becameIdle();
     }
+  }
+
+  /** Calls `act` once nothing runs: after the last job has told what became of it. */
+  whenIdle(act: () => void): void {
+    if (this.#attempts.size === 0) act();
+    else this.#idle = act;
   }
 
   /** Aborts the signal of one run. False when there is none, or its processor takes no signal. */
@@ -81,6 +90,12 @@ export class RunningJobs<Data, Result, Name extends string, J extends Job<Data, 
       if (attempt.job.id === id && attempt.abort(new JobCancelledError(reason))) isAborted = true;
     }
     return isAborted;
+  }
+
+  #becameIdle(): void {
+    const act = this.#idle;
+    this.#idle = undefined;
+    act?.();
   }
 
   #settled(job: J, reported: AttemptOutcome<Result>, [kind, attemptsMade, , refused]: Settlement): void {

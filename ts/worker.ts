@@ -123,7 +123,7 @@ export class Worker<
           JSON.stringify({ prefix, skipMetasUpdate: true }),
           JSON.stringify({
             ...rest,
-            ...(this.#batches ? { concurrency: this.#capacity } : {}),
+            ...(this.#batches ? { concurrency: this.#capacity, prefetch: false } : {}),
             ownRecurrence: settings.repeatStrategy !== undefined,
           }),
         ),
@@ -341,7 +341,7 @@ export class Worker<
         this.fire('schedulersRepaired', values as string[]);
         break;
       case WORKER_EVENT.drained:
-        this.fire('drained');
+        this.#running.whenIdle(() => this.fire('drained'));
         break;
       case WORKER_EVENT.error:
         this.fire('error', values[0] as Error);

@@ -113,10 +113,8 @@ impl MessageSink for Requests {
     fn message(&self, message: &Message<'_>) {
         // What is no request came from somebody else.
         let Ok(request) = serde_json::from_slice::<Request>(message.payload) else { return };
-        let Some(core) = self.core.upgrade() else { return };
-        if core.is_running(&request.id, &request.token) {
-            let Request { id: job_id, token, reason } = request;
-            core.tell_later(WorkerEvent::CancelRequested { job_id, token, reason });
+        if let Some(core) = self.core.upgrade() {
+            core.cancel(request.id, request.token, request.reason);
         }
     }
 

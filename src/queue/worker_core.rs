@@ -367,9 +367,21 @@ impl Core {
         }
     }
 
-    /// Whether the job runs here, and its outcome is not known yet.
-    pub(super) fn is_running(&self, id: &str, token: &str) -> bool {
-        self.state().running.get(&(id.to_owned(), token.to_owned())).is_some_and(|slot| !slot.reported)
+    /// Somebody wants a job cancelled. One that still waits here for a slot fails at once.
+    pub(super) fn cancel(&self, job_id: String, token: String, reason: Option<String>) {
+        let key = (job_id, token);
+        let mut state = self.state();
+        let Some(slot) = state.running.get(&key).filter(|slot| !slot.reported) else { return };
+        if slot.delivered {
+            drop(state);
+            return self.tell_later(WorkerEvent::CancelRequested { job_id: key.0, token: key.1, reason });
+        }
+        let at = state.ready.iter().position(|job| job.record.id == key.0 && job.token == key.1);
+        let Some(job) = at.and_then(|at| state.ready.remove(at)) else { return };
+        let reason = reason.unwrap_or_else(|| "the job was cancelled".to_owned());
+        state.events.push(WorkerEvent::FailedUndelivered { job: Box::new(job.record), reason: reason.clone() });
+        drop(state);
+        self.report(vec![(key.0, key.1, Outcome::Failed { reason, stack: None, retry: Retry::Never })]);
     }
 
     pub(super) fn held_locks(&self) -> Vec<(String, String)> {

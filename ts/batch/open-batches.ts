@@ -25,6 +25,8 @@ export function openBatches<Data, Result, Name extends string, J extends Job<Dat
   if (typeof processor === 'string' || processor instanceof URL) {
     throw invalidOption('batch', 'given for a processor that is a file', 'only for a function');
   }
+  if (options.prefetch)
+    throw invalidOption('prefetch', 'true beside `batch`', 'false: a batch is as full as it can be');
   if (typeof processor !== 'function') {
     throw invalidArgument('processor', typeof processor, 'a function of a batch, with the option `batch`');
   }

@@ -116,7 +116,7 @@ export interface WorkerOptions extends QueueConnection, SandboxOptions {
    * Takes quick jobs a few milliseconds before there is a slot for them, so that processors do not wait for the server:
    * as many as begin, at the present pace, within 5 milliseconds. They are `active` from then on; one that has not begun
    * after 100 milliseconds, or when the worker pauses or closes, goes back to the front of the queue. Never with a
-   * `concurrency` of 1, a `limiter`, or a concurrency or rate limit of the whole queue. Default true.
+   * `concurrency` of 1, `batch`, a `limiter`, or a concurrency or rate limit of the whole queue. Default true.
    */
   prefetch?: boolean;
   /**
