@@ -239,6 +239,7 @@ const options: Record<Exclude<keyof WorkerOptions, 'redis'>, Honour | string> = 
     expect(performance.now() - start).toBeLessThan(900);
   },
   deadLetter: 'dead-letters.test.ts',
+  group: 'groups.test.ts',
   prefetch: 'worker-prefetch.test.ts',
   visibleToBullmq: 'queue-inspection.test.ts',
   settings: 'backoffStrategy in worker.test.ts and batch.test.ts, repeatStrategy with the schedulers',
