@@ -86,6 +86,7 @@ export {
   type MetricOptions,
   OptionError,
   OverloadedError,
+  type OverloadOptions,
   OxcartError,
   type PatternHandler,
   type PatternParams,

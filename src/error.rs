@@ -45,7 +45,7 @@ codes! {
     Offline = "ERR_OFFLINE",
     /// Not connected, and `maxOfflineQueueBytes` are already waiting.
     OfflineQueueFull = "ERR_OFFLINE_QUEUE_FULL",
-    /// Too many calls are in flight and waiting on this thread.
+    /// Too many calls are in flight and waiting on this thread, or too many jobs wait in a queue with `overload`.
     Overloaded = "ERR_OVERLOADED",
     /// The server is a replica, or refuses writes.
     ReadOnlyServer = "ERR_READ_ONLY_SERVER",
@@ -197,6 +197,7 @@ impl Error {
             "HASPARENT" => ErrorCode::JobHasParent,
             "PENDINGCHILDREN" | "FAILEDCHILDREN" => ErrorCode::JobHasChildren,
             "BELONGSTOSCHEDULER" => ErrorCode::JobBelongsToScheduler,
+            "OVERLOADED" => ErrorCode::Overloaded,
             "GROUPFULL" => ErrorCode::GroupFull,
             "SLOTTAKEN" => ErrorCode::SchedulerSlotTaken,
             "INCOMPATIBLEDATA" => ErrorCode::IncompatibleData,

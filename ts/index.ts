@@ -102,6 +102,7 @@ export type {
 export type {
   BackoffStrategy,
   LimiterOptions,
+  OverloadOptions,
   QueueEventsOptions,
   QueueOptions,
   RepeatStrategy,

@@ -325,7 +325,8 @@ export class QueueService<Payloads = any, Results = any> extends ServiceEmitter<
 
   #open(name: string): Queue {
     const { redis, prefix, defaultJobOptions } = this.#options;
-    const queue = new Queue(name, { redis, prefix, defaultJobOptions });
+    const { overload } = this.#definitions?.get(name) ?? {};
+    const queue = new Queue(name, { redis, prefix, defaultJobOptions, overload });
     queue.on('error', (error) => this.#failed('queue:error', error, name));
     return queue;
   }
@@ -386,7 +387,7 @@ function definitions(queues: QueueServiceOptions['queues']): Map<string, QueueDe
   if (!Array.isArray(queues)) throw invalidOption('queues', typeof queues, 'an array');
   const all = queues.map((queue) => (typeof queue === 'string' ? { name: queue } : queue));
   for (const [index, queue] of all.entries()) {
-    onlyKnown(`queues.${index}.`, queue, ['name', 'concurrency', 'priority', 'rateLimit']);
+    onlyKnown(`queues.${index}.`, queue, ['name', 'concurrency', 'priority', 'rateLimit', 'overload']);
   }
   return new Map(all.map((queue) => [queue.name, queue]));
 }

@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{JobRecord, MAX_PRIORITY, Queue, scripts::AddedJob, scripts::Storage, worker_options::Limiter};
+use super::{JobRecord, MAX_PRIORITY, Queue, scripts::Storage, worker_options::Limiter};
 use crate::{
     codec::{
         option_text::{read_options, whole},
@@ -315,39 +315,6 @@ fn texts(reply: Value) -> Result<Vec<String>> {
 }
 
 impl Storage {
-    /// All of them have groups.
-    pub(super) fn add_grouped_jobs(
-        &self,
-        now: i64,
-        jobs: &[AddedJob],
-    ) -> impl Future<Output = Result<Vec<Result<String>>>> + Send + use<> {
-        let keys = &self.keys;
-        let mut rest = Command::default();
-        for job in jobs {
-            let group = job.group.clone().unwrap_or_default();
-            rest = rest.arg(job.own_id.as_deref().unwrap_or_default()).arg(&job.name).arg(&job.data).arg(&job.opts);
-            rest = rest.int(job.timestamp).int(job.delay).int(job.priority).arg(if job.lifo { "1" } else { "0" });
-            rest = match &job.deduplication {
-                Some(one) => rest.arg(&one.id).int(one.ttl_ms()).arg(one.rules()),
-                None => rest.arg("").int(0).arg(""),
-            };
-            rest = rest.arg(&group.id).arg(group.max_size.map(|size| size.to_string()).unwrap_or_default());
-        }
-        let call = lua::ADD_GROUPED_JOBS.with_rest(
-            [&keys.counter, &keys.active, &keys.meta, &keys.marker, &keys.events, &keys.prefix],
-            [now.to_string().as_bytes()],
-            &rest,
-        );
-        let reply = call.start(std::sync::Arc::clone(&self.link));
-        async move {
-            let result = |reply| match reply {
-                Value::Error(error) => Ok(Err(error)),
-                id => id.into_text().map(Ok),
-            };
-            reply.await?.into_items()?.into_iter().map(result).collect()
-        }
-    }
-
     async fn configure_groups(&self, group: &str, concurrency: Change<i64>, limit: Change<Limiter>) -> Result<()> {
         let keys = &self.keys;
         let text = |number: Option<i64>| number.map(|number| number.to_string()).unwrap_or_default();

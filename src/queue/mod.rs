@@ -16,6 +16,7 @@ mod keys;
 mod lock_keeper;
 mod marker_watcher;
 mod outcome;
+mod overload;
 mod pace;
 mod parent_options;
 mod profiles;
@@ -43,6 +44,7 @@ pub use job_children::{Children, ChildrenPage, DependencyKind, DependencyPage, R
 pub use job_options::{Backoff, Deduplication, JobOptions, JobTelemetry, KeepPolicy, MAX_PRIORITY, Number};
 pub use job_state::{JobCounts, JobState};
 pub use outcome::{Outcome, Retry, Settlement};
+pub use overload::{Overload, OverloadPolicy};
 pub use parent_options::{ChildFailure, ParentJob};
 pub use queue::{Queue, QueueOptions};
 pub use queue_events::{EventSubscription, QueueEvent, QueueEventSink, QueueEvents};

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use serde::Deserialize;
 
 use super::{
-    JobCounts, JobOptions, JobRecord, JobState, MAX_PRIORITY, NewJob, Reset, bounds, cancel_listener,
+    JobCounts, JobOptions, JobRecord, JobState, MAX_PRIORITY, NewJob, Overload, Reset, bounds, cancel_listener,
     dead_letter::UserDeadLetter,
     job_options::StoredOptions,
     keys::QueueKeys,
+    overload::UserOverload,
     parent_options::StoredParent,
     scripts::{AddedJob, Storage},
 };
@@ -37,6 +38,8 @@ pub struct QueueOptions {
     /// First part of every key. Default `bull`.
     pub prefix: String,
     pub default_job_options: JobOptions,
+    /// Bounds the jobs that wait. Default: no bound.
+    pub overload: Option<Overload>,
     /// About how many entries the events stream keeps. Default 10,000.
     pub max_len_events: i64,
     /// Store `max_len_events` and the version with the queue when it is opened. Default true.
@@ -50,6 +53,7 @@ impl Default for QueueOptions {
         Self {
             prefix: "bull".to_owned(),
             default_job_options: JobOptions::default(),
+            overload: None,
             max_len_events: bounds::EVENTS,
             describes_itself: true,
             clock: Clock::system(),
@@ -63,6 +67,7 @@ struct UserOptions {
     prefix: Option<String>,
     default_job_options: Option<Box<serde_json::value::RawValue>>,
     dead_letter: Option<UserDeadLetter>,
+    overload: Option<UserOverload>,
     streams: Option<Streams>,
     skip_metas_update: Option<bool>,
 }
@@ -80,7 +85,7 @@ struct Events {
 }
 
 impl QueueOptions {
-    /// Reads `{prefix?, defaultJobOptions?, deadLetter?, streams?: {events?: {maxLen?}}, skipMetasUpdate?}`.
+    /// Reads `{prefix?, defaultJobOptions?, deadLetter?, overload?, streams?: {events?: {maxLen?}}, skipMetasUpdate?}`.
     pub fn from_json(text: &str) -> Result<Self> {
         let user: UserOptions = read_options(text)?;
         let mut options = Self::default();
@@ -94,6 +99,7 @@ impl QueueOptions {
         if let Some(dead_letter) = user.dead_letter {
             options.default_job_options.dead_letter.get_or_insert(dead_letter.into_choice()?);
         }
+        options.overload = user.overload.map(UserOverload::into_overload).transpose()?;
         let max_len = user.streams.and_then(|streams| streams.events).and_then(|events| events.max_len);
         if let Some(max_len) = whole("streams.events.maxLen", max_len, 0, i64::from(i32::MAX))? {
             options.max_len_events = max_len;
@@ -230,8 +236,8 @@ impl Queue {
         if jobs.first().is_some_and(|job| job.parent.is_some()) {
             return Box::pin(self.storage().add_children(now, jobs));
         }
-        if jobs.first().is_some_and(|job| job.group.is_some()) {
-            return Box::pin(self.storage().add_grouped_jobs(now, jobs));
+        if self.inner.options.overload.is_some() || jobs.first().is_some_and(|job| job.group.is_some()) {
+            return self.add_each(now, jobs);
         }
         let adding = self.storage().add_jobs(now, jobs);
         Box::pin(async move { Ok(adding.await?.into_iter().map(Ok).collect()) })

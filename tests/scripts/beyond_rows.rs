@@ -1,6 +1,6 @@
 //! Rows about what BullMQ lacks: dead letters, groups.
 
-use super::{JOB, JOB2, Row, row};
+use super::{JOB, JOB2, Row, SCHEDULED, row};
 
 const CHILD: &str = "HSET p:1 name n data {} opts {} timestamp 5 delay 0 priority 0 parentKey o:q:9";
 const PARENT: &str = "HSET o:q:9 name parent data {} opts {} timestamp 5 delay 0 priority 0";
@@ -99,22 +99,48 @@ pub(super) fn rows() -> Vec<Row> {
             "1000 0 100 7 {} 8 {} 9 {}",
         ),
         row(
-            "queue/add_grouped_jobs",
+            "queue/add_each_job",
             "two of one group, one of another, one delayed, one in front",
             &[],
-            "1000 '' a {} {} 1000 0 0 0 '' 0 '' g '' '' b {} {} 1000 0 3 0 '' 0 '' g '' '' c {} {} 1000 0 0 0 '' 0 '' h '' '' d {} {} 1000 500 0 0 '' 0 '' g '' '' e {} {} 1000 0 0 1 '' 0 '' g ''",
+            "1000 '' '' '' a {} {} 1000 0 0 0 '' 0 '' g '' '' b {} {} 1000 0 3 0 '' 0 '' g '' '' c {} {} 1000 0 0 0 '' 0 '' h '' '' d {} {} 1000 500 0 0 '' 0 '' g '' '' e {} {} 1000 0 0 1 '' 0 '' g ''",
         ),
         row(
-            "queue/add_grouped_jobs",
+            "queue/add_each_job",
             "one too many, one that is there, one that another stands for",
             &["HSET p:mine name old", "SET p:de:d old", "HSET p:old name old"],
-            "1000 '' a {} {} 1000 0 0 0 '' 0 '' g 1 '' b {} {} 1000 0 0 0 '' 0 '' g 1 mine c {} {} 1000 0 0 0 '' 0 '' g '' '' d {} {} 1000 0 0 0 d 0 '' g ''",
+            "1000 '' '' '' a {} {} 1000 0 0 0 '' 0 '' g 1 '' b {} {} 1000 0 0 0 '' 0 '' g 1 mine c {} {} 1000 0 0 0 '' 0 '' g '' '' d {} {} 1000 0 0 0 d 0 '' g ''",
         ),
         row(
-            "queue/add_grouped_jobs",
+            "queue/add_each_job",
             "a queue that version 5 has paused",
             &["HSET p:meta paused 1", "LPUSH p:paused x"],
-            "1000 '' a {} {} 1000 0 0 0 '' 0 '' g ''",
+            "1000 '' '' '' a {} {} 1000 0 0 0 '' 0 '' g ''",
+        ),
+        row(
+            "queue/add_each_job",
+            "beyond the bound of the queue, but for a delayed one",
+            &["SET p:id 10", JOB, "LPUSH p:wait 1", "HSET p:groups:state waiting 1"],
+            "1000 3 reject '' a {} {} 1000 0 0 0 '' 0 '' '' '' '' b {} {} 1000 0 0 0 '' 0 '' '' '' '' c {} {} 1000 9 0 0 '' 0 '' '' '' '' d {} {} 1000 0 0 0 '' 0 '' g ''",
+        ),
+        row(
+            "queue/add_each_job",
+            "the oldest goes, but for that of a scheduler",
+            &[
+                "SET p:id 10",
+                JOB,
+                SCHEDULED,
+                "LPUSH p:wait repeat:s:900 1",
+                "ZADD p:repeat 900 s",
+                "HSET p:2 name m timestamp 6 priority 3",
+                "ZADD p:prioritized 12884901889 2",
+            ],
+            "1000 3 dropOldest '' a {} {} 1000 0 4 0 '' 0 '' '' '' '' b {} {} 1000 0 0 0 '' 0 '' '' ''",
+        ),
+        row(
+            "queue/add_each_job",
+            "the next of the largest group goes",
+            OF_GROUP,
+            "1000 1 dropOldest '' a {} {} 1000 0 0 0 '' 0 '' h ''",
         ),
         row(
             "queue/fetch_jobs",

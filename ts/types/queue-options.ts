@@ -22,6 +22,8 @@ export interface QueueOptions extends QueueConnection {
   defaultJobOptions?: JobOptions;
   /** For jobs that say nothing themselves: the same as `defaultJobOptions.deadLetter`. */
   deadLetter?: DeadLetterChoice;
+  /** Bounds the jobs that wait. Every producer of the queue should have the same. Default: no bound. */
+  overload?: OverloadOptions;
   /** About how many entries the event stream keeps. Default 10,000. */
   streams?: { events?: { maxLen?: number } };
   /** Leave what is stored about the queue (its version, the bound of its events) as it is. Default false. */
@@ -41,6 +43,22 @@ export type RepeatStrategy = (
   opts: RepeatOptions,
   name?: string,
 ) => number | undefined | Promise<number | undefined>;
+
+/** How many jobs may wait in a queue, and what becomes of jobs beyond. */
+export interface OverloadOptions {
+  /**
+   * Waiting jobs, with and without priority, in groups too. Delayed and running jobs do not count, nor are they refused;
+   * jobs of flows and schedulers and retried jobs are let in.
+   */
+  maxWaiting: number;
+  /**
+   * `reject`, the default: `add` throws `ERR_OVERLOADED`. `dropOldest`: the oldest waiting job is removed for the new one.
+   * `wait`: `add` waits for room, and throws `ERR_OVERLOADED` when none comes within `timeout`.
+   */
+  policy?: 'reject' | 'dropOldest' | 'wait';
+  /** Milliseconds. Only with `policy: 'wait'`. Default 5000. */
+  timeout?: number;
+}
 
 /** At most `max` jobs started in each `duration` (milliseconds), by all workers of the queue together. */
 export interface LimiterOptions {

@@ -1,6 +1,6 @@
 import type { BatchOptions } from '../batch/job-batch.js';
 import type { AddJobOptions, JobOptions, JobStateName } from './job-options.js';
-import type { LimiterOptions, SandboxOptions } from './queue-options.js';
+import type { LimiterOptions, OverloadOptions, SandboxOptions } from './queue-options.js';
 import type { RedisConfig } from './redis-config.js';
 
 /** A queue that a {@link QueueServiceOptions | service} has. */
@@ -12,6 +12,8 @@ export interface QueueDefinition {
   priority?: boolean;
   /** Limit for processors that say nothing themselves. */
   rateLimit?: LimiterOptions;
+  /** Bounds the jobs that wait. Default: no bound. */
+  overload?: OverloadOptions;
 }
 
 export interface QueueServiceOptions {
