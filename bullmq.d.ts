@@ -62,6 +62,7 @@ export {
   type RepeatOptions,
   type RepeatStrategy,
   type RetryOptions,
+  removeAllQueueData,
   type Span,
   SpanKind,
   type Telemetry,

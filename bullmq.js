@@ -23,6 +23,7 @@ module.exports = {
   RateLimitError: bullmq.RateLimitError,
   RedisClient: bullmq.RedisClient,
   RedisTransaction: bullmq.RedisTransaction,
+  removeAllQueueData: bullmq.removeAllQueueData,
   SpanKind: bullmq.SpanKind,
   TelemetryAttributes: bullmq.TelemetryAttributes,
   UNRECOVERABLE_ERROR: bullmq.UNRECOVERABLE_ERROR,

@@ -23,6 +23,7 @@ export const {
   RateLimitError,
   RedisClient,
   RedisTransaction,
+  removeAllQueueData,
   SpanKind,
   TelemetryAttributes,
   UNRECOVERABLE_ERROR,

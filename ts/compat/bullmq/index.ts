@@ -46,6 +46,7 @@ export { QueueEventsProducer } from './queue-events-producer.js';
 export { type KeysMap, QueueKeys } from './queue-keys.js';
 export { RedisClient } from './redis-client.js';
 export { RedisTransaction } from './redis-transaction.js';
+export { removeAllQueueData } from './remove-queue-data.js';
 export { defaultRepeatStrategy, getNextMillis } from './repeat.js';
 export type {
   AdvancedOptions,

@@ -7,7 +7,9 @@ import { chosenRun, NEVER } from '../../repeat-strategy.js';
 import { redisConfigOf } from './connection.js';
 import { bullmqError } from './errors.js';
 import { Job } from './job.js';
+import { QueueBackend } from './queue-backend.js';
 import { checkQueueName, checkRepeatOptions } from './queue-checks.js';
+import type { KeysMap } from './queue-keys.js';
 import type { JobSchedulerTemplateOptions, RepeatBaseOptions, RepeatOptions } from './types.js';
 
 /** Gives jobs of this entry point, and refusals that read as BullMQ's. */
@@ -29,6 +31,8 @@ class SchedulerQueue extends Queue<any, any, string, any> {
 export class JobScheduler extends EventEmitter {
   readonly opts: RepeatBaseOptions;
   closing: Promise<void> | undefined;
+  /** See {@link getBackend}. */
+  readonly backend: QueueBackend;
   readonly #queue: SchedulerQueue;
 
   constructor(
@@ -37,14 +41,16 @@ export class JobScheduler extends EventEmitter {
   ) {
     super();
     checkQueueName(name);
+    const config = redisConfigOf(opts.connection);
     this.opts = opts;
     const { prefix, settings } = opts;
     this.#queue = new SchedulerQueue(name, {
-      connection: redisConfigOf(opts.connection),
+      connection: config,
       skipMetasUpdate: true,
       ...(prefix === undefined ? {} : { prefix }),
       ...(settings?.repeatStrategy ? { settings: { repeatStrategy: settings.repeatStrategy } } : {}),
     });
+    this.backend = new QueueBackend(name, this.#queue.prefix, config);
     this.#queue.on('error', (error) => {
       if (this.listenerCount('error') > 0) this.emit('error', error);
     });
@@ -99,12 +105,30 @@ export class JobScheduler extends EventEmitter {
     return this.#queue.getJobSchedulersCount();
   }
 
+  get keys(): KeysMap {
+    return this.backend.keys;
+  }
+
+  /** `prefix:name`. */
+  get qualifiedName(): string {
+    return this.backend.qualifiedName;
+  }
+
+  /** The keys of the queue and a raw client. */
+  getBackend(): QueueBackend {
+    return this.backend;
+  }
+
+  toKey(type: string): string {
+    return this.backend.toKey(type);
+  }
+
   async waitUntilReady(): Promise<void> {
     await this.#queue.waitUntilReady();
   }
 
   close(): Promise<void> {
-    this.closing ??= this.#queue.close();
+    this.closing ??= this.#queue.close().then(() => this.backend.close());
     return this.closing;
   }
 

@@ -20,7 +20,8 @@ export class QueueEvents extends BaseQueueEvents {
   /** Set once `close` was called. */
   closing: Promise<void> | undefined;
   #isRunning: boolean;
-  readonly #backend: QueueBackend;
+  /** See {@link getBackend}. */
+  readonly backend: QueueBackend;
 
   constructor(name: string, opts: QueueEventsOptions = { connection: {} }) {
     checkQueueName(name);
@@ -28,8 +29,8 @@ export class QueueEvents extends BaseQueueEvents {
     super(name, { ...pick(opts, QUEUE_EVENTS_OPTIONS), connection: config });
     this.opts = { blockingTimeout: 10_000, ...opts };
     this.#isRunning = opts.autorun ?? true;
-    this.#backend = new QueueBackend(name, this.prefix, config);
-    this.keys = this.#backend.keys;
+    this.backend = new QueueBackend(name, this.prefix, config);
+    this.keys = this.backend.keys;
     this.on('state', (state) => {
       if (state === 'RECONNECTING' || state === 'DISCONNECTED') this.emit('ioredis:close');
     });
@@ -37,16 +38,16 @@ export class QueueEvents extends BaseQueueEvents {
 
   /** `prefix:name`. */
   get qualifiedName(): string {
-    return this.#backend.qualifiedName;
+    return this.backend.qualifiedName;
   }
 
   /** The keys of the queue and a raw client. */
   getBackend(): QueueBackend {
-    return this.#backend;
+    return this.backend;
   }
 
   toKey(type: string): string {
-    return this.#backend.toKey(type);
+    return this.backend.toKey(type);
   }
 
   override async run(): Promise<void> {
@@ -59,7 +60,7 @@ export class QueueEvents extends BaseQueueEvents {
   }
 
   override close(): Promise<void> {
-    this.closing ??= super.close().then(() => this.#backend.close());
+    this.closing ??= super.close().then(() => this.backend.close());
     return this.closing;
   }
 

@@ -42,7 +42,8 @@ export class Queue<
   readonly keys: KeysMap;
   /** Set once `close` was called. */
   closing: Promise<void> | undefined;
-  readonly #backend: QueueBackend;
+  /** See {@link getBackend}. */
+  readonly backend: QueueBackend;
   #scheduler: JobScheduler | undefined;
 
   constructor(name: string, opts: QueueOptions = { connection: {} }) {
@@ -51,8 +52,8 @@ export class Queue<
     super(name, { ...pick(opts, QUEUE_OPTIONS), connection: config });
     this.opts = opts;
     this.jobsOpts = opts.defaultJobOptions ?? {};
-    this.#backend = new QueueBackend(name, this.prefix, config);
-    this.keys = this.#backend.keys;
+    this.backend = new QueueBackend(name, this.prefix, config);
+    this.keys = this.backend.keys;
     this.on('state', (state) => {
       if (state === 'RECONNECTING' || state === 'DISCONNECTED') this.emit('ioredis:close');
     });
@@ -78,11 +79,11 @@ export class Queue<
 
   /** The keys of the queue and a raw client. */
   getBackend(): QueueBackend {
-    return this.#backend;
+    return this.backend;
   }
 
   toKey(type: string): string {
-    return this.#backend.toKey(type);
+    return this.backend.toKey(type);
   }
 
   /** Adds a job. @throws BullMQ's errors for options that make no sense. */
@@ -138,17 +139,17 @@ export class Queue<
 
   /** Ids of jobs in some states, one state after the other. */
   getRanges(types: JobType[], start = 0, end = 1, asc = false): Promise<string[]> {
-    return getRanges(this.#backend, types, start, end, asc);
+    return getRanges(this.backend, types, start, end, asc);
   }
 
   /** Children of a job, `start..=end` of them, with the jobs themselves. */
   getDependencies(parentId: string, type: 'processed' | 'pending', start: number, end: number) {
-    return getDependencies(this.#backend, parentId, type, start, end);
+    return getDependencies(this.backend, parentId, type, start, end);
   }
 
   /** @deprecated Readers of events share a connection here; those of stock BullMQ are listed. */
   async getQueueEvents(): Promise<WorkerEntry[]> {
-    return queueEventsOf(this.name, this.#backend.clientName(':qe'), await this.#backend.client.clientList());
+    return queueEventsOf(this.name, this.backend.clientName(':qe'), await this.backend.client.clientList());
   }
 
   /** @deprecated Use {@link getDeduplicationJobId}. */
@@ -163,7 +164,7 @@ export class Queue<
 
   /** Removes a key that versions before 4 have left. */
   removeDeprecatedPriorityKey(): Promise<number> {
-    return this.#backend.client.del(this.toKey('priority'));
+    return this.backend.client.del(this.toKey('priority'));
   }
 
   override async getJobScheduler(id: string): Promise<JobSchedulerJson<DataType> | undefined> {
@@ -176,7 +177,7 @@ export class Queue<
   }
 
   override close(): Promise<void> {
-    this.closing ??= Promise.all([super.close(), this.#scheduler?.close()]).then(() => this.#backend.close());
+    this.closing ??= Promise.all([super.close(), this.#scheduler?.close()]).then(() => this.backend.close());
     return this.closing;
   }
 

@@ -52,7 +52,8 @@ export class Worker<
   readonly keys: KeysMap;
   /** Set once `close` was called. */
   closing: Promise<void> | undefined;
-  readonly #backend: QueueBackend;
+  /** See {@link getBackend}. */
+  readonly backend: QueueBackend;
 
   constructor(
     name: string,
@@ -75,8 +76,8 @@ export class Worker<
     });
     const { lockDuration = DEFAULTS.lockDuration } = opts;
     this.opts = { ...DEFAULTS, lockRenewTime: lockDuration / 2, ...opts };
-    this.#backend = new QueueBackend(name, this.prefix, config);
-    this.keys = this.#backend.keys;
+    this.backend = new QueueBackend(name, this.prefix, config);
+    this.keys = this.backend.keys;
     this.on('state', (state) => {
       if (state === 'RECONNECTING' || state === 'DISCONNECTED') this.emit('ioredis:close');
     });
@@ -95,16 +96,16 @@ export class Worker<
 
   /** `prefix:name`. */
   get qualifiedName(): string {
-    return this.#backend.qualifiedName;
+    return this.backend.qualifiedName;
   }
 
   /** The keys of the queue and a raw client. */
   getBackend(): QueueBackend {
-    return this.#backend;
+    return this.backend;
   }
 
   toKey(type: string): string {
-    return this.#backend.toKey(type);
+    return this.backend.toKey(type);
   }
 
   override async run(): Promise<void> {
@@ -113,7 +114,7 @@ export class Worker<
   }
 
   override close(force?: boolean): Promise<void> {
-    const closing = super.close(force).then(() => this.#backend.close());
+    const closing = super.close(force).then(() => this.backend.close());
     this.closing ??= closing;
     return closing;
   }
