@@ -89,7 +89,8 @@ pub(super) fn parse_bytes(text: &str) -> Option<usize> {
         "gb" => 1 << 30,
         _ => return None,
     };
-    digits.parse::<usize>().ok()?.checked_mul(factor)
+    // No digits are none, as C reads them.
+    if digits.is_empty() { Some(0) } else { digits.parse::<usize>().ok()?.checked_mul(factor) }
 }
 
 impl State {

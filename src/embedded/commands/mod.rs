@@ -2,8 +2,10 @@
 
 #![expect(clippy::unnecessary_wraps, reason = "every command has the signature that the table wants")]
 
+mod bit_fields;
 mod bits;
 mod blocking_lists;
+mod common_subsequence;
 mod connection;
 mod expiry;
 mod hashes;
@@ -35,8 +37,10 @@ use super::{args::Args, context::Context, failure::Answer, table::Row};
 
 /// The rows of every file.
 pub(super) const ALL_ROWS: &[&[Row]] = &[
+    bit_fields::ROWS,
     bits::ROWS,
     blocking_lists::ROWS,
+    common_subsequence::ROWS,
     connection::ROWS,
     expiry::ROWS,
     hashes::ROWS,

@@ -145,7 +145,10 @@ fn config_get(context: &mut Context<'_>, args: Args<'_>) -> Answer {
     Ok(context.map(pairs.map(|(name, value)| (bulk(name), bulk(value))).collect()))
 }
 
-/// A change of a setting.
+/// Settings that can be changed.
+const CHANGEABLE: [&str; 3] = ["maxmemory", "maxmemory-policy", "maxmemory-samples"];
+
+/// A change of a setting, whose name is among [`CHANGEABLE`].
 enum Change {
     Limit(usize),
     Policy(Policy),
@@ -164,13 +167,11 @@ impl Change {
             "maxmemory-policy" => Policy::parse(&value)
                 .map(Self::Policy)
                 .ok_or_else(|| refused(&format!("argument(s) must be one of the following: {}", Policy::names()))),
-            "maxmemory-samples" => match value.parse() {
+            _ => match value.parse() {
                 Ok(samples) if (1..=64).contains(&samples) => Ok(Self::Samples(samples)),
                 Ok(_) => Err(refused("argument must be between 1 and 64 inclusive")),
                 Err(_) => Err(refused("argument couldn't be parsed into an integer")),
             },
-            name if SETTINGS.iter().any(|(known, _)| *known == name) => Err(refused("can't set immutable config")),
-            name => Err(Failure::new(format!("ERR Unknown option or number of arguments for CONFIG SET - '{name}'"))),
         }
     }
 }
@@ -180,12 +181,21 @@ fn config_set(context: &mut Context<'_>, args: Args<'_>) -> Answer {
     if !rest.is_empty() {
         return Err(SYNTAX);
     }
+    // The names first, as Redis does.
     for (at, [name, _]) in pairs.iter().enumerate() {
-        if pairs[..at].iter().any(|[other, _]| other.eq_ignore_ascii_case(name)) {
-            let name = text(name).to_ascii_lowercase();
-            return Err(Failure::new(format!(
-                "ERR CONFIG SET failed (possibly related to argument '{name}') - duplicate parameter"
-            )));
+        let is_twice = pairs[..at].iter().any(|[other, _]| other.eq_ignore_ascii_case(name));
+        let given = text(name);
+        let name = given.to_ascii_lowercase();
+        let refused =
+            |why: &str| Failure::new(format!("ERR CONFIG SET failed (possibly related to argument '{name}') - {why}"));
+        if SETTINGS.iter().any(|(known, _)| *known == name) {
+            return Err(refused("can't set immutable config"));
+        }
+        if !CHANGEABLE.contains(&&*name) {
+            return Err(Failure::new(format!("ERR Unknown option or number of arguments for CONFIG SET - '{given}'")));
+        }
+        if is_twice {
+            return Err(refused("duplicate parameter"));
         }
     }
     // All or nothing.

@@ -187,8 +187,12 @@ pub(super) unsafe fn rep(state: State, vm: &mut Interpreter) -> Result<c_int, Ra
             return Err(vm.fail_memory());
         }
         vm.buffer.reserve_exact(length);
-        for _ in 0..if text.is_empty() { 0 } else { count } {
+        if length > 0 {
             vm.buffer.extend_from_slice(text);
+        }
+        while vm.buffer.len() < length {
+            let more = vm.buffer.len().min(length - vm.buffer.len());
+            vm.buffer.extend_from_within(..more);
         }
         raw::push(state, &vm.buffer);
         vm.release_buffer();
