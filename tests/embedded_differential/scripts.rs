@@ -107,7 +107,7 @@ fn key(random: &mut Rng, script: &str, name: &str) -> Option<String> {
         "stalled_check" => "bull:q:stalled-check".to_owned(),
         "metrics_completed" | "metrics_failed" => format!("bull:q:{}", name.replace('_', ":")),
         "wait" | "paused" | "active" | "prioritized" | "pc" | "delayed" | "meta" | "marker" | "limiter" | "events"
-        | "stalled" | "completed" | "failed" => format!("bull:q:{name}"),
+        | "stalled" | "completed" | "failed" | "groups" => format!("bull:q:{name}"),
         _ => return None,
     })
 }
@@ -122,6 +122,12 @@ fn argument(random: &mut Rng, name: &str, now: i64) -> Option<String> {
         "id" | "taken" => return Some(id(random)),
         "token" => &["t1", "t2"],
         "queue" => &["q"],
+        "group" => &["", "g1", "g2"],
+        "concurrency" | "max" => &["", "-", "1", "2"],
+        "ms" => &["", "-", "1000"],
+        "how" => &["pause", "resume", "1000"],
+        "max_waiting" => &["", "", "1", "2"],
+        "policy" => &["", "dropOldest"],
         "first" | "last" => &["0", "1", "5"],
         "worker_id" => &["w1", "w2"],
         "lock_ms" | "interval_ms" | "keep_ms" | "lease_ms" => &["30000"],
@@ -238,6 +244,23 @@ fn rest(random: &mut Rng, script: &str, now: i64) -> Option<Vec<String>> {
             });
             [profiles, outcomes].concat()
         }
+        "queue/add_each_job" => repeat(rounds, &|random| {
+            vec![
+                pick(random, &["", "", "", "own"]),
+                pick(random, &["mail", "sms"]),
+                r#"{"to":1}"#.to_owned(),
+                pick(random, &["{}", r#"{"attempts":2}"#]),
+                now.to_string(),
+                pick(random, &["0", "0", "1500"]),
+                pick(random, &["0", "0", "3"]),
+                pick(random, &["0", "1", ""]),
+                pick(random, &["", "", "d1"]),
+                pick(random, &["0", "60000"]),
+                pick(random, &["", "{}"]),
+                pick(random, &["", "g1", "g2"]),
+                pick(random, &["", "", "1", "2"]),
+            ]
+        }),
         "queue/bury_jobs" => repeat(rounds, &|random| {
             vec![
                 id(random),
