@@ -12,6 +12,8 @@ mod connect;
 mod cron;
 mod door;
 mod error;
+mod flow_producer;
+mod job_calls;
 mod job_row;
 mod link_events;
 mod lock;

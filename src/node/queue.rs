@@ -7,6 +7,7 @@ use napi_derive::napi;
 use super::{
     connect::{Watch, connect, watch},
     door::{Answer, Emitter, NativeDoor, Op, Responder, Target, TargetHandle},
+    job_calls,
     job_row::job_row,
     queue_beyond, queue_inspection,
 };
@@ -96,8 +97,13 @@ impl OpenQueue {
         let mut options = QueueOptions::from_json(options)?;
         let (link, key_prefix) = connect(redis, (!as_bullmq).then_some(DatabaseRole::Queue))?;
         options.prefix.insert_str(0, &key_prefix);
+        options.key_prefix = key_prefix;
         let queue = Queue::open(Arc::clone(&link), name, options)?;
-        Ok(Self { scheduler: JobScheduler::new(queue.clone()), queue, link })
+        Ok(Self::of(queue, link))
+    }
+
+    pub(super) fn of(queue: Queue, link: Arc<dyn Link>) -> Self {
+        Self { scheduler: JobScheduler::new(queue.clone()), queue, link }
     }
 
     pub(super) fn watch(&self, emitter: Emitter) -> Watch {
@@ -119,6 +125,14 @@ impl OpenQueue {
     fn prepare(&self, op: &mut Op<'_>) -> Result<BoxFuture<'static, Result<Answer>>> {
         let OpenQueue { queue, scheduler, link } = self.clone();
         Ok(match op.code() {
+            code::ADD => {
+                let draft = Draft::read(op)?;
+                Box::pin(async move {
+                    let job = draft.job(&mut KnownOptions::default())?;
+                    let added = queue.add(vec![job]).await;
+                    added.into_iter().next().unwrap_or_else(|| Err(Error::closed("the queue"))).map(Answer::from)
+                })
+            }
             code::GET_JOB => {
                 let id = op.text()?;
                 Box::pin(async move {
@@ -254,7 +268,10 @@ impl OpenQueue {
                 Box::pin(async move { Ok(link.call(Command::new("PING").repeatable()).await?.into_text()?.into()) })
             }
             beyond if beyond >= queue_beyond::FIRST_CODE => return queue_beyond::prepare(queue, op),
-            _ => return queue_inspection::prepare(self.clone(), op),
+            _ => match job_calls::prepare(op, &queue, None)? {
+                Some(work) => work,
+                None => return queue_inspection::prepare(self.clone(), op),
+            },
         })
     }
 }
@@ -285,6 +302,18 @@ struct Draft {
     timestamp: i64,
 }
 
+impl Draft {
+    fn read(op: &mut Op<'_>) -> Result<Self> {
+        Ok(Self { name: op.text()?, data: op.text()?, options: op.optional_text()?, timestamp: op.integer()? })
+    }
+
+    fn job(self, known: &mut KnownOptions) -> Result<NewJob> {
+        let mut options = known.read(self.options.as_deref())?;
+        options.timestamp.get_or_insert(self.timestamp);
+        Ok(NewJob { name: self.name, data: self.data, options })
+    }
+}
+
 struct QueueTarget {
     queue: OpenQueue,
     /// Adds of this submission, which become one.
@@ -300,9 +329,7 @@ impl Target for QueueTarget {
             self.queue.accept(op, reply);
             return;
         }
-        let mut draft =
-            || Ok(Draft { name: op.text()?, data: op.text()?, options: op.optional_text()?, timestamp: op.integer()? });
-        match draft() {
+        match Draft::read(&mut op) {
             Ok(draft) => self.adds.borrow_mut().push((draft, reply)),
             Err(error) => reply.fail(error),
         }
@@ -319,10 +346,9 @@ impl Target for QueueTarget {
             let mut replies = Vec::with_capacity(adds.len());
             let mut known = KnownOptions::default();
             for (draft, reply) in adds {
-                match known.read(draft.options.as_deref()) {
-                    Ok(mut options) => {
-                        options.timestamp.get_or_insert(draft.timestamp);
-                        jobs.push(NewJob { name: draft.name, data: draft.data, options });
+                match draft.job(&mut known) {
+                    Ok(job) => {
+                        jobs.push(job);
                         replies.push(reply);
                     }
                     Err(error) => reply.fail(error),

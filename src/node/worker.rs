@@ -14,12 +14,15 @@ use napi_derive::napi;
 use super::{
     connect::Watch,
     door::{Answer, Emitter, NativeDoor, Op, Responder, Target, TargetHandle},
+    job_calls,
     job_row::{ROW_WIDTH, job_row},
     queue::OpenQueue,
 };
 use crate::{
     error::{Error, ErrorCode, Result},
-    queue::{ActiveJob, JobSink, Outcome, Recurrence, Retry, Settlement, Worker, WorkerEvent, WorkerOptions},
+    queue::{
+        ActiveJob, JobSink, ManualWorker, Outcome, Recurrence, Retry, Settlement, Worker, WorkerEvent, WorkerOptions,
+    },
     scheduler::{NextIteration, OwnerIteration},
 };
 
@@ -32,6 +35,8 @@ mod code {
     pub(super) const SET_CONCURRENCY: u16 = 104;
     pub(super) const RATE_LIMIT: u16 = 105;
     pub(super) const CLOSE: u16 = 106;
+    pub(super) const NEXT_JOB: u16 = 120;
+    pub(super) const WATCH_STALLED: u16 = 121;
 
     pub(super) const COMPLETED: i64 = 0;
     pub(super) const FAILED: i64 = 1;
@@ -89,6 +94,7 @@ impl NativeWorker {
                 options,
                 sink,
                 worker: RefCell::default(),
+                manual: RefCell::default(),
                 outcomes: RefCell::default(),
                 _watch: watch,
             })
@@ -113,6 +119,7 @@ struct WorkerTarget {
     options: WorkerOptions,
     sink: Arc<ToDoor>,
     worker: RefCell<Option<Arc<Worker>>>,
+    manual: RefCell<Option<Arc<ManualWorker>>>,
     /// Outcomes of this submission, which are handed in together.
     outcomes: RefCell<Vec<(String, String, Outcome)>>,
     _watch: Watch,
@@ -148,7 +155,21 @@ impl Target for WorkerTarget {
                 }
                 (Err(error), _) | (_, Err(error)) => reply.fail(error),
             },
-            _ => self.queue.accept(op, reply),
+            code::NEXT_JOB => match (self.manual(), op.text(), op.flag()) {
+                (Ok(manual), Ok(token), Ok(block)) => reply.run(async move {
+                    let job = manual.next_job(&token, block).await?;
+                    Ok(job.map_or(Answer::Null, |job| Answer::List(job_row(&job, &token).into())))
+                }),
+                (Err(error), ..) | (_, Err(error), _) | (.., Err(error)) => reply.fail(error),
+            },
+            // One that runs looks by itself.
+            code::WATCH_STALLED if self.worker.borrow().is_some() => reply.settle(Ok(())),
+            code::WATCH_STALLED => reply.settle(self.manual().map(|manual| manual.watch_stalled())),
+            _ => match job_calls::prepare(&mut op, &self.queue.queue, Some(&self.options)) {
+                Ok(Some(work)) => reply.run(work),
+                Ok(None) => self.queue.accept(op, reply),
+                Err(error) => reply.fail(error),
+            },
         }
     }
 
@@ -162,14 +183,31 @@ impl Target for WorkerTarget {
     }
 }
 
+impl Drop for WorkerTarget {
+    /// Calls that wait for a job hold the manual worker too.
+    fn drop(&mut self) {
+        if let Some(manual) = &*self.manual.borrow() {
+            manual.close();
+        }
+    }
+}
+
 impl WorkerTarget {
     fn run(&self) -> Result<()> {
         let sink = Arc::clone(&self.sink) as Arc<dyn JobSink>;
-        let recurrence: Arc<dyn Recurrence> =
-            if self.options.own_recurrence { Arc::new(OwnerIteration) } else { Arc::new(NextIteration) };
-        let worker = Worker::start(&self.queue.queue, self.options.clone(), sink, recurrence)?;
+        let worker = Worker::start(&self.queue.queue, self.options.clone(), sink, recurrence(&self.options))?;
         *self.worker.borrow_mut() = Some(worker);
         Ok(())
+    }
+
+    /// For jobs that are fetched by hand.
+    fn manual(&self) -> Result<Arc<ManualWorker>> {
+        if let Some(manual) = &*self.manual.borrow() {
+            return Ok(Arc::clone(manual));
+        }
+        let sink = Arc::clone(&self.sink) as Arc<dyn JobSink>;
+        let manual = ManualWorker::open(&self.queue.queue, self.options.clone(), sink, recurrence(&self.options))?;
+        Ok(Arc::clone(self.manual.borrow_mut().insert(Arc::new(manual))))
     }
 
     fn worker(&self) -> Result<Arc<Worker>> {
@@ -205,6 +243,11 @@ impl WorkerTarget {
     }
 }
 
+/// How a worker with these options makes the next jobs of schedulers.
+pub(super) fn recurrence(options: &WorkerOptions) -> Arc<dyn Recurrence> {
+    if options.own_recurrence { Arc::new(OwnerIteration) } else { Arc::new(NextIteration) }
+}
+
 fn milliseconds(op: &mut Op<'_>) -> Result<Duration> {
     let ms = op.integer()?;
     u64::try_from(ms)
@@ -212,7 +255,7 @@ fn milliseconds(op: &mut Op<'_>) -> Result<Duration> {
         .map_err(|_| Error::invalid_argument("milliseconds", &ms.to_string(), "0 or more"))
 }
 
-fn outcome(op: &mut Op<'_>) -> Result<Outcome> {
+pub(super) fn outcome(op: &mut Op<'_>) -> Result<Outcome> {
     Ok(match op.integer()? {
         code::COMPLETED => Outcome::Completed { value: op.text()? },
         code::FAILED => Outcome::Failed {
@@ -337,7 +380,7 @@ impl JobSink for ToDoor {
 }
 
 /// Kind, attempts made, milliseconds until the next attempt, and why the job failed instead.
-fn told(settlement: &Settlement, refused: Option<&Error>) -> Answer {
+pub(super) fn told(settlement: &Settlement, refused: Option<&Error>) -> Answer {
     let (kind, attempts_made, delay_ms) = match *settlement {
         Settlement::Completed => ("completed", 0, 0),
         Settlement::Failed { attempts_made } => ("failed", attempts_made, 0),

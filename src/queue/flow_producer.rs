@@ -7,8 +7,11 @@
 
 use std::{collections::HashMap, sync::Arc};
 
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
 use super::{
-    NewJob, ParentJob, Queue, QueueOptions,
+    JobOptions, NewJob, ParentJob, Queue, QueueOptions,
     flow_scripts::{AddedNode, add_nodes, explain_slots},
     scripts::AddedJob,
 };
@@ -32,6 +35,50 @@ pub struct FlowNode {
     pub job: NewJob,
 }
 
+/// One job of a flow as text: place of its parent, prefix, queue, name, when it was made, options, data.
+#[derive(Deserialize)]
+struct NodeText<'a>(
+    Option<usize>,
+    Option<String>,
+    String,
+    String,
+    i64,
+    #[serde(borrow)] Option<&'a RawValue>,
+    #[serde(borrow)] &'a RawValue,
+);
+
+impl FlowNode {
+    /// Reads a JSON array with an array for each job: the place of its parent or null, prefix or null, name of the queue,
+    /// name, time, options or null, data. A wrong option is named with the job's place in the tree.
+    pub fn list_from_json(text: &str) -> Result<Vec<Self>> {
+        let read: Vec<NodeText<'_>> = serde_json::from_str(text).map_err(|error| {
+            Error::invalid_argument("flow", "not what a producer writes", "an array for each job").caused_by(error)
+        })?;
+        let mut nodes: Vec<Self> = Vec::with_capacity(read.len());
+        let mut options = Vec::with_capacity(read.len());
+        for NodeText(parent, prefix, queue, name, timestamp, opts, data) in read {
+            let job = NewJob { name, data: data.get().to_owned(), options: JobOptions::default() };
+            nodes.push(Self { parent, prefix, queue, job });
+            options.push((opts, timestamp));
+        }
+        let places = places(&nodes)?;
+        // The children of a parent mostly have the same options: they are read once.
+        let mut known = ("", JobOptions::default());
+        for ((node, (opts, timestamp)), at) in nodes.iter_mut().zip(options).zip(&places) {
+            if let Some(opts) = opts.map(RawValue::get) {
+                if opts != known.0 {
+                    let read =
+                        JobOptions::from_json(opts).map_err(|error| error.below_option(&format!("{at}.opts")))?;
+                    known = (opts, read);
+                }
+                node.job.options = known.1.clone();
+            }
+            node.job.options.timestamp.get_or_insert(timestamp);
+        }
+        Ok(nodes)
+    }
+}
+
 /// Adds flows. Cheap to clone; holds no connection of its own.
 #[derive(Clone)]
 pub struct FlowProducer {
@@ -47,7 +94,8 @@ impl FlowProducer {
 
     /// A queue as flows know it: with its own settings left as they are.
     pub fn queue(&self, prefix: Option<&str>, name: &str) -> Result<Queue> {
-        let prefix = prefix.map_or_else(|| self.options.prefix.clone(), str::to_owned);
+        let key_prefix = &self.options.key_prefix;
+        let prefix = prefix.map_or_else(|| self.options.prefix.clone(), |prefix| format!("{key_prefix}{prefix}"));
         Queue::visit(Arc::clone(&self.link), name, QueueOptions { prefix, ..self.options.clone() })
     }
 
@@ -86,7 +134,8 @@ impl FlowProducer {
             if let Some(parent) = node.parent {
                 let Prepared { queue, job, .. } = &prepared[parent];
                 let id = job.own_id.clone().unwrap_or_default();
-                node.job.options.parent = Some(ParentJob { id, queue: queue.qualified_name().to_owned() });
+                node.job.options.parent =
+                    Some(ParentJob { id, queue: queue.user_key(queue.qualified_name()).to_owned() });
             }
             let job = queue.prepare(node.job, queue.now());
             let mut job = job.map_err(|error| error.below_option(&format!("{at}.opts")))?;

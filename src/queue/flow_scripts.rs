@@ -117,6 +117,12 @@ impl Storage {
         Ok(self.run(call).await?.into_int()? == 1)
     }
 
+    pub(super) async fn remove_deduplication(&self, deduplication_id: &str, job_id: &str) -> Result<bool> {
+        let window = format!("{}de:{deduplication_id}", self.keys.prefix);
+        let call = lua::REMOVE_DEDUPLICATION.with([&window], [job_id.as_bytes()]);
+        Ok(self.run(call).await?.into_int()? == 1)
+    }
+
     pub(super) async fn check_children(&self, id: &str, token: &str, child: Option<&str>) -> Result<bool> {
         let call = lua::CHECK_CHILDREN
             .with([&self.keys.job(id)], [id.as_bytes(), token.as_bytes(), child.unwrap_or_default().as_bytes()])

@@ -177,7 +177,8 @@ impl Queue {
         for slice in keys.chunks(READ_SLICE) {
             let reads: Vec<_> = slice.iter().map(|key| Command::new("HGETALL").key(key).repeatable()).collect();
             for (reply, key) in self.storage().link.call_many(&reads).await.into_iter().zip(slice) {
-                let id = key.rsplit(':').next().unwrap_or_default().to_owned();
+                let own = key.strip_prefix(&self.storage().keys.prefix);
+                let id = own.unwrap_or_else(|| key.rsplit(':').next().unwrap_or_default()).to_owned();
                 page.jobs.extend(JobRecord::from_hash(id, reply?)?.map(|job| (key.clone(), job)));
             }
         }
@@ -189,7 +190,8 @@ impl Queue {
     /// # Errors
     /// `JobNotFound`, `JobLockLost`, `JobHasChildren` when a child has failed with its parent.
     pub async fn check_children(&self, id: &str, token: &str, child: Option<&str>) -> Result<bool> {
-        self.storage().check_children(id, token, child).await
+        let child = child.map(|child| format!("{}{child}", self.options().key_prefix));
+        self.storage().check_children(id, token, child.as_deref()).await
     }
 
     /// Parts a job from its parent. False when the parent does not wait for it.

@@ -37,6 +37,8 @@ const READ_SLICE: usize = 500;
 pub struct QueueOptions {
     /// First part of every key. Default `bull`.
     pub prefix: String,
+    /// The part of `prefix` that the connection adds and that its user does not know of. Default: none.
+    pub key_prefix: String,
     pub default_job_options: JobOptions,
     /// Bounds the jobs that wait. Default: no bound.
     pub overload: Option<Overload>,
@@ -52,6 +54,7 @@ impl Default for QueueOptions {
     fn default() -> Self {
         Self {
             prefix: "bull".to_owned(),
+            key_prefix: String::new(),
             default_job_options: JobOptions::default(),
             overload: None,
             max_len_events: bounds::EVENTS,
@@ -169,6 +172,11 @@ impl Queue {
         &self.inner.name
     }
 
+    /// A full key as the queue's user knows it.
+    pub(crate) fn user_key<'a>(&self, key: &'a str) -> &'a str {
+        key.strip_prefix(&self.inner.options.key_prefix).unwrap_or(key)
+    }
+
     /// `prefix:name`.
     pub fn qualified_name(&self) -> &str {
         &self.inner.qualified_name
@@ -260,7 +268,10 @@ impl Queue {
             priority: options.group.as_ref().and_then(|group| group.priority).or(options.priority).unwrap_or(0),
             lifo: options.lifo.unwrap_or(false),
             deduplication: options.deduplication,
-            parent: options.parent.as_ref().map(|parent| StoredParent::of(parent, options.child_failure)),
+            parent: options.parent.map(|mut parent| {
+                parent.queue.insert_str(0, &self.inner.options.key_prefix);
+                StoredParent::of(&parent, options.child_failure)
+            }),
             group: options.group,
         })
     }

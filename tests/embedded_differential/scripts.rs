@@ -95,6 +95,7 @@ fn key(random: &mut Rng, script: &str, name: &str) -> Option<String> {
         "entry" => format!("cache:{}", pick(random, &["a", "b", "c"])),
         "prefix" | "target" => "bull:q:".to_owned(),
         "job" => format!("bull:q:{}", id(random)),
+        "window" => "bull:q:de:d1".to_owned(),
         "logs" => format!("bull:q:{}:logs", id(random)),
         "scheduler" => format!("bull:q:repeat:{}", pick(random, &["s1", "s2"])),
         "workers" => "bull:q:oxcart:workers".to_owned(),

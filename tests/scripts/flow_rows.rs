@@ -341,6 +341,8 @@ pub(super) fn rows() -> Vec<Row> {
         row("queue/remove_child_dependency", "no child", &[JOB], "1 1000"),
         row("queue/remove_child_dependency", "no such job", &[], "1 1000"),
         row("queue/remove_child_dependency", "no such parent", &[CHILD], "1 1000"),
+        with_keys(row("queue/remove_deduplication", "its own", &["SET p:de:d 1"], "1"), &[("window", "p:de:d")]),
+        with_keys(row("queue/remove_deduplication", "another's", &["SET p:de:d 2"], "1"), &[("window", "p:de:d")]),
         row("queue/check_children", "some are unfinished", &[JOB, LOCKED, "SADD p:1:dependencies p:2"], "1 t ''"),
         row("queue/check_children", "the one asked for is", &[JOB, LOCKED, "SADD p:1:dependencies p:2"], "1 t p:2"),
         row("queue/check_children", "the one asked for is not", &[JOB, LOCKED, "SADD p:1:dependencies p:2"], "1 t p:3"),

@@ -42,6 +42,13 @@ impl<'a> Op<'a> {
         self.code
     }
 
+    /// Takes the next argument for the code: the call goes on to another target.
+    pub(crate) fn read_code(&mut self) -> Result<()> {
+        let code = self.integer()?;
+        self.code = u16::try_from(code).map_err(|_| self.wrong(&code.to_string(), "a code"))?;
+        Ok(())
+    }
+
     /// The upper half of the code that JavaScript passed, free for the target's use.
     pub(crate) fn flags(&self) -> u16 {
         self.flags
