@@ -11,6 +11,7 @@ module.exports = {
   DeadLetterQueueService: oxcart.DeadLetterQueueService,
   defineTtls: oxcart.defineTtls,
   DelayedError: oxcart.DelayedError,
+  FlowProducer: oxcart.FlowProducer,
   GroupMaxSizeExceededError: oxcart.GroupMaxSizeExceededError,
   hashKey: oxcart.hashKey,
   InternalError: oxcart.InternalError,

@@ -11,6 +11,7 @@ export const {
   DeadLetterQueueService,
   defineTtls,
   DelayedError,
+  FlowProducer,
   GroupMaxSizeExceededError,
   hashKey,
   InternalError,

@@ -47,12 +47,11 @@ export declare class NativeDoor {
   functions(): { submit(...args: unknown[]): void; drain(): void; ref(): void; unref(): void }
 }
 
-/** A lock service. */
-export declare class NativeLocks {
-  /** `servers` are the JSON texts of a `RedisConfig` each, `options` is one of the options. */
-  constructor(door: NativeDoor, servers: Array<string>, options: string)
+/** Adds trees of jobs. */
+export declare class NativeFlowProducer {
+  /** `redis` and `options` (of queues) are JSON texts. With `as_bullmq` the database is that which BullMQ would use. */
+  constructor(door: NativeDoor, redis: string, asBullmq: boolean, options: string)
   get id(): number
-  /** Ends the extensions, and leaves the connections at once. */
   close(): void
 }
 

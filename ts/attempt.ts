@@ -2,6 +2,7 @@ import type { Job } from './job.js';
 import { jobTimedOut } from './job-errors.js';
 import { toJson } from './json.js';
 import type { ProcessorFunction } from './processor.js';
+import { retryAfter } from './retry-after.js';
 import { isThenable } from './service-emitter.js';
 import { steeringOf } from './steering.js';
 import { toError } from './thrown-error.js';
@@ -62,7 +63,7 @@ export class Attempt<Data, Result, Name extends string> {
   #moved(error: Error | undefined): AttemptOutcome<Result> | undefined {
     const move = this.job.requestedMove;
     if (!move) return undefined;
-    return move.to === 'delayed' ? { kind: 'delayed', untilMs: move.untilMs, error } : { kind: 'waiting', error };
+    return move.to === 'delayed' ? { kind: 'delayed', untilMs: move.untilMs, error } : { kind: move.to, error };
   }
 
   async #failed(thrown: unknown): Promise<AttemptOutcome<Result>> {
@@ -82,25 +83,7 @@ export class Attempt<Data, Result, Name extends string> {
       case 'unrecoverable':
         return { kind: 'failed', error, retryAfterMs: -1 };
       default:
-        return { kind: 'failed', error, ...(await this.#retryAfter(error)) };
-    }
-  }
-
-  async #retryAfter(error: Error): Promise<{ retryAfterMs: number | null; fault?: Error }> {
-    const { job } = this;
-    if (job.isDiscarded) return { retryAfterMs: -1 };
-    const { attempts = 1, backoff } = job.opts;
-    const byOptions = { retryAfterMs: null };
-    if (!this.backoffStrategy || job.attemptsMade + 1 >= attempts) return byOptions;
-    if (typeof backoff !== 'object' || backoff.type === 'fixed' || backoff.type === 'exponential') return byOptions;
-    try {
-      const wait = await this.backoffStrategy(job.attemptsMade + 1, backoff.type, error, job);
-      if (typeof wait !== 'number' || Number.isNaN(wait))
-        throw new TypeError('settings.backoffStrategy gave no number');
-      return { retryAfterMs: wait };
-    } catch (thrown) {
-      // A strategy that fails must not cost the job its attempts.
-      return { retryAfterMs: backoff.delay ?? 0, fault: toError(thrown) };
+        return { kind: 'failed', error, ...(await retryAfter(this.job, error, this.backoffStrategy)) };
     }
   }
 

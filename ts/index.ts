@@ -29,7 +29,12 @@ export {
   SandboxError,
   TimeoutError,
 } from './errors.js';
+export { FlowProducer, type FlowProducerEventMap, type JobNode } from './flow-producer.js';
 export { Job, type JobJson, type JobProgress, type ProgressAccess } from './job.js';
+export type { NextJobData } from './job-by-hand.js';
+export type { DependenciesOptions, DependencyCursor, DependencyKind, JobDependencies } from './job-children.js';
+export type { JobOwner } from './job-host.js';
+export type { StoredJobJson } from './job-row.js';
 export { JobScheduler, type ScheduleJobOptions } from './job-scheduler.js';
 export { LockService, type LockServiceEvents } from './lock-service.js';
 export type { Processor, ProcessorClass, ProcessorFile, ProcessorFunction, ProcessorObject } from './processor.js';
@@ -38,7 +43,7 @@ export { type JobSchedulerJson, type JobTemplate, Queue } from './queue.js';
 export type { RetryJobsOptions } from './queue-administration.js';
 export type { QueueEventMap } from './queue-base.js';
 export { QueueEvents, type QueueEventsMap } from './queue-events.js';
-export type { JobCounts, QueueMeta } from './queue-getters.js';
+export type { ChildrenPage, JobCounts, QueueMeta } from './queue-getters.js';
 export type { FinishedJobMetrics } from './queue-metrics.js';
 export { QueueService, type QueueServiceEventMap } from './queue-service.js';
 export { type RedisEvents, RedisService } from './redis.js';
@@ -68,6 +73,16 @@ export type {
 export type { DeadLetterData, DeadLetterFilter, DeadLetterReason } from './types/dead-letter-types.js';
 export type { GroupLimits, GroupState } from './types/group-types.js';
 export type {
+  FlowChildJob,
+  FlowJob,
+  FlowLeafJob,
+  FlowOptions,
+  FlowParentJob,
+  FlowProducerOptions,
+  FlowQueuesOptions,
+  GetFlowOptions,
+} from './types/flow-types.js';
+export type {
   AddJobOptions,
   BackoffOptions,
   DeadLetterChoice,
@@ -80,6 +95,7 @@ export type {
   JobsOptions,
   KeepJobs,
   LastRun,
+  ParentOptions,
   RepeatOptions,
   RunPolicies,
 } from './types/job-options.js';

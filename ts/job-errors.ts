@@ -1,4 +1,5 @@
 import { createError, type OxcartError } from './errors.js';
+import { UnrecoverableError } from './steering.js';
 
 /** The job does not exist (any more). */
 export function jobNotFound(jobId: string, queue: string): OxcartError {
@@ -16,6 +17,15 @@ export function jobNotInState(jobId: string, queue: string, state: string): Oxca
     message: `job ${jobId} in queue ${queue} is ${state}, where this cannot be done`,
     details: { jobId, queue, state },
   });
+}
+
+/**
+ * What a job is told whose children have failed: no further attempt helps it, as in BullMQ. Other errors stay as they are.
+ */
+export function jobHasFailedChildren(error: unknown): unknown {
+  const { code, details, message } = error as OxcartError;
+  if (code !== 'ERR_JOB_HAS_CHILDREN' || details['reply'] !== 'FAILEDCHILDREN') return error;
+  return Object.assign(new UnrecoverableError(message), { cause: error });
 }
 
 /** No queue of that name was defined. */

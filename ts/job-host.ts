@@ -1,4 +1,6 @@
+import { invalidArgument } from './errors.js';
 import type { Argument } from './native.js';
+import type { BackoffStrategy } from './types/queue-options.js';
 
 /** What a job needs of the queue or worker that it came from. */
 export interface JobHost {
@@ -8,8 +10,31 @@ export interface JobHost {
   readonly prefix: string;
   /** Calls the native side of the queue. */
   call(code: number, args: readonly Argument[]): Promise<unknown>;
+  /** Its jobs were fetched by hand: what they are told happens at once, not when a processor ends. */
+  readonly byHand?: boolean;
+  /** Waits before further attempts that are not built in. */
+  backoffStrategy?(): BackoffStrategy | undefined;
   /** A job of this object reported progress. */
   progressed?(job: unknown, progress: unknown): void;
+}
+
+/** A queue, worker or other object that jobs belong to. */
+export interface JobOwner {
+  readonly name: string;
+}
+
+const hosts = new WeakMap<JobOwner, JobHost>();
+
+/** @internal Called by every owner of jobs. */
+export function setJobHost(owner: JobOwner, host: JobHost): void {
+  hosts.set(owner, host);
+}
+
+/** @throws `ERR_INVALID_ARGUMENT` for what is no queue or worker of this package. */
+export function jobHostOf(owner: JobOwner): JobHost {
+  const host = hosts.get(owner);
+  if (!host) throw invalidArgument('queue', typeof owner, 'a queue or worker of this package');
+  return host;
 }
 
 /** Calls that the native sides of queues and workers understand. The numbers are those of `src/node/queue.rs` and `src/node/queue_inspection.rs`. */
@@ -45,6 +70,18 @@ export const QUEUE_CALL = {
   changePriority: 27,
   setGlobalRateLimit: 28,
   getRateLimitTtl: 29,
+  getChildren: 70,
+  scanChildren: 71,
+  countChildren: 72,
+  pageChildren: 73,
+  checkChildren: 74,
+  removeChildDependency: 75,
+  removeUnprocessedChildren: 76,
+  /** Stores the outcome of a job that was fetched by hand. */
+  finish: 77,
+  extendLocks: 78,
+  clearLogs: 79,
+  removeDeduplication: 80,
   cancelJob: 60,
   /** Own workers of the queue: `{ id, name, host, pid, startedAt, visible }[]`. */
   getWorkers: 61,

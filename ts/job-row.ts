@@ -28,6 +28,96 @@ export type JobRest = [
   deduplicationId: string | null,
 ];
 
+/**
+ * A job as BullMQ's `Job.fromJSON` takes it and `asJSON` gives it: data, result and stack traces are JSON texts, options
+ * have the names that users write.
+ */
+export interface StoredJobJson {
+  id: string;
+  name: string;
+  data: string;
+  opts: JobOptions;
+  progress?: unknown;
+  delay?: number;
+  priority?: number;
+  timestamp: number;
+  attemptsStarted?: number;
+  attemptsMade?: number;
+  stalledCounter?: number;
+  finishedOn?: number;
+  processedOn?: number;
+  repeatJobKey?: string;
+  deduplicationId?: string;
+  failedReason?: string;
+  deferredFailure?: string;
+  stacktrace?: string;
+  returnvalue?: string;
+  parentKey?: string;
+  parent?: { id?: string; queueKey: string };
+  processedBy?: string;
+}
+
+/** A row in that form. */
+export function storedJob([id, name, , data, opts, rest]: JobRow): StoredJobJson {
+  const [timestamp, delay, priority, attemptsStarted, attemptsMade, stalledCounter, processedOn, finishedOn, ...texts] =
+    JSON.parse(rest) as JobRest;
+  const [progress, returnvalue, failedReason, stacktrace, deferredFailure, processedBy, parentKey, parent] = texts;
+  const [repeatJobKey, deduplicationId] = texts.slice(8);
+  const json: StoredJobJson = {
+    id,
+    name,
+    data: data === '' ? '{}' : data,
+    opts: optionsFromStored(opts),
+    progress: progress === null ? 0 : storedJson(progress),
+    delay,
+    priority,
+    timestamp,
+    attemptsStarted,
+    attemptsMade,
+    stalledCounter,
+  };
+  const optional = {
+    processedOn,
+    finishedOn,
+    returnvalue,
+    failedReason,
+    stacktrace,
+    deferredFailure,
+    processedBy,
+    parentKey,
+    parent: parent === null ? null : storedJson(parent),
+    repeatJobKey,
+    deduplicationId,
+  };
+  for (const [field, value] of Object.entries(optional)) if (value !== null) Object.assign(json, { [field]: value });
+  return json;
+}
+
+/** A row that was never read from a server. */
+export function rowFromStored(json: StoredJobJson, id?: string): JobRow {
+  const rest: JobRest = [
+    json.timestamp,
+    json.delay ?? 0,
+    json.priority ?? 0,
+    json.attemptsStarted ?? 0,
+    json.attemptsMade ?? 0,
+    json.stalledCounter ?? 0,
+    json.processedOn ?? null,
+    json.finishedOn ?? null,
+    json.progress === undefined ? null : JSON.stringify(json.progress),
+    json.returnvalue ?? null,
+    json.failedReason ?? null,
+    json.stacktrace ?? null,
+    json.deferredFailure ?? null,
+    json.processedBy ?? null,
+    json.parentKey ?? null,
+    json.parent ? JSON.stringify(json.parent) : null,
+    json.repeatJobKey ?? null,
+    json.deduplicationId ?? null,
+  ];
+  return [json.id ?? id, json.name, '', json.data || '{}', JSON.stringify(json.opts ?? {}), JSON.stringify(rest)];
+}
+
 const LONG_NAMES: Record<string, string> = {
   de: 'deduplication',
   fpof: 'failParentOnFailure',

@@ -2,7 +2,7 @@ import type { ServiceConnection } from './connection.js';
 import { invalidOption } from './errors.js';
 import { Job, type JobMaker } from './job.js';
 import { closed } from './job-errors.js';
-import { type JobHost, QUEUE_CALL } from './job-host.js';
+import { type JobHost, QUEUE_CALL, setJobHost } from './job-host.js';
 import { type Argument, door, NativeQueue } from './native.js';
 import { ServiceEmitter } from './service-emitter.js';
 import { onConnection, splitConnection } from './split-connection.js';
@@ -74,6 +74,7 @@ export abstract class QueueBase<
       call: (code, args) => this.call(code, args),
       progressed: (job, progress) => this.fire('progress', job as J, progress),
     };
+    setJobHost(this, this.host);
     if (tracer) traceMethods(this, tracer, name, TRACED_QUEUE);
   }
 

@@ -2,7 +2,7 @@ import { invalidArgument } from './errors.js';
 import type { Job } from './job.js';
 import { jobNotFound } from './job-errors.js';
 import { QUEUE_CALL } from './job-host.js';
-import type { JobRow } from './job-row.js';
+import { type JobRow, type StoredJobJson, storedJob, storedJson } from './job-row.js';
 import { QueueBase } from './queue-base.js';
 import { type FinishedJobMetrics, prometheusText } from './queue-metrics.js';
 import { MetricNames, TelemetryAttributes } from './telemetry/attributes.js';
@@ -35,6 +35,15 @@ export interface QueueMeta {
 
 const COUNT_NAMES = ['waiting', 'active', 'delayed', 'prioritized', 'waiting-children', 'completed', 'failed'] as const;
 
+/** A page of a parent's children. `v` is a result; `jobs` are those that are still stored. */
+export interface ChildrenPage {
+  /** Keys of children, `prefix:queue:id`. */
+  items: { id: string; v?: unknown }[];
+  jobs: StoredJobJson[];
+  /** How many there are in all. */
+  total: number;
+}
+
 /** What a queue tells about itself and its jobs. */
 export abstract class QueueGetters<
   Data = any,
@@ -52,6 +61,24 @@ export abstract class QueueGetters<
     const job = await this.getJob(id);
     if (!job) throw jobNotFound(id, this.name);
     return job;
+  }
+
+  /**
+   * Children of a job: those that have completed (`processed`) or those that are unfinished (`pending`), `start..=end`.
+   * Their order is the server's; it holds while no child changes.
+   *
+   * @param end -1, the default, is the last.
+   */
+  async getDependencies(parentId: string, type: 'processed' | 'pending', start = 0, end = -1): Promise<ChildrenPage> {
+    if (type !== 'processed' && type !== 'pending') throw invalidArgument('type', String(type), 'processed, pending');
+    const kind = type === 'processed' ? 'processed' : 'unprocessed';
+    const page = await this.call(QUEUE_CALL.pageChildren, [String(parentId), kind, start, end]);
+    const [total, children, jobs] = page as [number, (string | null)[], [queue: string, row: JobRow][]];
+    const items = children.flatMap((id, index) => {
+      const value = children[index + 1];
+      return index % 2 === 1 ? [] : [{ id: id as string, ...(value == null ? {} : { v: storedJson(value) }) }];
+    });
+    return { items, jobs: jobs.map(([, row]) => storedJob(row)), total };
   }
 
   /**

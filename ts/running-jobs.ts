@@ -6,7 +6,7 @@ import { JobCancelledError } from './steering.js';
 import type { JobTracing } from './telemetry/job-tracing.js';
 import type { TracedSpan } from './telemetry/trace.js';
 import type { BackoffStrategy } from './types/queue-options.js';
-import { reportArguments, type Settlement } from './worker-protocol.js';
+import { keepLast, reportArguments, type Settlement } from './worker-protocol.js';
 
 /** Whom running jobs tell what becomes of them. */
 export interface RunningJobsHost<Result, J> {
@@ -37,24 +37,38 @@ export class RunningJobs<Data, Result, Name extends string, J extends Job<Data, 
     return this.#attempts.size;
   }
 
-  /** Runs `process` on a job and stores the outcome. Never rejects. */
-  async run(job: J, process: ProcessorFunction<Data, Result, Name>): Promise<void> {
+  /**
+   * Runs `process` on a job and stores the outcome. Never rejects.
+   *
+   * @param byHand Stores the outcome of a job that its user has fetched, and was told of.
+   */
+  async run(
+    job: J,
+    process: ProcessorFunction<Data, Result, Name>,
+    byHand?: (args: Argument[]) => Promise<unknown>,
+  ): Promise<void> {
     const { tracing } = this.host;
-    if (!tracing) return this.#run(job, process, undefined);
-    return tracing.process(job, (span) => this.#run(job, process, span));
+    if (!tracing) return this.#run(job, process, undefined, byHand);
+    return tracing.process(job, (span) => this.#run(job, process, span, byHand));
   }
 
-  async #run(job: J, process: ProcessorFunction<Data, Result, Name>, span: TracedSpan | undefined): Promise<void> {
+  async #run(
+    job: J,
+    process: ProcessorFunction<Data, Result, Name>,
+    span: TracedSpan | undefined,
+    byHand: ((args: Argument[]) => Promise<unknown>) | undefined,
+  ): Promise<void> {
     const { host } = this;
     const token = job.token ?? '';
     const key = `${job.id} ${token}`;
     const attempt = new Attempt<Data, Result, Name>(job, token, process, host.backoffStrategy);
     this.#attempts.set(key, attempt);
-    host.active(job);
+    if (!byHand) host.active(job);
     const outcome = await attempt.run();
     if (outcome.kind === 'failed' && outcome.fault) host.error(outcome.fault);
     try {
-      const report = () => host.report(reportArguments(job.id, token, outcome));
+      const store = byHand ?? host.report;
+      const report = () => store(reportArguments(job.id, token, outcome));
       const settlement = (await (host.tracing?.store(job, outcome, report) ?? report())) as Settlement;
       this.#settled(job, outcome, settlement);
       if (span) host.tracing?.stored(job, span, outcome, settlement);
@@ -115,9 +129,4 @@ export class RunningJobs<Data, Result, Name extends string, J extends Job<Data, 
       this.host.failed(job, outcome.error);
     }
   }
-}
-
-function keepLast(traces: string[], limit: number | undefined): string[] {
-  if (limit === undefined) return traces;
-  return limit === 0 ? [] : traces.slice(-limit);
 }

@@ -1,6 +1,7 @@
 // What crosses between a worker and its native side.
 
 import type { AttemptOutcome } from './attempt.js';
+import type { JobRow } from './job-row.js';
 import type { Argument } from './native.js';
 
 /** Calls beside those of queues. The numbers are those of `src/node/worker.rs`. */
@@ -12,9 +13,12 @@ export const WORKER_CALL = {
   setConcurrency: 104,
   rateLimit: 105,
   close: 106,
+  nextJob: 120,
+  watchStalled: 121,
 } as const;
 
-const OUTCOME = { completed: 0, failed: 1, delayed: 2, waiting: 3, 'waiting-children': 4 } as const;
+/** What became of a job. */
+export const OUTCOME = { completed: 0, failed: 1, delayed: 2, waiting: 3, 'waiting-children': 4 } as const;
 
 /** Events of `src/node/worker.rs`. */
 export const WORKER_EVENT = {
@@ -39,6 +43,15 @@ export type Settlement = [
   delayMs: number,
   refused: Error | null,
 ];
+
+/** The answer of `QUEUE_CALL.finish`: the next job (or null), milliseconds of a rate limit, when the next one is due. */
+export type Finished = [settlement: Settlement, next: [JobRow | null, limited: number, due: number] | null];
+
+/** The last of these traces, where there is a bound. */
+export function keepLast(traces: string[], limit: number | undefined): string[] {
+  if (limit === undefined) return traces;
+  return limit === 0 ? [] : traces.slice(-limit);
+}
 
 /** The arguments of the call that reports an outcome. */
 export function reportArguments(id: string, token: string, outcome: AttemptOutcome<unknown>): Argument[] {

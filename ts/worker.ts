@@ -4,12 +4,13 @@ import type { BatchOptions, BatchProcessor } from './batch/job-batch.js';
 import { openBatches } from './batch/open-batches.js';
 import type { ServiceConnection } from './connection.js';
 import { invalidArgument, invalidOption } from './errors.js';
+import { extendLocks, fetchJob, type HandsOf, runJob } from './fetching-by-hand.js';
 import { Job, type JobMaker } from './job.js';
 import { jobLockLost } from './job-errors.js';
-import { type JobHost, QUEUE_CALL } from './job-host.js';
+import { type JobHost, QUEUE_CALL, setJobHost } from './job-host.js';
 import { type JobRow, ROW_WIDTH } from './job-row.js';
 import { type Argument, door, NativeWorker } from './native.js';
-import type { Processor, ProcessorFile } from './processor.js';
+import type { Processor, ProcessorFile, ProcessorFunction } from './processor.js';
 import { NEVER, nextRun } from './repeat-strategy.js';
 import { RunningJobs } from './running-jobs.js';
 import { openProcessor } from './sandbox/open-sandbox.js';
@@ -50,6 +51,7 @@ export class Worker<
   readonly #connection: ServiceConnection;
   readonly #host: JobHost;
   readonly #deliver: (jobs: J[]) => void;
+  readonly #hands: HandsOf<J>;
   readonly #sandbox: SandboxPool | undefined;
   readonly #running: RunningJobs<Data, Result, Name, J>;
   readonly #batches: BatchCollector<J> | undefined;
@@ -75,25 +77,32 @@ export class Worker<
     processor: BatchProcessor<Data, Result, Name>,
     opts: WorkerOptions & { batch: BatchOptions },
   );
-  constructor(name: string, processor: Processor<Data, Result, Name> | ProcessorFile, opts?: WorkerOptions);
+  constructor(
+    name: string,
+    processor: Processor<Data, Result, Name> | ProcessorFile | null | undefined,
+    opts?: WorkerOptions,
+  );
   constructor(
     readonly name: string,
-    processor: Processor<Data, Result, Name> | ProcessorFile | BatchProcessor<Data, Result, Name>,
+    processor: Processor<Data, Result, Name> | ProcessorFile | BatchProcessor<Data, Result, Name> | null | undefined,
     opts: WorkerOptions = {},
   ) {
     super();
     const tracer = checkTelemetry(opts.telemetry);
     this.#concurrency = opts.concurrency ?? 1;
     this.#capacity = this.#concurrency;
+    let process: ProcessorFunction<Data, Result, Name> | undefined;
     if (opts.batch === undefined) {
-      const one = processor as Processor<Data, Result, Name> | ProcessorFile;
-      const { run, sandbox } = openProcessor(one, opts, () => this.#concurrency);
+      const one = processor as Processor<Data, Result, Name> | ProcessorFile | null | undefined;
+      const { run, sandbox } = one ? openProcessor(one, opts, () => this.#concurrency) : {};
+      process = run;
       this.#sandbox = sandbox;
       this.#deliver = (jobs) => {
-        for (const job of jobs) void this.#running.run(job, run);
+        for (const job of jobs) if (run) void this.#running.run(job, run);
       };
     } else {
-      const batches = openBatches<Data, Result, Name, J>(processor, opts, {
+      const all = processor as BatchProcessor<Data, Result, Name>;
+      const batches = openBatches<Data, Result, Name, J>(all, opts, {
         concurrency: () => this.#concurrency,
         capacity: (jobs) => this.#setCapacity(jobs),
         run: (job, share) => void this.#running.run(job, share),
@@ -144,11 +153,26 @@ export class Worker<
       name,
       prefix: this.prefix,
       call: (code, args) => this.#call(code, args),
+      backoffStrategy: () => opts.settings?.backoffStrategy,
       progressed: (job, progress) => this.fire('progress', job as J, progress),
+    };
+    setJobHost(this, this.#host);
+    const lockDuration = opts.lockDuration ?? 30_000;
+    this.#hands = {
+      host: { ...this.#host, byHand: true },
+      Job: this.Job,
+      process,
+      lockDuration,
+      lockRenewTime: opts.lockRenewTime ?? lockDuration / 2,
+      rests: () => this.#paused || this.#closing !== undefined,
+      active: (job) => this.#startedByHand(job),
+      run: (job, run, report) => this.#running.run(job, run, report),
+      abort: (id, token, reason) => void this.#running.abort(id, token, reason),
+      failed: (error) => this.fire('error', error),
     };
     connection.listen(this.#native.id, (event, a, _b, values) => this.#hear(event, a, values));
     if (tracer) traceMethods(this, tracer, name, tracedWorker(this.id, opts.name));
-    if (autorun) this.run().catch((error: Error) => this.fire('error', error));
+    if (autorun && this.#hasProcessor) this.run().catch((error: Error) => this.fire('error', error));
   }
 
   /** Jobs at once, or batches with `batch`. May be changed while the worker runs. */
@@ -170,6 +194,7 @@ export class Worker<
    * @throws `ERR_CLOSED`, or an `ERR_INVALID_ARGUMENT` when it runs already.
    */
   async run(): Promise<void> {
+    if (!this.#hasProcessor) throw invalidArgument('run()', 'called without a processor', 'a worker that has one');
     if (this.#started) throw invalidArgument('run()', 'called twice', 'one call');
     const ended = new Promise<void>((resolve) => {
       this.#ended = resolve;
@@ -193,17 +218,54 @@ export class Worker<
     return this.#paused;
   }
 
+  /**
+   * Fetches a job by hand, for a worker without a processor: lock it with a token of your own, end it with
+   * `job.moveToCompleted` or `job.moveToFailed`, and renew its lock with `job.extendLock` before `lockDuration` is over.
+   *
+   * @param options.block Waits for a job up to `drainDelay`. Default true.
+   * @returns undefined when there is none, or when the worker is paused or closing. One with `deferredFailure` must fail.
+   */
+  getNextJob(token: string, options: { block?: boolean } = {}): Promise<J | undefined> {
+    return fetchJob(this.#hands, token, options.block ?? true);
+  }
+
+  /**
+   * Runs the worker's processor on a job that was fetched by hand, renews its lock meanwhile, and stores what becomes of
+   * it. What stands in the way of that is told by `error`.
+   *
+   * @param fetchNext Whether to take the next job with the same token then. Default: always.
+   * @returns The next job.
+   * @throws `ERR_INVALID_ARGUMENT` without a processor, and with `batch`.
+   */
+  processJob(job: J, token: string, fetchNext: () => boolean = () => true): Promise<J | undefined> {
+    return runJob(this.#hands, job, token, fetchNext);
+  }
+
+  /** Renews locks for `duration` milliseconds. Returns the ids of jobs whose lock is not their token's any more. */
+  extendJobLocks(jobIds: string[], tokens: string[], duration: number): Promise<string[]> {
+    return extendLocks(this.#host, jobIds, tokens, duration);
+  }
+
+  /** Looks for jobs of dead workers, for a worker that does not run: one that runs does so by itself. */
+  async startStalledCheckTimer(): Promise<void> {
+    await this.#call(WORKER_CALL.watchStalled, []);
+  }
+
   /** Takes no further jobs; resolves when the running ones have ended, or at once with `doNotWaitActive`. */
   async pause(doNotWaitActive = false): Promise<void> {
     await this.#started;
     this.#batches?.flush();
-    await this.#call(WORKER_CALL.pause, [doNotWaitActive]);
+    const wasPaused = this.#paused;
+    if (this.#isStarted) await this.#call(WORKER_CALL.pause, [doNotWaitActive]);
     this.#paused = true;
+    if (!this.#isStarted && !wasPaused) this.fire('paused');
   }
 
   async resume(): Promise<void> {
-    await this.#call(WORKER_CALL.resume, []);
+    const wasPaused = this.#paused;
+    if (this.#isStarted) await this.#call(WORKER_CALL.resume, []);
     this.#paused = false;
+    if (!this.#isStarted && wasPaused) this.fire('resumed');
   }
 
   /** Lets no worker of the queue take a job for so many milliseconds; throw a {@link RateLimitError} after it. */
@@ -355,6 +417,15 @@ export class Worker<
       default:
       // `closed` is told by the answer to the call that closes.
     }
+  }
+
+  get #hasProcessor(): boolean {
+    return this.#hands.process !== undefined || this.#batches !== undefined;
+  }
+
+  #startedByHand(job: J): void {
+    if (job.repeatJobKey !== undefined && this.opts.settings?.repeatStrategy) void this.#advance(job);
+    this.fire('active', job, 'waiting');
   }
 
   #take(rows: JobRow[]): void {

@@ -1,6 +1,8 @@
+import { FlowProducer } from '../../ts/flow-producer.js';
 import type { Processor, ProcessorFile } from '../../ts/processor.js';
 import { Queue } from '../../ts/queue.js';
 import { QueueEvents } from '../../ts/queue-events.js';
+import type { FlowProducerOptions } from '../../ts/types/flow-types.js';
 import type { QueueEventsOptions, QueueOptions, WorkerOptions } from '../../ts/types/queue-options.js';
 import { Worker } from '../../ts/worker.js';
 import { uniquePrefix } from './unique-prefix.js';
@@ -15,9 +17,13 @@ export class JobBench {
     return this.#keep(new Queue<Data, Result>(name, { connection: this.connection, ...options }));
   }
 
+  flows(options: FlowProducerOptions = {}): FlowProducer {
+    return this.#keep(new FlowProducer({ connection: this.connection, ...options }));
+  }
+
   worker<Data = any, Result = any>(
     name: string,
-    processor: Processor<Data, Result> | ProcessorFile,
+    processor: Processor<Data, Result> | ProcessorFile | null,
     options: WorkerOptions = {},
   ): Worker<Data, Result> {
     return this.#keep(new Worker<Data, Result>(name, processor, { connection: this.connection, ...options }));

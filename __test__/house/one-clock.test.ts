@@ -17,6 +17,7 @@ const ALLOWED: Record<string, string> = {
   'src/pubsub/publisher.rs': 'a pause before a server is tried again',
   'src/queue/cancel_listener.rs': 'a pause before a server is tried again',
   'src/queue/lock_keeper.rs': 'when a renewal was asked for: without an answer for a lock duration, locks are given up',
+  'src/queue/manual_worker.rs': 'how long a fetch by hand waits for a job',
   'src/queue/marker_watcher.rs': 'a pause before a server is tried again',
   'src/queue/queue_events.rs': 'a pause before a server is tried again',
   'src/queue/scheduled_runs.rs': 'a pause before a server is tried again',

@@ -10,13 +10,17 @@
 --                    parent the prefix, id and what the child stores of it ('' without one), deduplication id or '',
 --                    its time in milliseconds or 0, its rules
 -- @ret an id for each job, or with `alone` the error that refused it
--- @err PARENTNOTFOUND HASPARENT
--- @use lib/add_node, lib/event, lib/marker, lib/parent, lib/queue_keys
+-- @err PARENTNOTFOUND HASPARENT INCOMPATIBLEDATA
+-- @use lib/add_node, lib/event, lib/marker, lib/old_pause, lib/parent, lib/queue_keys
 
 now = tonumber(now)
-local claimed, refused = {}, {}
+local claimed, refused, closed = {}, {}, {}
 for at = nodes_offset, #nodes - NODE_ITEMS, NODE_ITEMS do
-  local refusal = refuse_node(nodes, at, claimed)
+  local name = nodes[at + NODE.prefix]
+  if closed[name] == nil then
+    closed[name] = paused_by_old_version(name .. 'meta', name .. 'paused') or false
+  end
+  local refusal = closed[name] or refuse_node(nodes, at, claimed)
   if refusal and alone == '0' then
     return refusal
   end

@@ -54,6 +54,7 @@ impl FlowNode {
         let read: Vec<NodeText<'_>> = serde_json::from_str(text).map_err(|error| {
             Error::invalid_argument("flow", "not what a producer writes", "an array for each job").caused_by(error)
         })?;
+        check_size(read.len())?;
         let mut nodes: Vec<Self> = Vec::with_capacity(read.len());
         let mut options = Vec::with_capacity(read.len());
         for NodeText(parent, prefix, queue, name, timestamp, opts, data) in read {
@@ -61,15 +62,14 @@ impl FlowNode {
             nodes.push(Self { parent, prefix, queue, job });
             options.push((opts, timestamp));
         }
-        let places = places(&nodes)?;
+        let places = Places::of(&nodes)?;
         // The children of a parent mostly have the same options: they are read once.
         let mut known = ("", JobOptions::default());
-        for ((node, (opts, timestamp)), at) in nodes.iter_mut().zip(options).zip(&places) {
+        for (index, (node, (opts, timestamp))) in nodes.iter_mut().zip(options).enumerate() {
             if let Some(opts) = opts.map(RawValue::get) {
                 if opts != known.0 {
-                    let read =
-                        JobOptions::from_json(opts).map_err(|error| error.below_option(&format!("{at}.opts")))?;
-                    known = (opts, read);
+                    let at = |error: Error| error.below_option(&format!("{}.opts", places.name(index)));
+                    known = (opts, JobOptions::from_json(opts).map_err(at)?);
                 }
                 node.job.options = known.1.clone();
             }
@@ -108,10 +108,7 @@ impl FlowProducer {
         if nodes.is_empty() {
             return Ok(Vec::new());
         }
-        if nodes.len() > MAX_FLOW_JOBS {
-            let allowed = format!("at most {MAX_FLOW_JOBS}; add further children with `parent` in their options");
-            return Err(Error::invalid_argument("flow", &format!("a tree of {} jobs", nodes.len()), &allowed));
-        }
+        check_size(nodes.len())?;
         let prepared = self.prepare(nodes)?;
         let nodes: Vec<_> = prepared.iter().map(Prepared::node).collect();
         let now = prepared.first().map_or(0, |first| first.queue.now());
@@ -119,16 +116,17 @@ impl FlowProducer {
     }
 
     fn prepare(&self, nodes: Vec<FlowNode>) -> Result<Vec<Prepared>> {
-        let places = places(&nodes)?;
+        let places = Places::of(&nodes)?;
         let mut has_children = vec![false; nodes.len()];
         for parent in nodes.iter().filter_map(|node| node.parent) {
             has_children[parent] = true;
         }
         let mut queues = HashMap::new();
         let mut prepared: Vec<Prepared> = Vec::with_capacity(nodes.len());
-        for ((mut node, at), has_children) in nodes.into_iter().zip(&places).zip(has_children) {
+        for (index, (mut node, has_children)) in nodes.into_iter().zip(has_children).enumerate() {
+            let at = || places.name(index);
             let key = (node.prefix.take(), std::mem::take(&mut node.queue));
-            let queue = self.queue_of(&mut queues, key).map_err(|error| error.during(at))?;
+            let queue = self.queue_of(&mut queues, key).map_err(|error| error.during(&at()))?;
             check_place(&node, at, has_children)?;
             let outside = node.job.options.parent.is_some();
             if let Some(parent) = node.parent {
@@ -138,9 +136,9 @@ impl FlowProducer {
                     Some(ParentJob { id, queue: queue.user_key(queue.qualified_name()).to_owned() });
             }
             let job = queue.prepare(node.job, queue.now());
-            let mut job = job.map_err(|error| error.below_option(&format!("{at}.opts")))?;
+            let mut job = job.map_err(|error| error.below_option(&format!("{}.opts", at())))?;
             if job.group.is_some() {
-                let path = format!("{at}.opts.group");
+                let path = format!("{}.opts.group", at());
                 return Err(Error::invalid_option(&path, "given in a flow", "jobs that are no part of a flow"));
             }
             // Children must know it before anything is written.
@@ -179,9 +177,9 @@ impl Prepared {
 }
 
 /// Refuses options that a job at this place of a tree cannot have.
-fn check_place(node: &FlowNode, at: &str, has_children: bool) -> Result<()> {
+fn check_place(node: &FlowNode, at: impl Fn() -> String, has_children: bool) -> Result<()> {
     let wrong = |option: &str, got: &str, allowed: &str| {
-        Err(Error::invalid_option(&format!("{at}.opts.{option}"), got, allowed))
+        Err(Error::invalid_option(&format!("{}.opts.{option}", at()), got, allowed))
     };
     if node.parent.is_some() && node.job.options.parent.is_some() {
         return wrong("parent", "given for a child of the flow", "only for its root");
@@ -193,28 +191,57 @@ fn check_place(node: &FlowNode, at: &str, has_children: bool) -> Result<()> {
     Ok(())
 }
 
-/// How a message names each job: `flow.children[2].children[0]`, or `flows[1]` where there are several roots.
-fn places(nodes: &[FlowNode]) -> Result<Vec<String>> {
-    let roots = nodes.iter().filter(|node| node.parent.is_none()).count();
-    let mut places: Vec<String> = Vec::with_capacity(nodes.len());
-    let mut children = vec![0_usize; nodes.len()];
-    let mut root = 0;
-    for (index, node) in nodes.iter().enumerate() {
-        places.push(match node.parent {
-            None if roots == 1 => "flow".to_owned(),
-            None => {
-                root += 1;
-                format!("flows[{}]", root - 1)
-            }
-            Some(parent) if parent < index => {
-                children[parent] += 1;
-                format!("{}.children[{}]", places[parent], children[parent] - 1)
-            }
-            Some(parent) => {
-                let got = format!("{parent} for job {index}");
-                return Err(Error::invalid_argument("parent", &got, "the place of an earlier job"));
-            }
-        });
+/// Where each job stands in its tree.
+struct Places {
+    /// Place of the parent, and which of its children the job is; of a root, which of the roots.
+    above: Vec<(Option<usize>, usize)>,
+    roots: usize,
+}
+
+impl Places {
+    fn of(nodes: &[FlowNode]) -> Result<Self> {
+        let mut children = vec![0_usize; nodes.len()];
+        let mut places = Self { above: Vec::with_capacity(nodes.len()), roots: 0 };
+        for (index, node) in nodes.iter().enumerate() {
+            let nth = match node.parent {
+                None => &mut places.roots,
+                Some(parent) if parent < index => &mut children[parent],
+                Some(parent) => {
+                    let got = format!("{parent} for job {index}");
+                    return Err(Error::invalid_argument("parent", &got, "the place of an earlier job"));
+                }
+            };
+            let place = (node.parent, *nth);
+            *nth += 1;
+            places.above.push(place);
+        }
+        Ok(places)
     }
-    Ok(places)
+
+    /// How a message names a job: `flow.children[2].children[0]`, or `flows[1]` where there are several roots.
+    fn name(&self, mut index: usize) -> String {
+        let mut below = Vec::new();
+        loop {
+            match self.above[index] {
+                (Some(parent), nth) => {
+                    below.push(format!(".children[{nth}]"));
+                    index = parent;
+                }
+                (None, nth) => {
+                    let root = if self.roots == 1 { "flow".to_owned() } else { format!("flows[{nth}]") };
+                    below.push(root);
+                    below.reverse();
+                    return below.concat();
+                }
+            }
+        }
+    }
+}
+
+fn check_size(jobs: usize) -> Result<()> {
+    if jobs <= MAX_FLOW_JOBS {
+        return Ok(());
+    }
+    let allowed = format!("at most {MAX_FLOW_JOBS}; add further children with `parent` in their options");
+    Err(Error::invalid_argument("flow", &format!("a tree of {jobs} jobs"), &allowed))
 }

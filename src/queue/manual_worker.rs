@@ -254,6 +254,7 @@ fn take(options: &WorkerOptions, token: &str, wanted: usize) -> Take {
     let ms = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
     Take {
         wanted,
+        ahead: 0,
         token: token.to_owned(),
         lock_ms: ms(options.lock_duration),
         worker_name: options.name.clone().unwrap_or_default(),

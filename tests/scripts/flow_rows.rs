@@ -77,6 +77,12 @@ pub(super) fn rows() -> Vec<Row> {
         ),
         row(
             "queue/add_flow",
+            "to a queue that an old version has paused",
+            &["HSET p:meta paused 1", "LPUSH p:paused 1"],
+            "1000 0 0 p: root r {} {} 1000 0 0 0 0 '' '' '' '' 0 ''",
+        ),
+        row(
+            "queue/add_flow",
             "alone: one child is refused, the next one added",
             &[PARENT],
             r#"1000 1 1 p: '' r {} {} 1000 0 0 0 0 o:q: 8 {"id":"8","queueKey":"o:q"} '' 0 '' 1 p: '' r {} {} 1000 0 0 0 0 o:q: 9 {"id":"9","queueKey":"o:q"} '' 0 ''"#,

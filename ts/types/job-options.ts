@@ -120,6 +120,13 @@ export interface DeadLetterOptions {
 
 export type DeadLetterChoice = string | DeadLetterOptions | false;
 
+/** A job that waits for others. */
+export interface ParentOptions {
+  id: string;
+  /** `prefix:name` of its queue: `job.queueQualifiedName`. */
+  queue: string;
+}
+
 /** What a job can be told when it is added. Unknown options are refused with `ERR_INVALID_OPTION`. */
 export interface JobOptions {
   /** 1 (first) to 2,097,151 (last). 0, the default, goes before all of them. */
@@ -170,6 +177,16 @@ export interface JobOptions {
   group?: GroupOptions;
   /** Milliseconds since the epoch. Default: now. */
   timestamp?: number;
+  /** The job whose child this one is: it waits until this one has finished. Not together with `deduplication`. */
+  parent?: ParentOptions;
+  /** Of a child: its failure, for good, fails its parent too. At most one of the four modes. Default: the parent waits. */
+  failParentOnFailure?: boolean;
+  /** Of a child: its failure lets its parent run at once; the reason is among the parent's ignored failures. */
+  continueParentOnFailure?: boolean;
+  /** Of a child: when it fails it counts as done; the reason is among the parent's ignored failures. */
+  ignoreDependencyOnFailure?: boolean;
+  /** Of a child: when it fails it counts as done, and its parent does not hear of it. */
+  removeDependencyOnFailure?: boolean;
 }
 
 /** BullMQ's name of {@link JobOptions}. */

@@ -54,7 +54,7 @@ export class Job<
   }
 
   /** Options with the names that users write, from those that are stored. */
-  static optsFromJSON(rawOpts = '{}'): JobsOptions {
+  static override optsFromJSON(rawOpts = '{}'): JobsOptions {
     return optionsFromStored(rawOpts);
   }
 
@@ -64,7 +64,7 @@ export class Job<
   }
 
   /** The job as it is stored, its values as JSON text; what it does not have is absent. */
-  asJSON(): JobJson {
+  override asJSON(): JobJson {
     const json = {
       id: this.id,
       name: this.name,
@@ -88,7 +88,7 @@ export class Job<
     return Object.fromEntries(Object.entries(json).filter(([, value]) => value !== undefined)) as unknown as JobJson;
   }
 
-  asJSONSandbox(): JobJsonSandbox {
+  override asJSONSandbox(): JobJsonSandbox {
     const { queueName, queueQualifiedName, prefix } = this;
     return { ...this.asJSON(), queueName, queueQualifiedName, prefix };
   }

@@ -143,7 +143,7 @@ export class Queue<
   }
 
   /** Children of a job, `start..=end` of them, with the jobs themselves. */
-  getDependencies(parentId: string, type: 'processed' | 'pending', start: number, end: number) {
+  override getDependencies(parentId: string, type: 'processed' | 'pending', start = 0, end = -1) {
     return getDependencies(this.backend, parentId, type, start, end);
   }
 

@@ -1,0 +1,52 @@
+import type { JobOptions } from './job-options.js';
+import type { QueueConnection, QueueOptions } from './queue-options.js';
+
+interface FlowNodeBase<Options> {
+  name: string;
+  queueName: string;
+  data?: any;
+  /** First part of the keys of its queue. Default: that of the producer. */
+  prefix?: string;
+  opts?: Options;
+}
+
+/** A job of a flow that waits for no other. */
+export interface FlowLeafJob extends FlowNodeBase<Omit<JobOptions, 'parent' | 'deduplication'>> {
+  children?: never[];
+}
+
+/** A job of a flow that waits for its children. */
+export interface FlowParentJob extends FlowNodeBase<Omit<JobOptions, 'parent' | 'deduplication'>> {
+  children: FlowChildJob[];
+}
+
+/** A job below another one of a flow. */
+export type FlowChildJob = FlowLeafJob | FlowParentJob;
+
+/** A whole flow: its last job, with those that come before it. Its `parent` is a job that is there already. */
+export type FlowJob =
+  | (FlowNodeBase<JobOptions> & { children?: never[] })
+  | (FlowNodeBase<Omit<JobOptions, 'deduplication'>> & { children: FlowChildJob[] });
+
+/** What the jobs of each queue get that say nothing themselves, by the queue's name. */
+export type FlowQueuesOptions = Record<string, Pick<QueueOptions, 'defaultJobOptions'>>;
+
+export interface FlowOptions {
+  queuesOptions?: FlowQueuesOptions;
+}
+
+/** Options of a flow producer. */
+export type FlowProducerOptions = QueueConnection;
+
+/** Which flow to read. */
+export interface GetFlowOptions {
+  queueName: string;
+  /** Id of the job at its top. */
+  id: string;
+  /** Default: that of the producer. */
+  prefix?: string;
+  /** Levels, the top one included. Default 10. */
+  depth?: number;
+  /** Children of each kind (processed, unprocessed, ignored, failed) of a job. Default 20. */
+  maxChildren?: number;
+}
