@@ -55,6 +55,15 @@ export declare class NativeFlowProducer {
   close(): void
 }
 
+/** A lock service. */
+export declare class NativeLocks {
+  /** `servers` are the JSON texts of a `RedisConfig` each, `options` is one of the options. */
+  constructor(door: NativeDoor, servers: Array<string>, options: string)
+  get id(): number
+  /** Ends the extensions, and leaves the connections at once. */
+  close(): void
+}
+
 /** A pub/sub service. */
 export declare class NativePubSub {
   /** `redis` and `options` are JSON texts. */

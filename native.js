@@ -838,6 +838,7 @@ module.exports = nativeBinding
 module.exports.NativeCache = nativeBinding.NativeCache
 module.exports.NativeDoor = nativeBinding.NativeDoor
 module.exports.NativeFlowProducer = nativeBinding.NativeFlowProducer
+module.exports.NativeLocks = nativeBinding.NativeLocks
 module.exports.NativePubSub = nativeBinding.NativePubSub
 module.exports.NativeQueue = nativeBinding.NativeQueue
 module.exports.NativeQueueEvents = nativeBinding.NativeQueueEvents

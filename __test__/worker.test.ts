@@ -686,12 +686,9 @@ describe('bad input', () => {
     );
   });
 
-  test.each([[undefined], [null], [5], ['./processor.js'], [{}], [{ process: 5 }]])(
-    '%j is no processor',
-    (processor) => {
-      expect(() => new Worker('w', processor as never, { connection: { url: server.url } })).toThrowError(
-        expect.objectContaining({ code: 'ERR_INVALID_ARGUMENT' }),
-      );
-    },
-  );
+  test.each([[undefined], [5], ['./processor.js'], [{}], [{ process: 5 }]])('%j is no processor', (processor) => {
+    expect(() => new Worker('w', processor as never, { connection: { url: server.url } })).toThrowError(
+      expect.objectContaining({ code: 'ERR_INVALID_ARGUMENT' }),
+    );
+  });
 });

@@ -105,6 +105,8 @@ const stages = [
           'cache-threads',
           'lock-service',
           'dead-letters',
+          'flow-producer',
+          'job-by-hand',
           'pubsub',
           'queue-events',
           'queue-groups',

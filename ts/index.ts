@@ -71,7 +71,6 @@ export type {
   CacheStats,
 } from './types/cache-types.js';
 export type { DeadLetterData, DeadLetterFilter, DeadLetterReason } from './types/dead-letter-types.js';
-export type { GroupLimits, GroupState } from './types/group-types.js';
 export type {
   FlowChildJob,
   FlowJob,
@@ -82,6 +81,7 @@ export type {
   FlowQueuesOptions,
   GetFlowOptions,
 } from './types/flow-types.js';
+export type { GroupLimits, GroupState } from './types/group-types.js';
 export type {
   AddJobOptions,
   BackoffOptions,

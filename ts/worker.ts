@@ -71,20 +71,19 @@ export class Worker<
     return new RateLimitError();
   }
 
-  /** @throws `ERR_INVALID_OPTION` with the path of a wrong or unknown option; `ERR_INVALID_ARGUMENT` for the processor. */
+  /**
+   * @param processor null for a worker whose jobs are fetched by hand, with `getNextJob`.
+   * @throws `ERR_INVALID_OPTION` with the path of a wrong or unknown option; `ERR_INVALID_ARGUMENT` for the processor.
+   */
   constructor(
     name: string,
     processor: BatchProcessor<Data, Result, Name>,
     opts: WorkerOptions & { batch: BatchOptions },
   );
-  constructor(
-    name: string,
-    processor: Processor<Data, Result, Name> | ProcessorFile | null | undefined,
-    opts?: WorkerOptions,
-  );
+  constructor(name: string, processor: Processor<Data, Result, Name> | ProcessorFile | null, opts?: WorkerOptions);
   constructor(
     readonly name: string,
-    processor: Processor<Data, Result, Name> | ProcessorFile | BatchProcessor<Data, Result, Name> | null | undefined,
+    processor: Processor<Data, Result, Name> | ProcessorFile | BatchProcessor<Data, Result, Name> | null,
     opts: WorkerOptions = {},
   ) {
     super();
@@ -93,8 +92,8 @@ export class Worker<
     this.#capacity = this.#concurrency;
     let process: ProcessorFunction<Data, Result, Name> | undefined;
     if (opts.batch === undefined) {
-      const one = processor as Processor<Data, Result, Name> | ProcessorFile | null | undefined;
-      const { run, sandbox } = one ? openProcessor(one, opts, () => this.#concurrency) : {};
+      const one = processor as Processor<Data, Result, Name> | ProcessorFile | null;
+      const { run, sandbox } = one === null ? {} : openProcessor(one, opts, () => this.#concurrency);
       process = run;
       this.#sandbox = sandbox;
       this.#deliver = (jobs) => {

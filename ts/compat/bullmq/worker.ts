@@ -67,7 +67,7 @@ export class Worker<
     checkWorkerOptions(opts);
     checkQueueName(name);
     const config = redisConfigOf(opts.connection);
-    super(name, processor as BaseProcessor<DataType, ResultType, NameType> | ProcessorFile, {
+    super(name, (processor ?? null) as BaseProcessor<DataType, ResultType, NameType> | ProcessorFile | null, {
       // BullMQ keeps finished jobs for ever.
       removeOnComplete: false,
       removeOnFail: false,
