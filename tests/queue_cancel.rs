@@ -144,7 +144,7 @@ async fn a_job_is_not_started_more_often_than_it_may() {
     let second = hands.job().await;
     assert_eq!(hands.settle(&second, failed("two")).await, Settlement::Failed { attempts_made: 2 });
     // One that comes back without having failed is refused when it is taken.
-    queue.retry(&id, JobState::Failed, false).await.unwrap();
+    queue.retry(&id, JobState::Failed, oxcart::queue::Reset::default()).await.unwrap();
     eventually("the refusal", || async {
         let stored = queue.get_job(&id).await.unwrap().unwrap();
         stored.failed_reason.as_deref() == Some("job started more than allowable limit")
