@@ -14,6 +14,7 @@ process.env.OXCART_TEST_RUN = randomUUID();
 const scratch = mkdtempSync(join(tmpdir(), 'oxcart-test-'));
 const vitestReport = join(scratch, 'vitest.json');
 const memoryReport = join(scratch, 'vitest-memory.json');
+const fileReport = join(scratch, 'vitest-file.json');
 
 const stages = [
   { name: 'setup has nothing left to do', check: setupIsDone },
@@ -130,6 +131,23 @@ const stages = [
     ],
     env: { OXCART_TEST_ENGINE: 'memory' },
     count: () => countVitestTests(memoryReport),
+  },
+  {
+    name: 'JavaScript tests of the services on a file',
+    command: [
+      'npx',
+      '--no-install',
+      'vitest',
+      'run',
+      '--reporter=default',
+      '--reporter=json',
+      `--outputFile.json=${fileReport}`,
+      ...['pubsub', 'queue-events', 'queue', 'redis', 'scheduler-service', 'service-exit', 'worker'].map(
+        (name) => `__test__/${name}.test.ts`,
+      ),
+    ],
+    env: { OXCART_TEST_ENGINE: 'file' },
+    count: () => countVitestTests(fileReport),
   },
   { name: 'nothing is left running', check: nothingIsLeftRunning },
 ];

@@ -35,10 +35,10 @@ export async function freePort(): Promise<number> {
 }
 
 /**
- * Whether suites that need no socket run without a server: `OXCART_TEST_ENGINE=memory`. What breaks a server or looks at
- * it with another client needs one all the same, and skips itself then.
+ * Whether suites that need no socket run without a server: `OXCART_TEST_ENGINE=memory`, or `file`. What breaks a server or
+ * looks at it with another client needs one all the same, and skips itself then.
  */
-export const inMemory = process.env['OXCART_TEST_ENGINE'] === 'memory';
+export const inMemory = ['memory', 'file'].includes(process.env['OXCART_TEST_ENGINE'] ?? '');
 
 let engines = 0;
 
@@ -59,8 +59,9 @@ export class RedisServer implements AsyncDisposable {
   ) {}
 
   static async start(options: RedisServerOptions = {}): Promise<RedisServer> {
-    if (inMemory) return new RedisServer(0, '', options);
+    if (process.env['OXCART_TEST_ENGINE'] === 'memory') return new RedisServer(0, '', options);
     const directory = await mkdtemp(join(tmpdir(), 'oxcart-redis-'));
+    if (inMemory) return new RedisServer(0, directory, options);
     // Another process may take the port between finding it and listening on it.
     for (let attempt = 1; ; attempt++) {
       const server = new RedisServer(await freePort(), directory, options);
@@ -78,6 +79,7 @@ export class RedisServer implements AsyncDisposable {
   }
 
   get url(): string {
+    if (this.directory !== '' && inMemory) return `file:${this.directory}`;
     if (inMemory) return `memory://test-${this.#engine}`;
     const password = this.options.requirepass;
     return `redis://${password ? `:${encodeURIComponent(password)}@` : ''}${this.host}:${this.port}`;
@@ -151,9 +153,10 @@ export class RedisServer implements AsyncDisposable {
 
   /** Ends the server and removes its directory. Safe to call twice. */
   async stop(): Promise<void> {
-    if (inMemory) return;
+    if (this.directory === '') return;
     await this.kill();
-    await rm(this.directory, { recursive: true, force: true });
+    // Of a file, the last files may be written at this very moment.
+    await rm(this.directory, { recursive: true, force: true, maxRetries: 5 });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -308,18 +308,22 @@ pub(super) fn append_to(path: &Path) -> Result<(File, u64)> {
 
 #[cfg(all(test, target_os = "linux"))]
 mod tests {
-    use std::fs::File;
+    use std::{
+        fs::File,
+        time::{Duration, Instant},
+    };
 
     use crate::{
         clock::Clock,
         codec::resp::Value,
         embedded::{
-            JournalOptions,
+            Fsync, JournalOptions,
             failure::Failure,
             journal,
             session::Session,
-            state::{State, Step},
+            state::{Pending, State, Step},
         },
+        error::ErrorCode,
         testing::TemporaryDirectory,
     };
 
@@ -352,5 +356,52 @@ mod tests {
         let report = journal::open(directory.path(), JournalOptions::default(), &mut state).unwrap();
         assert_eq!(report.dropped_bytes, 0);
         assert_eq!(run(&mut state, "GET a"), Value::Bulk(b"1".to_vec()), "what was refused was not kept");
+    }
+
+    /// Waits for what the thread that syncs says.
+    fn told(state: &mut State) -> Vec<Pending> {
+        let limit = Instant::now() + Duration::from_secs(20);
+        loop {
+            state.release_held();
+            if !state.pending.is_empty() {
+                return std::mem::take(&mut state.pending);
+            }
+            assert!(Instant::now() < limit);
+            std::thread::yield_now();
+        }
+    }
+
+    #[test]
+    fn a_reply_waits_for_the_disk_and_is_an_error_where_that_fails() {
+        let directory = TemporaryDirectory::new();
+        let mut state = State::new(Clock::manual(1));
+        let options = JournalOptions { fsync: Fsync::Always, ..JournalOptions::default() };
+        journal::open(directory.path(), options, &mut state).unwrap();
+        assert!(!state.must_hold(), "nothing was written");
+        let reply = run(&mut state, "SET a 1");
+        // It may be on the disk already.
+        state.hold(Pending::Reply(Box::new(drop), reply));
+        state.hold(Pending::Reply(Box::new(drop), Value::Int(2)));
+        let mut replies = told(&mut state);
+        while replies.len() < 2 {
+            replies.extend(told(&mut state));
+        }
+        assert!(matches!(replies[0], Pending::Reply(_, Value::Simple(_))), "in order");
+        assert!(matches!(replies[1], Pending::Reply(_, Value::Int(2))));
+        assert!(!state.must_hold());
+
+        // What cannot be synced.
+        let (_reader, writer) = std::io::pipe().unwrap();
+        let file = File::from(std::os::fd::OwnedFd::from(writer));
+        state.journal.as_ref().unwrap().syncer.as_ref().unwrap().follow(&file).unwrap();
+        let reply = run(&mut state, "SET a 2");
+        state.hold(Pending::Reply(Box::new(drop), reply));
+        let replies = told(&mut state);
+        let Some(Pending::Reply(_, Value::Error(error))) = replies.first() else { panic!() };
+        assert_eq!(error.code(), ErrorCode::StorageFailed);
+        for line in ["SET a 3", "DEL a"] {
+            assert!(matches!(run(&mut state, line), Value::Error(_)), "nobody knows what is on the disk");
+        }
+        assert!(matches!(run(&mut state, "GET a"), Value::Bulk(_)));
     }
 }
