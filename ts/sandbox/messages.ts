@@ -11,7 +11,7 @@ export type ToSandbox =
   /** First: the URL of the processor's file. */
   | { kind: 'load'; file: string }
   /** Runs the processor; comes only after `ready`, one at a time. */
-  | { kind: 'run'; run: number; row: JobRow; queue: string; prefix: string }
+  | { kind: 'run'; run: number; row: JobRow; module: string; queue: string; prefix: string }
   /** Aborts the signal of a run. */
   | { kind: 'abort'; run: number; reason: CrossingError }
   /** The answer to a `call`. */

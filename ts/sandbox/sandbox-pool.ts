@@ -56,6 +56,7 @@ export class SandboxPool {
       if (isTimeout(signal?.reason)) throw signal?.reason;
       const end = await sandbox.run({
         row: job.toRow(),
+        module: (job.constructor as typeof Job).sandboxModule,
         queue: job.queueName,
         prefix: job.prefix,
         signal,

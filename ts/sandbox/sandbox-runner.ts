@@ -1,4 +1,6 @@
-import { Job } from '../job.js';
+import { createRequire } from 'node:module';
+import { join } from 'node:path';
+import type { Job } from '../job.js';
 import type { JobHost } from '../job-host.js';
 import { toJson } from '../json.js';
 import type { Processor, ProcessorFunction } from '../processor.js';
@@ -95,9 +97,9 @@ export class SandboxRunner {
     this.port.send(message, end);
   }
 
-  async #run({ run, row, queue, prefix }: Extract<ToSandbox, { kind: 'run' }>): Promise<void> {
+  async #run({ run, row, module, queue, prefix }: Extract<ToSandbox, { kind: 'run' }>): Promise<void> {
     const host: JobHost = { name: queue, prefix, call: (code, args) => this.#call(code, args) };
-    const job: Job = Job.fromRow(host, row);
+    const job: Job = jobClass(module).fromRow(host, row);
     const controller = new AbortController();
     const running = { run, controller, job };
     this.#running = running;
@@ -132,6 +134,14 @@ export class SandboxRunner {
       this.port.send({ kind: 'call', call, code, args });
     });
   }
+}
+
+const load = createRequire(__filename);
+const COMPILED = join(__dirname, '..');
+
+/** The class of the parent's jobs: a drop-in has its own. */
+function jobClass(module: string): typeof Job {
+  return (load(join(COMPILED, module)) as { Job: typeof Job }).Job;
 }
 
 /** The processor that a module exports: by default, or as `module.exports`, also where a compiler has wrapped one in the other. */

@@ -13,6 +13,8 @@ const STOP_MS = 5_000;
 /** A job for a sandbox, and who makes its calls. */
 export interface Order {
   row: JobRow;
+  /** Of the job's class. */
+  module: string;
   queue: string;
   prefix: string;
   /** Aborted while the run lasts, or before it began. */
@@ -88,7 +90,8 @@ export class Sandbox {
     return new Promise((resolve, reject) => {
       const run = ++this.#runs;
       this.#running = { run, order, resolve, reject };
-      this.#channel.send({ kind: 'run', run, row: order.row, queue: order.queue, prefix: order.prefix });
+      const { row, module, queue, prefix } = order;
+      this.#channel.send({ kind: 'run', run, row, module, queue, prefix });
       if (order.signal?.aborted) this.abort();
     });
   }

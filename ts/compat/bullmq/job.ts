@@ -33,6 +33,9 @@ export class Job<
   ProgressType extends JobProgress = JobProgress,
 > extends BaseJob<DataType, ReturnType, NameType, ProgressType> {
   /** @internal */
+  static override readonly sandboxModule: string = 'compat/bullmq/job.js';
+
+  /** @internal */
   static override fromRow<D, R, N extends string>(host: JobHost, row: JobRow): Job<D, R, N> {
     // biome-ignore lint/complexity/noThisInStatic: the class that is asked makes the job, not the base
     return super.fromRow<D, R, N>(translate(host), row) as unknown as Job<D, R, N>;
