@@ -28,67 +28,8 @@ export class Job<Data = any, Result = any, Name extends string = string, Progres
   Name,
   Progress
 > {
-export class Job<Data = any, Result = any, Name extends string = string, Progress = ProgressAccess> {
-  readonly id: string;
-  readonly name: Name;
-  /** Milliseconds since the epoch when the job was made. */
-  timestamp = 0;
-  /** Milliseconds before it may run; 0 once due. */
-  delay = 0;
-  priority = 0;
-  /** How often a worker has started it. */
-  attemptsStarted = 0;
-  /** How often it has completed, failed or been tried again. */
-  attemptsMade = 0;
-  /** How often its worker died. */
-  stalledCounter = 0;
-  /** When its last attempt started. */
-  processedOn?: number;
-  finishedOn?: number;
-  /** Name of the worker that took it. */
-  processedBy?: string;
-  /** Message of the last failure. */
-  failedReason?: string;
-  deferredFailure?: string;
-  /** Stack traces of failed attempts, newest last. */
-  stacktrace: string[] = [];
-  /** What its processor returned; null before. */
-  returnvalue: Result | null = null;
-  parentKey?: string;
-  parent?: { id: string; queueKey: string };
-  /** Id of the job scheduler that made it. */
-  repeatJobKey?: string;
-  deduplicationId?: string;
-  /** Value of the job's lock while this process runs it. */
-  readonly token?: string;
-
-  readonly #host: JobHost;
-  #dataText: string;
-  #data: Data | typeof UNREAD = UNREAD;
-  #optsText: string;
-  #restText: string;
-  #opts: JobOptions | typeof UNREAD = UNREAD;
-  #progress: JobProgress = 0;
-  #progressAccess: ProgressAccess | undefined;
-  #move: JobMove | undefined;
-  #discarded = false;
-  #isBatched = false;
-  #batchFailure: Error | undefined;
-
-  /** @internal */
   /** @internal Where a sandbox finds this class, below the compiled sources. */
   static readonly sandboxModule: string = 'job.js';
-
-  protected constructor(host: JobHost, row: JobRow) {
-    this.#host = host;
-    this.id = row[0];
-    this.name = row[1] as Name;
-    if (row[2] !== '') this.token = row[2];
-    this.#dataText = row[3];
-    this.#optsText = row[4];
-    this.#restText = row[5];
-    if (row[5] !== '') this.#readRest(JSON.parse(row[5]) as JobRest);
-  }
 
   /** @internal */
   static fromRow<Data, Result, Name extends string>(host: JobHost, row: JobRow): Job<Data, Result, Name, any> {
