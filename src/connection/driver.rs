@@ -157,11 +157,12 @@ impl Driver {
     fn connection_broke(&mut self, error: &Error) {
         self.close_gate(None);
         let options = &self.shared.options;
+        let unrun = error.details().contains(&("maybeExecuted", false.into()));
         let how = AfterBreak {
-            wait: options.offline_queue,
-            resend: options.max_retries_per_request != Some(0),
             // What waits in an engine is not handed on: its caller may go away without the next engine hearing of it.
-            unrun: self.shared.purpose == Purpose::Shared && error.details().contains(&("maybeExecuted", false.into())),
+            wait: options.offline_queue && !(unrun && self.shared.purpose == Purpose::Blocking),
+            resend: options.max_retries_per_request != Some(0),
+            unrun,
         };
         let mut outbox = Outbox::default();
         for pending in &mut self.in_flight {

@@ -224,7 +224,12 @@ impl Engine {
     pub(super) fn close_journal(self: &Arc<Self>) {
         let closing = self.with(|state| state.journal.as_mut().map(Recorder::close));
         // Without the lock, which those that are waited for may need.
-        closing.unwrap_or_default().finish();
+        let failure = closing.unwrap_or_default().finish();
+        self.with(|state| {
+            if let Some(journal) = &mut state.journal {
+                journal.closed(failure);
+            }
+        });
         self.journal_synced();
     }
 

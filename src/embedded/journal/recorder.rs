@@ -34,6 +34,16 @@ struct Broken {
     tried: Option<Instant>,
 }
 
+/// How far closing is.
+enum Closed {
+    Syncing,
+    Failed(String),
+}
+
+fn cannot_write(why: &str) -> Failure {
+    Failure::new(format!("MISCONF Errors writing to the AOF file: {why}"))
+}
+
 /// The journal of a running engine.
 pub(in crate::embedded) struct Recorder {
     directory: PathBuf,
@@ -57,6 +67,8 @@ pub(in crate::embedded) struct Recorder {
     syncer: Option<Syncer>,
     lock: Option<Arc<Lock>>,
     engine: Weak<Engine>,
+    /// What became of what had not been synced when it was closed; `None` before that, and when it was.
+    closed: Option<Closed>,
 }
 
 /// What is left to be done when a journal is closed, with the engine's lock released.
@@ -64,23 +76,18 @@ pub(in crate::embedded) struct Recorder {
 pub(in crate::embedded) struct Closing {
     rewrite: Option<Rewrite>,
     syncer: Option<Syncer>,
-    /// To be synced when no thread did.
-    file: Option<File>,
     /// Goes last: from then on another engine may have the files.
     lock: Option<Arc<Lock>>,
 }
 
 impl Closing {
-    /// Waits for what is under way, and for the disk.
-    pub(in crate::embedded) fn finish(self) {
-        let Self { rewrite, syncer, file, lock } = self;
+    /// Waits for what is under way, and for the disk. Gives why the disk may not have everything.
+    pub(in crate::embedded) fn finish(self) -> Option<String> {
+        let Self { rewrite, syncer, lock } = self;
         drop(rewrite);
-        drop(syncer);
-        if let Some(file) = file {
-            // Whoever needs to know what is on the disk has chosen to sync, and was told.
-            let _ = file.sync_data();
-        }
+        let failure = syncer.and_then(Syncer::stop);
         drop(lock);
+        failure
     }
 }
 
@@ -125,6 +132,7 @@ impl Recorder {
             syncer,
             lock: Some(Arc::new(lock)),
             engine: Weak::new(),
+            closed: None,
         })
     }
 
@@ -155,8 +163,7 @@ impl Recorder {
     }
 
     fn failure(&self) -> Option<Failure> {
-        let broken = self.broken.as_ref()?;
-        Some(Failure::new(format!("MISCONF Errors writing to the AOF file: {}", broken.why)))
+        self.broken.as_ref().map(|broken| cannot_write(&broken.why))
     }
 
     /// Ends the group of effects of a command.
@@ -210,7 +217,13 @@ impl Recorder {
     /// Up to where the disk has everything. After a sync that failed nobody knows what is there, and trying again would not
     /// tell: nothing is written any more.
     pub(in crate::embedded) fn synced(&mut self) -> std::result::Result<u64, Failure> {
-        let Some(syncer) = &self.syncer else { return Ok(u64::MAX) };
+        let Some(syncer) = &self.syncer else {
+            return match &self.closed {
+                None => Ok(u64::MAX),
+                Some(Closed::Syncing) => Ok(0),
+                Some(Closed::Failed(why)) => Err(cannot_write(why)),
+            };
+        };
         if let Some(why) = syncer.failure() {
             tracing::error!(directory = %self.directory.display(), "the journal cannot be forced to the disk: {why}");
             self.broken = Some(Broken { why, tried: None });
@@ -284,9 +297,16 @@ impl Recorder {
         if let Some(rewrite) = &self.rewrite {
             rewrite.cancel();
         }
-        let (rewrite, syncer) = (self.rewrite.take(), self.syncer.take());
-        let file = if syncer.is_some() { self.file.try_clone().ok() } else { None };
-        Closing { rewrite, syncer, file, lock: Some(lock) }
+        // Until it is known whether the last sync succeeds.
+        self.closed = self.syncer.is_some().then_some(Closed::Syncing);
+        Closing { rewrite: self.rewrite.take(), syncer: self.syncer.take(), lock: Some(lock) }
+    }
+
+    /// Says how the last sync ended.
+    pub(in crate::embedded) fn closed(&mut self, failure: Option<String>) {
+        if self.closed.is_some() {
+            self.closed = failure.map(Closed::Failed);
+        }
     }
 }
 

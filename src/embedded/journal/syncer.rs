@@ -91,14 +91,26 @@ fn clone(file: &File) -> Result<Arc<File>> {
     file.try_clone().map(Arc::new).map_err(|error| failed("use", Path::new("the journal"), error))
 }
 
-impl Drop for Syncer {
-    fn drop(&mut self) {
+impl Syncer {
+    /// Syncs once more. Gives why that failed.
+    pub(super) fn stop(mut self) -> Option<String> {
+        self.end();
+        self.failure()
+    }
+
+    fn end(&mut self) {
         self.shared.lock().stop = true;
         self.shared.wake.notify_one();
         // The last reference to an engine may go on that very thread.
         if let Some(thread) = self.thread.take().filter(|thread| thread.thread().id() != std::thread::current().id()) {
             let _ = thread.join();
         }
+    }
+}
+
+impl Drop for Syncer {
+    fn drop(&mut self) {
+        self.end();
     }
 }
 
