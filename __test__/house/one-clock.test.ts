@@ -20,6 +20,7 @@ const ALLOWED: Record<string, string> = {
   'src/queue/manual_worker.rs': 'how long a fetch by hand waits for a job',
   'src/queue/marker_watcher.rs': 'a pause before a server is tried again',
   'src/queue/queue_events.rs': 'a pause before a server is tried again',
+  'src/queue/rests.rs': 'rests between the slices of long work, by what they took the server',
   'src/queue/scheduled_runs.rs': 'a pause before a server is tried again',
   'src/queue/stalled_checker.rs': 'a pause before a server is tried again',
   'src/queue/worker.rs': 'how long a close waits for processors',

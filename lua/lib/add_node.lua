@@ -1,6 +1,6 @@
 -- Adds one job of a flow: it may wait for children, and its parent may wait for it.
 --
--- @use lib/deduplicate, lib/event, lib/place
+-- @use lib/deduplication, lib/event, lib/place
 
 -- Items of one job in the list that a caller hands over.
 local NODE = {

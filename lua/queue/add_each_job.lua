@@ -18,7 +18,7 @@
 -- @ret ids in order, or an error for a job that was refused; a job whose own id exists already, or which another one
 --      stands for, is not added again
 -- @err INCOMPATIBLEDATA GROUPFULL OVERLOADED
--- @use lib/deduplicate, lib/event, lib/groups, lib/marker, lib/old_pause, lib/overload
+-- @use lib/deduplication, lib/event, lib/groups, lib/marker, lib/old_pause, lib/overload
 -- @use lib/place
 
 local refusal = paused_by_old_version(meta, prefix .. 'paused')

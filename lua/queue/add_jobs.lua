@@ -19,7 +19,7 @@
 --                   then the jobs, 4 each: own id or '', data, timestamp, number of its profile
 -- @ret ids in order; a job whose own id exists already, or which another one stands for, is not added again
 -- @err INCOMPATIBLEDATA
--- @use lib/deduplicate, lib/event, lib/marker, lib/old_pause, lib/place
+-- @use lib/deduplication, lib/event, lib/marker, lib/old_pause, lib/place
 
 local refusal = paused_by_old_version(meta, prefix .. 'paused')
 if refusal then
