@@ -153,6 +153,14 @@ describe.each([
     expect(await discarded.job.getState()).toBe('failed');
   });
 
+  test('a job waits for children that were added while it ran, and reads what they gave', async () => {
+    const { queue, worker } = open('actions.mjs', { concurrency: 2 });
+    worker.on('progress', (job) => queue.add('echo', 'child', { parent: { id: job.id, queue: queue.qualifiedName } }));
+    const { result, job } = await runOne(worker, queue, 'children', {});
+    expect(result).toEqual({ values: ['child'], counts: expect.objectContaining({ processed: 1, unprocessed: 0 }) });
+    expect(job).toMatchObject({ attemptsStarted: 2, attemptsMade: 1 });
+  });
+
   test('a result without a JSON form fails the job for good', async () => {
     const { queue, worker } = open();
     const { error, job } = await runOne(worker, queue, 'bigint', {}, { attempts: 5 });

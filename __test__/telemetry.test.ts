@@ -5,6 +5,7 @@ import { type Context, context, ROOT_CONTEXT, type SpanOptions, trace } from '@o
 import * as stock from 'bullmq';
 import { BullMQOtel } from 'bullmq-otel';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { FlowProducer } from '../ts/flow-producer.js';
 import type { Job } from '../ts/job.js';
 import { Queue } from '../ts/queue.js';
 import { MetricNames, TelemetryAttributes } from '../ts/telemetry/attributes.js';
@@ -98,6 +99,31 @@ test('failures are told, retries included', async () => {
     [MetricNames.JobsRetried, 1],
     [MetricNames.JobsFailed, 1],
   ]);
+});
+
+test('a flow carries the trace that added it to all its jobs', async () => {
+  const telemetry = new RecordingTelemetry();
+  const prefix = uniquePrefix('flow');
+  const flows = new FlowProducer({ connection: { url: server.url }, prefix, telemetry });
+  try {
+    const worker = bench.worker('parts', async () => 1, { prefix, telemetry, concurrency: 1 });
+    const done = collect(worker, 'completed', 3);
+    const children = ['a', 'b'].map((name) => ({ name, queueName: 'parts', data: {} }));
+    await flows.add({ name: 'whole', queueName: 'parts', data: {}, children });
+    await done;
+    await flows.addBulk([{ name: 'one', queueName: 'others', data: {} }]);
+    const [add] = telemetry.named('addFlow');
+    expect([add?.name, add?.kind]).toEqual(['addFlow parts', SpanKind.PRODUCER]);
+    expect(add?.attributes).toMatchObject({ [TelemetryAttributes.FlowName]: 'whole' });
+    const processed = telemetry.named('process');
+    expect(processed.map(({ parent, trace: one }) => [parent, one])).toEqual(Array(3).fill([add?.id, add?.trace]));
+    expect(telemetry.named('addBulkFlows')).toHaveLength(1);
+    for (const wrong of [null, { name: 'a', queueName: 'parts', children: 7 }]) {
+      await expect(flows.add(wrong as never)).rejects.toMatchObject({ code: 'ERR_INVALID_ARGUMENT' });
+    }
+  } finally {
+    await flows.close();
+  }
 });
 
 test('a call that fails has its error in its span', async () => {

@@ -8,6 +8,8 @@ import { toJson } from './json.js';
 import { type Argument, door, NativeFlowProducer } from './native.js';
 import { ServiceEmitter } from './service-emitter.js';
 import { onConnection, splitConnection } from './split-connection.js';
+import { checkTelemetry } from './telemetry/trace.js';
+import { TRACED_FLOWS, traceMethods } from './telemetry/traced-methods.js';
 import type {
   FlowChildJob,
   FlowJob,
@@ -74,18 +76,21 @@ export class FlowProducer<J extends Job<any, any, any, any> = Job> extends Servi
   /** @throws `ERR_INVALID_OPTION` with the path of a wrong or unknown option. */
   constructor(opts: FlowProducerOptions = {}) {
     super();
+    const tracer = checkTelemetry(opts.telemetry);
     const { connection, asBullmq, engine } = splitConnection('flow producer', opts, {
       state: (state) => this.fire('state', state),
       error: (error) => this.fire('error', error),
     });
     this.#connection = connection;
+    const { telemetry, ...stored } = engine;
     this.opts = opts;
     this.prefix = opts.prefix ?? 'bull';
     this.#native = onConnection(
       connection,
-      () => new NativeFlowProducer(door.native, connection.json, asBullmq, JSON.stringify(engine)),
+      () => new NativeFlowProducer(door.native, connection.json, asBullmq, JSON.stringify(stored)),
     );
     connection.listen(this.#native.id);
+    if (tracer) traceMethods(this, tracer, '', TRACED_FLOWS);
   }
 
   /**

@@ -8,6 +8,8 @@ interface TracedMethod {
   kind?: SpanKind;
   /** Default: the method's name. */
   operation?: string;
+  /** Name of the queue, where each call has its own. */
+  queue?(args: any[]): string;
   /** Default: the queue's name. */
   destination?(queue: string, args: any[]): string;
   attributes?(args: any[], result: any): Attributes;
@@ -27,10 +29,11 @@ export function traceMethods(target: object, telemetry: Telemetry, queue: string
   for (const [name, traced] of Object.entries(table)) {
     const original = methods[name];
     if (typeof original !== 'function') throw new TypeError(`${name} is no method`);
-    const { kind = SpanKind.INTERNAL, operation = name, destination, attributes, carry } = traced;
+    const { kind = SpanKind.INTERNAL, operation = name, queue: queueOf, destination, attributes, carry } = traced;
     const wrapped = (...args: any[]): unknown => {
       if (isWithin) return original.apply(target, args);
-      const step = { kind, queue, operation, destination: destination?.(queue, args) ?? queue };
+      const own = queueOf?.(args) ?? queue;
+      const step = { kind, queue: own, operation, destination: destination?.(own, args) ?? own };
       return trace(telemetry, step, async (span, metadata) => {
         const carried = carry ? carry(args, metadata) : args;
         isWithin = true;
@@ -57,6 +60,10 @@ function carried(opts: any, metadata: () => string | undefined, isKept: boolean)
   return text === undefined ? opts : { ...opts, telemetry: { ...own, metadata: text } };
 }
 
+function listed(items: any, change: (item: any) => any): any {
+  return Array.isArray(items) ? items.map(change) : items;
+}
+
 /** What of a queue is traced, under BullMQ's names. */
 export const TRACED_QUEUE: TracedMethods = {
   add: {
@@ -67,7 +74,7 @@ export const TRACED_QUEUE: TracedMethods = {
   },
   addBulk: {
     kind: SpanKind.PRODUCER,
-    carry: ([jobs], metadata) => [jobs.map((job: any) => ({ ...job, opts: carried(job.opts, metadata, true) }))],
+    carry: ([jobs], metadata) => [listed(jobs, (job) => ({ ...job, opts: carried(job.opts, metadata, true) }))],
     attributes: ([jobs]) => ({
       [TelemetryAttributes.BulkNames]: jobs.map((job: any) => job.name),
       [TelemetryAttributes.BulkCount]: jobs.length,
@@ -121,10 +128,51 @@ export const TRACED_QUEUE: TracedMethods = {
   trimEvents: { attributes: ([maxLength]) => ({ [TelemetryAttributes.QueueEventMaxLength]: maxLength }) },
 };
 
+const DEEPEST = 1_000;
+
+/** A flow in whose jobs the context of the span that adds it is. */
+function carriedFlow(flow: any, metadata: () => string | undefined, depth = 0): any {
+  // What is no tree is left to those who refuse it.
+  if (flow === null || typeof flow !== 'object' || depth > DEEPEST) return flow;
+  const { opts, children } = flow;
+  return {
+    ...flow,
+    opts: carried(opts, metadata, true),
+    ...(Array.isArray(children) ? { children: children.map((child) => carriedFlow(child, metadata, depth + 1)) } : {}),
+  };
+}
+
+/** What of a flow producer is traced. */
+export const TRACED_FLOWS: TracedMethods = {
+  add: {
+    kind: SpanKind.PRODUCER,
+    operation: 'addFlow',
+    queue: ([flow]) => String(flow?.queueName),
+    carry: ([flow, options], metadata) => [carriedFlow(flow, metadata), options],
+    attributes: ([flow]) => ({ [TelemetryAttributes.FlowName]: flow.name }),
+  },
+  addBulk: {
+    kind: SpanKind.PRODUCER,
+    operation: 'addBulkFlows',
+    carry: ([flows], metadata) => [listed(flows, (flow) => carriedFlow(flow, metadata))],
+    attributes: ([flows]) => ({
+      [TelemetryAttributes.BulkCount]: flows.length,
+      [TelemetryAttributes.BulkNames]: flows.map((flow: any) => flow.name).join(','),
+    }),
+  },
+};
+
 /** What of a worker is traced beside the processing of jobs. */
 export function tracedWorker(id: string, name: string | undefined): TracedMethods {
   const worker = { [TelemetryAttributes.WorkerId]: id, [TelemetryAttributes.WorkerName]: name };
   return {
+    getNextJob: {
+      attributes: ([, { block = true } = {} as { block?: boolean }], job) => ({
+        ...worker,
+        [TelemetryAttributes.WorkerOptions]: JSON.stringify({ block }),
+        [TelemetryAttributes.JobId]: job?.id,
+      }),
+    },
     pause: {
       attributes: ([now = false]) => ({ ...worker, [TelemetryAttributes.WorkerDoNotWaitActive]: now }),
     },

@@ -1,5 +1,6 @@
 import type { JobOptions } from './job-options.js';
 import type { QueueConnection, QueueOptions } from './queue-options.js';
+import type { Telemetry } from './telemetry.js';
 
 interface FlowNodeBase<Options> {
   name: string;
@@ -36,7 +37,10 @@ export interface FlowOptions {
 }
 
 /** Options of a flow producer. */
-export type FlowProducerOptions = QueueConnection;
+export interface FlowProducerOptions extends QueueConnection {
+  /** Traces what is added; see `telemetry` of queues. */
+  telemetry?: Telemetry;
+}
 
 /** Which flow to read. */
 export interface GetFlowOptions {
