@@ -195,36 +195,7 @@ fn rest(random: &mut Rng, script: &str, now: i64) -> Option<Vec<String>> {
             });
             [profiles, jobs].concat()
         }
-        "queue/add_flow" => repeat(rounds, &|random| {
-            let parent = pick(random, &["", "", "1", "2", "own"]);
-            let flags = pick(random, &["", r#","fpof":true"#, r#","cpof":true"#, r#","idof":true"#, r#","rdof":true"#]);
-            let [parent_prefix, parent_json] = if parent.is_empty() {
-                [String::new(), String::new()]
-            } else {
-                ["bull:q:".to_owned(), format!(r#"{{"id":"{parent}","queueKey":"bull:q"{flags}}}"#)]
-            };
-            let outside = if parent.is_empty() { "0".to_owned() } else { pick(random, &["0", "1"]) };
-            let own = pick(random, &["", "", "own", "3"]);
-            vec![
-                outside,
-                "bull:q:".to_owned(),
-                own,
-                pick(random, &["mail", "sms"]),
-                r#"{"to":1}"#.to_owned(),
-                pick(random, &["{}", r#"{"attempts":2}"#]),
-                now.to_string(),
-                pick(random, &["0", "0", "1500"]),
-                pick(random, &["0", "0", "3"]),
-                pick(random, &["0", "1"]),
-                pick(random, &["0", "1"]),
-                parent_prefix,
-                parent,
-                parent_json,
-                pick(random, &["", "", "d1"]),
-                pick(random, &["0", "60000"]),
-                pick(random, &["", "k"]),
-            ]
-        }),
+        "queue/add_flow" => repeat(rounds, &|random| flow_node(random, now)),
         "queue/finish_jobs" => {
             let profiles = repeat(PROFILES, &|random| {
                 vec![
@@ -274,7 +245,6 @@ fn rest(random: &mut Rng, script: &str, now: i64) -> Option<Vec<String>> {
                 "attempts".to_owned(),
             ]
         }),
-        "queue/remove_orphaned_jobs" => repeat(rounds, &|random| vec![id(random)]),
         "queue/redrive_jobs" => repeat(rounds, &|random| vec![id(random), r#"{"to":1}"#.to_owned()]),
         "queue/extend_locks" => repeat(rounds, &|random| vec![id(random), pick(random, &["t1", "t2"])]),
         "scheduler/upsert_scheduler" => {
@@ -282,4 +252,36 @@ fn rest(random: &mut Rng, script: &str, now: i64) -> Option<Vec<String>> {
         }
         _ => return None,
     })
+}
+
+/// One job of `queue/add_flow`.
+fn flow_node(random: &mut Rng, now: i64) -> Vec<String> {
+    let parent = pick(random, &["", "", "1", "2", "own"]);
+    let flags = pick(random, &["", r#","fpof":true"#, r#","cpof":true"#, r#","idof":true"#, r#","rdof":true"#]);
+    let [parent_prefix, parent_json] = if parent.is_empty() {
+        [String::new(), String::new()]
+    } else {
+        ["bull:q:".to_owned(), format!(r#"{{"id":"{parent}","queueKey":"bull:q"{flags}}}"#)]
+    };
+    let outside = if parent.is_empty() { "0".to_owned() } else { pick(random, &["0", "1"]) };
+    let own = pick(random, &["", "", "own", "3"]);
+    vec![
+        outside,
+        "bull:q:".to_owned(),
+        own,
+        pick(random, &["mail", "sms"]),
+        r#"{"to":1}"#.to_owned(),
+        pick(random, &["{}", r#"{"attempts":2}"#]),
+        now.to_string(),
+        pick(random, &["0", "0", "1500"]),
+        pick(random, &["0", "0", "3"]),
+        pick(random, &["0", "1"]),
+        pick(random, &["0", "1"]),
+        parent_prefix,
+        parent,
+        parent_json,
+        pick(random, &["", "", "d1"]),
+        pick(random, &["0", "60000"]),
+        pick(random, &["", "k"]),
+    ]
 }

@@ -69,6 +69,10 @@ function meaningOf(error: OxcartError, jobId: string, command: string, state: st
     }
     case 'ERR_PARENT_JOB_NOT_FOUND':
       return coded(ErrorCode.ParentJobNotExist, `Missing key for parent job ${parentOf(error)}. ${command}`);
+    case 'ERR_JOB_HAS_PARENT': {
+      const parent = /the parent `([^`]*)`/.exec(error.message)?.[1] ?? '';
+      return coded(ErrorCode.ParentJobCannotBeReplaced, `The parent job ${parent} cannot be replaced. ${command}`);
+    }
     case 'ERR_JOB_BELONGS_TO_SCHEDULER': {
       const message = `Job ${jobId} belongs to a job scheduler and cannot be removed directly. ${command}`;
       return coded(ErrorCode.JobBelongsToJobScheduler, message);
