@@ -109,6 +109,7 @@ export {
   type ParentOptions,
   type PatternHandler,
   type PatternParams,
+  type PayloadOptions,
   type Pipeline,
   type PipelineResult,
   type Processor,

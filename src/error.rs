@@ -87,6 +87,8 @@ codes! {
     JobTooLarge = "ERR_JOB_TOO_LARGE",
     /// The group of a job has as many waiting jobs as the job's `group.maxSize` allows.
     GroupFull = "ERR_GROUP_MAX_SIZE_EXCEEDED",
+    /// The data or result of a job cannot be opened: its key is missing, or it was changed.
+    PayloadUnreadable = "ERR_PAYLOAD_UNREADABLE",
     /// The parent of a job does not exist.
     ParentJobNotFound = "ERR_PARENT_JOB_NOT_FOUND",
     /// The job is to become the child of one job while it is the child of another.

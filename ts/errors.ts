@@ -121,6 +121,7 @@ export const ERROR_CLASSES = {
   ERR_JOB_NOT_IN_STATE: JobStateError,
   ERR_JOB_TOO_LARGE: ArgumentError,
   ERR_GROUP_MAX_SIZE_EXCEEDED: GroupMaxSizeExceededError,
+  ERR_PAYLOAD_UNREADABLE: JobStateError,
   ERR_PARENT_JOB_NOT_FOUND: JobStateError,
   ERR_JOB_HAS_PARENT: JobStateError,
   ERR_JOB_HAS_CHILDREN: JobStateError,

@@ -106,6 +106,7 @@ export {
   LockStatus,
   type WithLockOptions,
 } from './types/lock-types.js';
+export type { PayloadOptions } from './types/payload-types.js';
 export type {
   LostSubscription,
   MessageGap,

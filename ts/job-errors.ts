@@ -28,6 +28,15 @@ export function jobHasFailedChildren(error: unknown): unknown {
   return Object.assign(new UnrecoverableError(message), { cause: error });
 }
 
+/** The job's result is in an envelope that cannot be opened here. */
+export function resultUnreadable(jobId: string, queue: string): OxcartError {
+  return createError({
+    code: 'ERR_PAYLOAD_UNREADABLE',
+    message: `the result of job ${jobId} in queue ${queue} cannot be read: the job is gone, or its key is missing here`,
+    details: { jobId, queue },
+  });
+}
+
 /** No queue of that name was defined. */
 export function queueNotFound(queue: string, known: readonly string[]): OxcartError {
   return createError({

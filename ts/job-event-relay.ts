@@ -1,4 +1,5 @@
 import type { Job } from './job.js';
+import { isSealed } from './payload-options.js';
 import type { Queue } from './queue.js';
 import { QueueEvents } from './queue-events.js';
 import type { QueueConnection } from './types/queue-options.js';
@@ -99,7 +100,9 @@ export class JobEventRelay {
       this.#tellOfJob(queue, jobId, 'job:progress', (job) => fire('job:progress', [job, data, queue])),
     );
     events.on('completed', ({ jobId, returnvalue }) =>
-      this.#tellOfJob(queue, jobId, 'job:completed', (job) => fire('job:completed', [job, returnvalue, queue])),
+      this.#tellOfJob(queue, jobId, 'job:completed', (job) =>
+        fire('job:completed', [job, isSealed(returnvalue) ? job?.returnvalue : returnvalue, queue]),
+      ),
     );
     events.on('failed', ({ jobId, failedReason }) =>
       this.#tellOfJob(queue, jobId, 'job:failed', (job) => fire('job:failed', [job, new Error(failedReason), queue])),

@@ -1,9 +1,10 @@
 import type { JobJson, JobMove, JobProgress, ProgressAccess } from './job-base.js';
 import { JobByHand } from './job-by-hand.js';
-import { jobNotFound, jobNotInState } from './job-errors.js';
+import { jobNotFound, jobNotInState, resultUnreadable } from './job-errors.js';
 import { type JobHost, type JobOwner, jobHostOf, QUEUE_CALL } from './job-host.js';
 import { type JobRow, optionsFromStored, rowFromStored, type StoredJobJson } from './job-row.js';
 import { toJson } from './json.js';
+import { isSealed } from './payload-options.js';
 import type { QueueEvents } from './queue-events.js';
 import type { JobOptions, JobState } from './types/job-options.js';
 
@@ -228,10 +229,11 @@ export class Job<Data = any, Result = any, Name extends string = string, Progres
    *
    * @param queueEvents Events of the job's queue.
    * @param ttl Milliseconds to wait, at most. Default: without limit.
-   * @throws `ERR_WAIT_TIMED_OUT`, `ERR_JOB_NOT_FOUND`; an `Error` with the job's `failedReason`.
+   * @throws `ERR_WAIT_TIMED_OUT`, `ERR_JOB_NOT_FOUND`, `ERR_PAYLOAD_UNREADABLE` for an encrypted result of a job that is
+   * gone or whose key this queue does not have; an `Error` with the job's `failedReason`.
    */
   async waitUntilFinished(queueEvents: QueueEvents, ttl?: number): Promise<Result> {
-    return (await queueEvents.finished(this.id, ttl, async () => {
+    const result = await queueEvents.finished(this.id, ttl, async () => {
       const state = await this.getState();
       // Another attempt's reason stays with a completed job, so the reason alone tells nothing.
       if (state !== 'completed' && state !== 'failed' && state !== 'unknown') return undefined;
@@ -239,7 +241,13 @@ export class Job<Data = any, Result = any, Name extends string = string, Progres
       if (!row) throw jobNotFound(this.id, this.queueName);
       const now = Job.fromRow<Data, Result, Name>(this.host, row);
       return state === 'failed' ? { failedReason: now.failedReason ?? '' } : { value: now.returnvalue };
-    })) as Result;
+    });
+    if (!isSealed(result)) return result as Result;
+    // Events tell results as they are stored; only who has the queue's keys can read them.
+    const row = (await this.call(QUEUE_CALL.getJob, [this.id])) as JobRow | null;
+    const opened: unknown = row && Job.fromRow<Data, Result, Name>(this.host, row).returnvalue;
+    if (opened === null || isSealed(opened)) throw resultUnreadable(this.id, this.queueName);
+    return opened as Result;
   }
 }
 

@@ -4,6 +4,7 @@ import { Job, type JobMaker } from './job.js';
 import { closed } from './job-errors.js';
 import { type JobHost, QUEUE_CALL, setJobHost } from './job-host.js';
 import { type Argument, door, NativeQueue } from './native.js';
+import { nativePayload } from './payload-options.js';
 import { ServiceEmitter } from './service-emitter.js';
 import { onConnection, splitConnection } from './split-connection.js';
 import { checkTelemetry } from './telemetry/trace.js';
@@ -65,7 +66,14 @@ export abstract class QueueBase<
     this.prefix = opts.prefix ?? 'bull';
     this.#native = onConnection(
       connection,
-      () => new NativeQueue(door.native, name, connection.json, asBullmq, JSON.stringify(stored)),
+      () =>
+        new NativeQueue(
+          door.native,
+          name,
+          connection.json,
+          asBullmq,
+          JSON.stringify({ ...stored, payload: nativePayload(opts.payload) }),
+        ),
     );
     connection.listen(this.#native.id);
     this.host = {

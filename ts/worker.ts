@@ -10,6 +10,7 @@ import { jobLockLost } from './job-errors.js';
 import { type JobHost, QUEUE_CALL, setJobHost } from './job-host.js';
 import { type JobRow, ROW_WIDTH } from './job-row.js';
 import { type Argument, door, NativeWorker } from './native.js';
+import { nativePayload } from './payload-options.js';
 import type { Processor, ProcessorFile, ProcessorFunction } from './processor.js';
 import { NEVER, nextRun } from './repeat-strategy.js';
 import { RunningJobs } from './running-jobs.js';
@@ -116,7 +117,7 @@ export class Worker<
     });
     this.#connection = connection;
     const { autorun = true, prefix, settings = {}, closeTimeout, ...others } = engine;
-    const { useWorkerThreads, workerForkOptions, workerThreadsOptions, batch, telemetry, ...rest } = others;
+    const { useWorkerThreads, workerForkOptions, workerThreadsOptions, batch, telemetry, payload, ...rest } = others;
     onConnection(connection, () => checkOwnOptions(autorun, settings, closeTimeout));
     this.opts = opts;
     this.prefix = prefix ?? 'bull';
@@ -128,7 +129,7 @@ export class Worker<
           name,
           connection.json,
           asBullmq,
-          JSON.stringify({ prefix, skipMetasUpdate: true }),
+          JSON.stringify({ prefix, skipMetasUpdate: true, payload: nativePayload(payload) }),
           JSON.stringify({
             ...rest,
             ...(this.#batches ? { concurrency: this.#capacity, prefetch: false } : {}),

@@ -222,7 +222,7 @@ impl Queue {
                 let is_meant =
                     Content::of(&letter.record.data).is_some_and(|content| filter.lets_through(&letter, &content));
                 if is_meant {
-                    found.jobs.push(letter.record);
+                    found.jobs.push(self.opened_letter(letter.record));
                     if found.jobs.len() == limit {
                         found.next = Some(at);
                         return Ok(found);
@@ -299,6 +299,25 @@ impl Queue {
         let to = LetterBox { prefix: self.sibling_prefix(queue), limit: limit.unwrap_or(DEFAULT_LIMIT) };
         let results = self.storage().bury_jobs(self.now(), self.name(), 0, &to, &[burial]).await?;
         Ok(results.into_iter().all(|result| result.is_ok()))
+    }
+
+    /// Moves a job that a worker has failed to its letter box.
+    pub(super) async fn bury_stored(&self, points: i64, outcome: &StoredOutcome) -> Result<Vec<Result<()>>> {
+        let Some(choice) = &outcome.burial else { return Ok(Vec::new()) };
+        let to = LetterBox { prefix: self.sibling_prefix(&choice.queue), limit: choice.limit };
+        self.storage().bury_jobs(self.now(), self.name(), points, &to, &[Burial::of(outcome)]).await
+    }
+
+    /// With the original data as it was before it was stored.
+    fn opened_letter(&self, mut letter: JobRecord) -> JobRecord {
+        let original = Content::of(&letter.data).map(|content| content.original_data.get().to_owned());
+        if let Some(original) = original
+            && let Ok(opened) = self.payload().open(original.clone())
+            && opened != original
+        {
+            letter.data = letter.data.replacen(&original, &opened, 1);
+        }
+        letter
     }
 
     async fn letters(&self, from: i64) -> Result<Vec<Letter>> {

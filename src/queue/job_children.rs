@@ -105,7 +105,8 @@ impl Queue {
             DependencyKind::Unprocessed => Command::new("SMEMBERS").key(key),
             DependencyKind::Failed => Command::new("ZRANGE").key(key).int(0).int(-1),
         };
-        children(kind, self.storage().link.call(command.repeatable()).await?)
+        let found = children(kind, self.storage().link.call(command.repeatable()).await?)?;
+        Ok(self.opened_children(found))
     }
 
     /// About `count` children of a kind, from a cursor on; 0 begins.
@@ -132,7 +133,20 @@ impl Queue {
         let (Some(next), Some(found)) = (reply.next(), reply.next()) else {
             return Err(Error::unexpected_reply("scan", "of another length"));
         };
-        Ok(DependencyPage { next: next.into_text()?.parse().unwrap_or(0), children: children(kind, found)? })
+        Ok(DependencyPage {
+            next: next.into_text()?.parse().unwrap_or(0),
+            children: self.opened_children(children(kind, found)?),
+        })
+    }
+
+    /// With their results as they were before they were stored, where this queue can read them.
+    fn opened_children(&self, mut children: Children) -> Children {
+        for (_, value) in &mut children {
+            if let Some(opened) = value.clone().and_then(|value| self.payload().open(value).ok()) {
+                *value = Some(opened);
+            }
+        }
+        children
     }
 
     /// How many children there are of each kind, in the order of `kinds`.
@@ -179,7 +193,7 @@ impl Queue {
             for (reply, key) in self.storage().link.call_many(&reads).await.into_iter().zip(slice) {
                 let own = key.strip_prefix(&self.storage().keys.prefix);
                 let id = own.unwrap_or_else(|| key.rsplit(':').next().unwrap_or_default()).to_owned();
-                page.jobs.extend(JobRecord::from_hash(id, reply?)?.map(|job| (key.clone(), job)));
+                page.jobs.extend(JobRecord::from_hash(id, reply?)?.map(|job| (key.clone(), self.opened(job))));
             }
         }
         Ok(page)

@@ -13,6 +13,7 @@ use tokio::sync::Notify;
 use super::{
     JobRecord, JobSink, Outcome, Queue, Recurrence, Settlement, WorkerOptions,
     outcome::RunningJob,
+    payload::is_sealed,
     scheduled_runs::is_end,
     scripts::{Take, Taken},
     stalled_checker,
@@ -170,7 +171,10 @@ impl Queue {
             Error::new(ErrorCode::JobNotFound, message).with("jobId", id).with("queue", self.name())
         };
         let record = self.get_job(id).await?.ok_or_else(lost)?;
-        let (job, _) = RunningJob::new(&record, token);
+        let (mut job, _) = RunningJob::new(&record, token);
+        if is_sealed(&record.data) {
+            job.stay_when_failed();
+        }
         let (stored, settlement, fault) = job.settle(id, outcome, self.now(), options);
         if let Some(fault) = fault {
             return Err(fault);
@@ -182,8 +186,15 @@ impl Queue {
         }
         let reason = stored.text.clone();
         let take = take(options, token, usize::from(fetch_next));
-        let (results, fetched) =
-            self.storage().finish_jobs(self.now(), options.metrics_max_data_points, &take, &[stored]).await?;
+        let points = options.metrics_max_data_points;
+        let (results, fetched) = if stored.burial.is_some() {
+            let results = self.bury_stored(points, &stored).await?;
+            let fetched =
+                if fetch_next { self.storage().fetch_jobs(self.now(), &take).await? } else { Taken::default() };
+            (results, fetched)
+        } else {
+            self.storage().finish_jobs(self.now(), points, &take, &[self.sealed(stored)?]).await?
+        };
         results
             .into_iter()
             .next()
@@ -224,6 +235,9 @@ impl Queue {
             if let Some(record) = &mut job {
                 let (running, _) = RunningJob::new(record, token);
                 record.deferred_failure = running.refusal(record, self.now(), options);
+                if let Err(error) = self.payload().open_data(record) {
+                    record.deferred_failure.get_or_insert_with(|| error.message().to_owned());
+                }
             }
             return Ok(NextJob { job, limited_ms: fetched.limited_ms, next_due: fetched.next_due });
         }

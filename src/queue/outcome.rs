@@ -72,6 +72,8 @@ pub enum Settlement {
 #[derive(Debug)]
 pub(super) struct RunningJob {
     token: String,
+    /// Its data is worth keeping although it fails.
+    stays: bool,
     attempts_started: i64,
     attempts_made: i64,
     options: StoredOptions,
@@ -94,6 +96,7 @@ impl RunningJob {
         };
         let job = Self {
             token: token.to_owned(),
+            stays: false,
             attempts_started: record.attempts_started,
             attempts_made: record.attempts_made,
             options,
@@ -116,6 +119,11 @@ impl RunningJob {
         let at = chrono::DateTime::from_timestamp_millis(expired)
             .map_or_else(|| expired.to_string(), |at| at.to_rfc3339_opts(chrono::SecondsFormat::Millis, true));
         Some(format!("job expired: it was not started by {at}"))
+    }
+
+    /// It fails for a reason that is not its own: whatever the options say, it is not removed.
+    pub(super) fn stay_when_failed(&mut self) {
+        self.stays = true;
     }
 
     pub(super) fn token(&self) -> &str {
@@ -162,7 +170,10 @@ impl RunningJob {
                         stored.kind = "failed";
                         stored.burial = self.letter_box(worker, &stored.text, retry);
                         let own = self.options.remove_on_fail.as_ref().map(KeepPolicy::from);
-                        stored.keep = own.unwrap_or(worker.remove_on_fail);
+                        stored.keep = match own {
+                            _ if self.stays => KeepPolicy::default(),
+                            own => own.unwrap_or(worker.remove_on_fail),
+                        };
                         Settlement::Failed { attempts_made }
                     }
                     Some(delay_ms) => {

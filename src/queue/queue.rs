@@ -5,12 +5,14 @@ use std::sync::Arc;
 use serde::Deserialize;
 
 use super::{
-    JobCounts, JobOptions, JobRecord, JobState, MAX_PRIORITY, NewJob, Overload, Reset, bounds, cancel_listener,
+    JobCounts, JobOptions, JobRecord, JobState, MAX_PRIORITY, NewJob, Overload, PayloadCodec, Reset, bounds,
+    cancel_listener,
     dead_letter::UserDeadLetter,
     job_options::StoredOptions,
     keys::QueueKeys,
     overload::UserOverload,
     parent_options::StoredParent,
+    payload::UserPayload,
     scripts::{AddedJob, Storage},
 };
 use crate::{
@@ -40,6 +42,8 @@ pub struct QueueOptions {
     /// The part of `prefix` that the connection adds and that its user does not know of. Default: none.
     pub key_prefix: String,
     pub default_job_options: JobOptions,
+    /// How data and results are stored. Default: as they are.
+    pub payload: PayloadCodec,
     /// Bounds the jobs that wait. Default: no bound.
     pub overload: Option<Overload>,
     /// About how many entries the events stream keeps. Default 10,000.
@@ -56,6 +60,7 @@ impl Default for QueueOptions {
             prefix: "bull".to_owned(),
             key_prefix: String::new(),
             default_job_options: JobOptions::default(),
+            payload: PayloadCodec::default(),
             overload: None,
             max_len_events: bounds::EVENTS,
             describes_itself: true,
@@ -71,6 +76,7 @@ struct UserOptions {
     default_job_options: Option<Box<serde_json::value::RawValue>>,
     dead_letter: Option<UserDeadLetter>,
     overload: Option<UserOverload>,
+    payload: Option<UserPayload>,
     streams: Option<Streams>,
     skip_metas_update: Option<bool>,
 }
@@ -88,7 +94,7 @@ struct Events {
 }
 
 impl QueueOptions {
-    /// Reads `{prefix?, defaultJobOptions?, deadLetter?, overload?, streams?: {events?: {maxLen?}}, skipMetasUpdate?}`.
+    /// Reads `{prefix?, defaultJobOptions?, deadLetter?, overload?, payload?, streams?: {events?: {maxLen?}}, skipMetasUpdate?}`.
     pub fn from_json(text: &str) -> Result<Self> {
         let user: UserOptions = read_options(text)?;
         let mut options = Self::default();
@@ -101,6 +107,9 @@ impl QueueOptions {
         }
         if let Some(dead_letter) = user.dead_letter {
             options.default_job_options.dead_letter.get_or_insert(dead_letter.into_choice()?);
+        }
+        if let Some(payload) = user.payload {
+            options.payload = payload.into_codec()?;
         }
         options.overload = user.overload.map(UserOverload::into_overload).transpose()?;
         let max_len = user.streams.and_then(|streams| streams.events).and_then(|events| events.max_len);
@@ -195,6 +204,16 @@ impl Queue {
         &self.inner.options.clock
     }
 
+    pub(crate) fn payload(&self) -> &PayloadCodec {
+        &self.inner.options.payload
+    }
+
+    /// With its payloads as they were before they were stored, where this queue can read them.
+    pub(super) fn opened(&self, mut job: JobRecord) -> JobRecord {
+        self.payload().open_record(&mut job);
+        job
+    }
+
     pub(crate) fn now(&self) -> i64 {
         self.clock().now_ms()
     }
@@ -257,6 +276,10 @@ impl Queue {
         let data = if job.data.is_empty() { "{}".to_owned() } else { job.data };
         bounds::check_payload(&format!("the data of job `{}`", job.name), &data, options.size_limit)
             .map_err(|error| error.with("queue", self.name()))?;
+        let data = self.payload().seal(data)?;
+        // An envelope may be larger than what is in it.
+        bounds::check_payload(&format!("the stored data of job `{}`", job.name), &data, options.size_limit)
+            .map_err(|error| error.with("queue", self.name()))?;
         let timestamp = *options.timestamp.get_or_insert(now);
         Ok(AddedJob {
             opts: StoredOptions::of(&options).to_json(),
@@ -278,7 +301,8 @@ impl Queue {
 
     pub async fn get_job(&self, id: &str) -> Result<Option<JobRecord>> {
         let command = Command::new("HGETALL").key(self.storage().keys.job(id)).repeatable();
-        JobRecord::from_hash(id.to_owned(), self.storage().link.call(command).await?)
+        let job = JobRecord::from_hash(id.to_owned(), self.storage().link.call(command).await?)?;
+        Ok(job.map(|job| self.opened(job)))
     }
 
     /// Jobs of the given states, one state after the other, `start..=end` of each (as Redis counts, -1 is the last),
@@ -318,7 +342,7 @@ impl Queue {
             let reads: Vec<_> =
                 slice.iter().map(|id| Command::new("HGETALL").key(self.storage().keys.job(id)).repeatable()).collect();
             for (reply, id) in self.storage().link.call_many(&reads).await.into_iter().zip(slice) {
-                jobs.extend(JobRecord::from_hash(id.clone(), reply?)?);
+                jobs.extend(JobRecord::from_hash(id.clone(), reply?)?.map(|job| self.opened(job)));
             }
         }
         Ok(jobs)
@@ -433,7 +457,8 @@ impl Queue {
     /// `data` is JSON text.
     pub async fn update_data(&self, id: &str, data: &str) -> Result<()> {
         bounds::check_payload("the data", data, None).map_err(|error| error.with("jobId", id))?;
-        self.storage().update_data(id, data).await
+        let data = self.payload().seal(data.to_owned())?;
+        self.storage().update_data(id, &data).await
     }
 
     /// `progress` is JSON text.

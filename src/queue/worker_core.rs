@@ -335,12 +335,18 @@ impl Core {
     /// Hands taken jobs to the sink, in one batch. Those that must fail at once do.
     pub(super) fn start_jobs(&self, jobs: Vec<JobRecord>, token: &str, taken_at: Instant) {
         let mut doomed = Vec::new();
-        for record in jobs {
-            let (job, fault) = RunningJob::new(&record, token);
+        for mut record in jobs {
+            let unreadable = self.queue.payload().open_data(&mut record).err();
+            let (mut job, fault) = RunningJob::new(&record, token);
             if let Some(fault) = fault {
                 self.tell(WorkerEvent::Error(fault));
             }
-            let reason = job.refusal(&record, self.queue.now(), &self.options);
+            let mut reason = job.refusal(&record, self.queue.now(), &self.options);
+            if let Some(error) = unreadable {
+                job.stay_when_failed();
+                reason.get_or_insert_with(|| error.message().to_owned());
+                self.tell(WorkerEvent::Error(error.with("jobId", record.id.as_str()).with("queue", self.queue.name())));
+            }
             let occupied = self.queue.clock().occupied();
             let run = ScheduledRun::of(self, &record);
             let slot =

@@ -167,7 +167,9 @@ impl Looping {
         if reports.is_empty() {
             return Ok((Vec::new(), storage.fetch_jobs(now, &take).await?));
         }
-        let outcomes: Vec<_> = reports.iter().map(|report| report.stored.clone()).collect();
+        // Here and not where they are reported, which is another thread's time.
+        let sealed = |report: &Report| core.queue.sealed(report.stored.clone());
+        let outcomes = reports.iter().map(sealed).collect::<Result<Vec<_>>>()?;
         storage.finish_jobs(now, core.options.metrics_max_data_points, &take, &outcomes).await
     }
 

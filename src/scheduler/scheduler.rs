@@ -142,7 +142,8 @@ impl JobScheduler {
         });
         options.check()?;
         let stored = options.to_stored_json();
-        let data = if data.is_empty() { "{}" } else { data };
+        let data = self.queue.payload().seal(if data.is_empty() { "{}".to_owned() } else { data.to_owned() })?;
+        let data = data.as_str();
         let mut after: Option<i64> = None;
         let mut strangers = 0;
         for _ in 0..SLOTS {
@@ -202,7 +203,7 @@ impl JobScheduler {
     }
 
     pub async fn get(&self, id: &str) -> Result<Option<SchedulerRecord>> {
-        read(&self.queue, id).await
+        Ok(read(&self.queue, id).await?.map(|record| self.opened(record)))
     }
 
     /// By next run, `start..=end` as Redis counts.
@@ -216,7 +217,15 @@ impl JobScheduler {
         let replies = storage.link.call_many(&reads).await;
         let records =
             entries.iter().zip(replies).map(|((id, next), hash)| SchedulerRecord::from_hash(id, Some(*next), hash?));
-        records.filter_map(Result::transpose).collect()
+        records.filter_map(Result::transpose).map(|record| Ok(self.opened(record?))).collect()
+    }
+
+    /// With its data as it was before it was stored.
+    fn opened(&self, mut record: SchedulerRecord) -> SchedulerRecord {
+        if let Some(opened) = record.data.clone().and_then(|data| self.queue.payload().open(data).ok()) {
+            record.data = Some(opened);
+        }
+        record
     }
 
     pub async fn count(&self) -> Result<i64> {

@@ -3,6 +3,7 @@ import type { WorkerOptions as ThreadOptions } from 'node:worker_threads';
 import type { BatchOptions } from '../batch/job-batch.js';
 import type { GroupLimits } from './group-types.js';
 import type { DeadLetterChoice, JobOptions, KeepJobs, RepeatOptions } from './job-options.js';
+import type { PayloadOptions } from './payload-types.js';
 import type { RedisConfig } from './redis-config.js';
 import type { Telemetry } from './telemetry.js';
 
@@ -22,6 +23,8 @@ export interface QueueOptions extends QueueConnection {
   defaultJobOptions?: JobOptions;
   /** For jobs that say nothing themselves: the same as `defaultJobOptions.deadLetter`. */
   deadLetter?: DeadLetterChoice;
+  /** Compresses and encrypts data and results. Default: neither. */
+  payload?: PayloadOptions;
   /** Bounds the jobs that wait. Every producer of the queue should have the same. Default: no bound. */
   overload?: OverloadOptions;
   /** About how many entries the event stream keeps. Default 10,000. */
@@ -95,6 +98,8 @@ export interface WorkerOptions extends QueueConnection, SandboxOptions {
   /** Jobs at once. Default 1. */
   concurrency?: number;
   limiter?: LimiterOptions;
+  /** How data and results are stored: the same as the queue's. Compressed data is read without it, encrypted data is not. */
+  payload?: PayloadOptions;
   /**
    * Bounds of each group that has none of its own. They are stored in the queue when the worker starts, and hold for all
    * workers of all processes; what is left out stays as it is stored.

@@ -1,5 +1,6 @@
 import type { BatchOptions } from '../batch/job-batch.js';
 import type { AddJobOptions, JobOptions, JobStateName } from './job-options.js';
+import type { PayloadOptions } from './payload-types.js';
 import type { LimiterOptions, OverloadOptions, SandboxOptions } from './queue-options.js';
 import type { RedisConfig } from './redis-config.js';
 
@@ -24,6 +25,8 @@ export interface QueueServiceOptions {
   defaultJobOptions?: JobOptions;
   /** The queues that there are; any other name is then refused with `ERR_QUEUE_NOT_FOUND`. Default: any name. */
   queues?: (QueueDefinition | string)[];
+  /** Compresses and encrypts data and results. Default: neither. */
+  payload?: PayloadOptions;
   /** Of all processors. Milliseconds. */
   settings?: {
     /** Default 30000. */
