@@ -10,7 +10,7 @@ use oxcart::{
     ErrorCode,
     connection::Link,
     queue::{JobState, LetterFilter, NewJob, Outcome, Queue, QueueOptions, WorkerEvent},
-    scheduler::{JobScheduler, RepeatOptions},
+    scheduler::{JobScheduler, NextIteration, RepeatOptions},
     testing::RedisServer,
 };
 use support::*;
@@ -86,6 +86,35 @@ async fn a_job_without_its_key_fails_and_is_not_lost() {
     }
     let mut hands = Hands::start(&queue, options());
     assert_eq!(hands.job().await.record.data, r#"{"a":1}"#);
+}
+
+#[tokio::test]
+async fn jobs_that_are_fetched_by_hand_are_read_sealed_and_buried_too() {
+    let server = RedisServer::start();
+    let link = open(&server);
+    let queue = sealing(&link, "q", "k1", &[("k1", ONE)]);
+    let options_of_job = r#"{"deadLetter":"dead","removeOnFail":true}"#;
+    for _ in 0..3 {
+        queue.add(vec![with_data("[1]", options_of_job)]).await.remove(0).unwrap();
+    }
+    let worker = options();
+    let take = || queue.take_job(&worker, &NextIteration, "t");
+    let first = take().await.unwrap().job.unwrap();
+    assert_eq!(first.data, "[1]");
+    let done = Outcome::Completed { value: "7".into() };
+    let (_, next) = queue.finish_job(&worker, &NextIteration, &first.id, "t", done, true).await.unwrap();
+    assert!(ask_text(&link, &queue, "HGET @1 returnvalue").await.starts_with(r#"{"$oxcart":1,"key":"k1""#));
+    let second = next.unwrap().job.unwrap();
+    let (_, next) = queue.finish_job(&worker, &NextIteration, &second.id, "t", failed("no"), true).await.unwrap();
+    assert_eq!(next.unwrap().job.unwrap().id, "3");
+    let dead = sealing(&link, "dead", "k1", &[("k1", ONE)]);
+    let letters = dead.get_dead_letters(&LetterFilter::default(), 0, 10).await.unwrap();
+    assert!(letters.jobs[0].data.contains(r#""originalJobId":"2","originalData":[1],"#), "{}", letters.jobs[0].data);
+    // Without the key the job must fail.
+    ask(&link, &queue, "RPOPLPUSH @active @wait").await;
+    let stranger = Queue::open(Arc::clone(&link), "q", QueueOptions::default()).unwrap();
+    let third = stranger.take_job(&worker, &NextIteration, "t").await.unwrap().job.unwrap();
+    assert!(third.deferred_failure.unwrap().contains("`k1`"));
 }
 
 #[tokio::test]

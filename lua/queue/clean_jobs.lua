@@ -52,7 +52,8 @@ if #removed > 0 then
   if is_list then
     -- From the tail, where they are; the rest of the list is not looked at.
     call('LREM', set, -#removed, '')
-  else
+  elseif state ~= 'group' then
+    -- A group counts its jobs as they leave.
     call('ZREM', set, unpack(removed))
   end
   forget_jobs(prefix, removed, now, true)
