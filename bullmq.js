@@ -8,6 +8,7 @@ module.exports = {
   DELAYED_ERROR: bullmq.DELAYED_ERROR,
   DelayedError: bullmq.DelayedError,
   ErrorCode: bullmq.ErrorCode,
+  FlowProducer: bullmq.FlowProducer,
   getNextMillis: bullmq.getNextMillis,
   Job: bullmq.Job,
   JobScheduler: bullmq.JobScheduler,

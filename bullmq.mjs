@@ -8,6 +8,7 @@ export const {
   DELAYED_ERROR,
   DelayedError,
   ErrorCode,
+  FlowProducer,
   getNextMillis,
   Job,
   JobScheduler,

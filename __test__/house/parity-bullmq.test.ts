@@ -17,7 +17,10 @@ const rows: Row[] = text
   .split('\n')
   .filter((line) => line.startsWith('| `'))
   .map((line) => {
-    const [names = '', here = '', shown = ''] = line.slice(2, -2).split(' | ');
+    const [names = '', here = '', shown = ''] = line
+      .slice(2, -2)
+      .split(' | ')
+      .map((cell) => cell.trim());
     return { names: [...names.matchAll(/`([^`]+)`/g)].map(([, name]) => name as string), here, shown };
   });
 
@@ -49,7 +52,7 @@ describe('docs/parity/bullmq.md', () => {
     const ours: Record<string, unknown> = { ...bullmq };
     const isHere = (name: string): boolean | undefined => {
       const [owner = '', member = ''] = name.split('.');
-      if (!member) return name.includes(' ') ? undefined : name in ours;
+      if (!member) return name.includes(' ') ? undefined : Object.hasOwn(ours, name);
       const owned = ours[owner] as { prototype?: object } | undefined;
       // Options and fields of objects show in types and tests alone.
       return typeof owned?.prototype === 'object' && (member in owned.prototype || member in owned) ? true : undefined;

@@ -368,6 +368,58 @@ describe('QueueEvents', () => {
   });
 });
 
+describe('FlowProducer', () => {
+  test('adds flows, reads them, and gives jobs of this package; both read children alike', async () => {
+    const flows = bench.keep(new bullmq.FlowProducer({ connection: bench.connection }));
+    await flows.waitUntilReady();
+    const child = (n: number) => ({ name: `child-${n}`, queueName: `${name}-children`, data: { n } });
+    const { job, children } = await flows.add({
+      name: 'parent',
+      queueName: name,
+      children: [child(1), child(2), child(3)],
+    });
+    expect(job).toBeInstanceOf(bullmq.Job);
+    expect(job.progress).toBe(0);
+    expect(children).toHaveLength(3);
+    const [ours, theirs] = [bench.queue(name), bench.stockQueue(name)];
+    const pending = await ours.getDependencies(job.id, 'pending', 0, 10);
+    expect(pending.items.map(({ id }) => id).sort()).toEqual(
+      (await theirs.getDependencies(job.id, 'pending', 0, 10)).items.map(({ id }) => id).sort(),
+    );
+    expect(pending.total).toBe(3);
+    bench.worker(`${name}-children`, async ({ data }) => data.n);
+    bench.worker(name, async (one) => one.getChildrenValues());
+    await waitFor(async () => (await ours.getCompletedCount()) === 1);
+    const [mine, stocks] = [
+      await ours.getDependencies(job.id, 'processed', 0, 10),
+      await theirs.getDependencies(job.id, 'processed', 0, 10),
+    ];
+    const byId = (list: { id: string }[]) => [...list].sort((one, other) => (one.id < other.id ? -1 : 1));
+    expect(byId(mine.items)).toEqual(byId(stocks.items));
+    // Those of the stock package have no id.
+    const byName = (jobs: any[]) => Object.fromEntries(jobs.map(({ id: _id, ...one }) => [one.name, one]));
+    expect(byName(mine.jobs)).toEqual(byName(stocks.jobs));
+    expect((await flows.getFlow({ queueName: name, id: job.id }))?.children).toHaveLength(3);
+    expect(await flows.addBulk([{ name: 'alone', queueName: name }])).toHaveLength(1);
+    expect(flows.toKey(name, 'wait')).toBe(`bull:${name}:wait`);
+  });
+
+  test('tells of its connection, and ends', async () => {
+    const flows = bench.keep(new bullmq.FlowProducer({ connection: bench.connection, prefix: 'p' }));
+    await flows.waitUntilReady();
+    const told: string[] = [];
+    flows.on('error', () => told.push('error'));
+    flows.on('ioredis:close' as 'error', () => told.push('close'));
+    await flows
+      .getBackend()
+      .client.call('CLIENT', 'KILL', 'TYPE', 'NORMAL', 'SKIPME', 'NO')
+      .catch(() => undefined);
+    await waitFor(() => told.includes('error') && told.includes('close'));
+    await flows.disconnect();
+    await expect(flows.add({ name: 'a', queueName: name })).rejects.toThrow();
+  });
+});
+
 describe('JobScheduler', () => {
   test('does what the methods of the queue do', async () => {
     const queue = bench.queue(name);

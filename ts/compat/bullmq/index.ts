@@ -1,5 +1,6 @@
 // What users import from `oxcart/bullmq`: the names of BullMQ 6.
 
+export type { JobNode } from '../../flow-producer.js';
 export type { JobSchedulerJson } from '../../queue.js';
 export type { FinishedJobMetrics as Metrics } from '../../queue-metrics.js';
 export {
@@ -10,6 +11,7 @@ export {
   WaitingError,
 } from '../../steering.js';
 export { MetricNames, TelemetryAttributes } from '../../telemetry/attributes.js';
+export type { FlowJob } from '../../types/flow-types.js';
 export {
   type Attributes,
   type AttributeValue,
@@ -35,6 +37,7 @@ export {
   WAITING_CHILDREN_ERROR,
   WAITING_ERROR,
 } from './errors.js';
+export { FlowProducer } from './flow-producer.js';
 export { Job } from './job.js';
 export { JobScheduler } from './job-scheduler.js';
 export type { JobsOf } from './job-types.js';
@@ -58,6 +61,7 @@ export type {
   DeduplicationOptions,
   DefaultJobOptions,
   FinishedStatus,
+  FlowProducerOptions,
   JobJson,
   JobJsonSandbox,
   JobProgress,

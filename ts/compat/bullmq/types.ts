@@ -6,6 +6,7 @@ import type {
   WorkerOptions as OwnWorkerOptions,
   RepeatStrategy,
 } from '../../types/queue-options.js';
+import type { Telemetry } from '../../types/telemetry.js';
 import type { ConnectionOptions } from './connection.js';
 
 export type JobProgress = string | boolean | number | object;
@@ -89,6 +90,10 @@ export interface WorkerOptions extends QueueBaseOptions, Omit<OwnWorkerOptions, 
 export interface QueueEventsOptions extends QueueBaseOptions, Omit<OwnQueueEventsOptions, 'connection' | 'redis'> {
   /** Milliseconds; one reading serves all queues here and ends by itself: accepted, without effect. */
   blockingTimeout?: number;
+}
+
+export interface FlowProducerOptions extends QueueBaseOptions {
+  telemetry?: Telemetry;
 }
 
 export type QueueEventsProducerOptions = QueueBaseOptions;
