@@ -38,7 +38,7 @@ export interface FlowProducerEventMap {
 const CALL = { add: 0, onQueue: 1, ping: 2, arrive: 3 } as const;
 
 /** Jobs of one call, at most: the native core refuses more, and a circle of children must end somewhere. */
-const MOST_JOBS = 50_000;
+const MOST_JOBS = 20_000;
 
 /** A job of a tree, on its way into the list that the native side takes. */
 interface Flat {

@@ -34,6 +34,8 @@ for at = nodes_offset, #nodes - NODE_ITEMS, NODE_ITEMS do
   local q = queues[name]
   if not q then
     q = queue_keys(name)
+    -- Jobs of flows belong to no group.
+    q.grouped = false
     queues[name] = q
     in_order[#in_order + 1] = q
   end

@@ -1,7 +1,7 @@
 //! Adds trees of jobs: a parent waits until its children, in whatever queues, have finished.
 //!
 //! All jobs of a call are added by one script, so that they are there together or not at all, and no child can finish
-//! before its parent exists. That holds a server for as long as writing so many jobs takes (some microseconds each), hence
+//! before its parent exists. That holds a server for as long as writing so many jobs takes (tens of microseconds each), hence
 //! the bound on their number. On a Cluster a script runs within one hash slot: the queues of a flow must share a hash
 //! tag, and a flow that does not is refused before anything is written.
 
@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// Jobs of one call, at most.
-pub const MAX_FLOW_JOBS: usize = 50_000;
+pub const MAX_FLOW_JOBS: usize = 20_000;
 
 /// One job of a flow. The jobs of a flow stand in a list, every parent before its children.
 #[derive(Clone, Debug, Default)]
