@@ -397,6 +397,12 @@ describe('what is wrong is refused', () => {
     );
   });
 
+  test('options of sandboxes', () => {
+    expect(() => new Worker('refused', async () => [], { batch: { size: 2 }, useWorkerThreads: true })).toThrow(
+      expect.objectContaining({ details: { option: 'useWorkerThreads' } }),
+    );
+  });
+
   test('batches for a file', () => {
     expect(() => new Worker('refused', import.meta.filename, { batch: { size: 2 } })).toThrow(/file/);
   });

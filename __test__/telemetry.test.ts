@@ -8,6 +8,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { FlowProducer } from '../ts/flow-producer.js';
 import type { Job } from '../ts/job.js';
 import { Queue } from '../ts/queue.js';
+import { QueueService } from '../ts/queue-service.js';
 import { MetricNames, TelemetryAttributes } from '../ts/telemetry/attributes.js';
 import { SpanKind } from '../ts/types/telemetry.js';
 import { Worker } from '../ts/worker.js';
@@ -123,6 +124,21 @@ test('a flow carries the trace that added it to all its jobs', async () => {
     }
   } finally {
     await flows.close();
+  }
+});
+
+test('QueueService traces its queues and processors', async () => {
+  const telemetry = new RecordingTelemetry();
+  const service = new QueueService({ redis: { url: server.url }, prefix: uniquePrefix('service'), telemetry });
+  try {
+    const worker = service.registerProcessor('served', async () => 1);
+    const done = collect(worker, 'completed', 1);
+    await service.addJob('served', {});
+    await done;
+    await waitFor(() => telemetry.named('process')[0]?.isEnded);
+    expect(telemetry.named('process')[0]?.parent).toBe(telemetry.named('add served.served')[0]?.id);
+  } finally {
+    await service.close();
   }
 });
 

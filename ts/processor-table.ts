@@ -2,7 +2,7 @@ import type { BatchOptions, BatchProcessor } from './batch/job-batch.js';
 import { invalidOption } from './errors.js';
 import type { Job } from './job.js';
 import type { Processor, ProcessorFile, ProcessorFunction } from './processor.js';
-import { openProcessor } from './sandbox/open-sandbox.js';
+import { openProcessor, refuseSandboxOptions } from './sandbox/open-sandbox.js';
 import type { SandboxPool } from './sandbox/sandbox-pool.js';
 import { UnrecoverableError } from './steering.js';
 import type { LimiterOptions } from './types/queue-options.js';
@@ -37,6 +37,7 @@ export class ProcessorTable {
       throw invalidOption('batch', 'given beside processors by name', 'only for the single processor of a queue');
     }
     if (options.batch) {
+      refuseSandboxOptions(options);
       const batch = { processor: processor as unknown as BatchProcessor, options: options.batch };
       const run = () => Promise.reject(new Error(`the jobs of queue ${this.queue} are run in batches`));
       return new ProcessorTable(this.queue, new Map([[undefined, { run, concurrency, limiter, batch }]]));

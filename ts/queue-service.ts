@@ -45,7 +45,7 @@ export type ResultOf<Results, Name> = Name extends keyof Results ? Results[Name]
 type IfUntyped<Payloads, Form> = 0 extends 1 & Payloads ? Form : never;
 
 const DEFAULT_CONCURRENCY = 5;
-const OPTION_NAMES = ['redis', 'prefix', 'defaultJobOptions', 'queues', 'settings', 'payload'];
+const OPTION_NAMES = ['redis', 'prefix', 'defaultJobOptions', 'queues', 'settings', 'payload', 'telemetry'];
 const PROCESSOR_OPTION_NAMES = [
   ...['concurrency', 'limiter', 'name', 'batch'],
   ...['useWorkerThreads', 'workerForkOptions', 'workerThreadsOptions'],
@@ -324,16 +324,16 @@ export class QueueService<Payloads = any, Results = any> extends ServiceEmitter<
   }
 
   #open(name: string): Queue {
-    const { redis, prefix, defaultJobOptions, payload } = this.#options;
+    const { redis, prefix, defaultJobOptions, payload, telemetry } = this.#options;
     const { overload } = this.#definitions?.get(name) ?? {};
-    const queue = new Queue(name, { redis, prefix, defaultJobOptions, overload, payload });
+    const queue = new Queue(name, { redis, prefix, defaultJobOptions, overload, payload, telemetry });
     queue.on('error', (error) => this.#failed('queue:error', error, name));
     return queue;
   }
 
   #workerOptions(table: ProcessorTable): WorkerOptions {
-    const { redis, prefix, settings, payload } = this.#options;
-    return { redis, prefix, payload, ...settings, concurrency: table.concurrency, limiter: table.limiter };
+    const { redis, prefix, settings, payload, telemetry } = this.#options;
+    return { redis, prefix, payload, telemetry, ...settings, concurrency: table.concurrency, limiter: table.limiter };
   }
 
   #letGo(worker: Worker, table: ProcessorTable): void {

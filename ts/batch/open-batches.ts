@@ -1,6 +1,7 @@
 import { invalidArgument, invalidOption } from '../errors.js';
 import type { Job } from '../job.js';
 import type { ProcessorFunction } from '../processor.js';
+import { refuseSandboxOptions } from '../sandbox/open-sandbox.js';
 import type { WorkerOptions } from '../types/queue-options.js';
 import { BatchCollector } from './batch-collector.js';
 import { BatchRun } from './batch-run.js';
@@ -25,6 +26,7 @@ export function openBatches<Data, Result, Name extends string, J extends Job<Dat
   if (typeof processor === 'string' || processor instanceof URL) {
     throw invalidOption('batch', 'given for a processor that is a file', 'only for a function');
   }
+  refuseSandboxOptions(options);
   if (options.prefetch)
     throw invalidOption('prefetch', 'true beside `batch`', 'false: a batch is as full as it can be');
   if (typeof processor !== 'function') {

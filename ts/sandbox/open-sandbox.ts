@@ -47,7 +47,8 @@ function openSandbox(processor: string | URL, options: SandboxOptions, size: () 
   return new SandboxPool(processLaunch(workerForkOptions, [...execArgv, ...extra]), file.href, size);
 }
 
-function refuseSandboxOptions(options: SandboxOptions): void {
+/** @throws `ERR_INVALID_OPTION` for options that only the processor in a file has. */
+export function refuseSandboxOptions(options: SandboxOptions): void {
   for (const name of OPTION_NAMES) {
     if (options[name] === undefined || options[name] === false) continue;
     throw invalidOption(name, 'given for a processor that is no file', 'nothing, or the path of a file as processor');

@@ -3,6 +3,7 @@ import type { AddJobOptions, JobOptions, JobStateName } from './job-options.js';
 import type { PayloadOptions } from './payload-types.js';
 import type { LimiterOptions, OverloadOptions, SandboxOptions } from './queue-options.js';
 import type { RedisConfig } from './redis-config.js';
+import type { Telemetry } from './telemetry.js';
 
 /** A queue that a {@link QueueServiceOptions | service} has. */
 export interface QueueDefinition {
@@ -23,6 +24,8 @@ export interface QueueServiceOptions {
   prefix?: string;
   /** What a job gets that says nothing itself. */
   defaultJobOptions?: JobOptions;
+  /** Traces and counts what queues and processors do; see `telemetry` of queues. */
+  telemetry?: Telemetry;
   /** The queues that there are; any other name is then refused with `ERR_QUEUE_NOT_FOUND`. Default: any name. */
   queues?: (QueueDefinition | string)[];
   /** Compresses and encrypts data and results. Default: neither. */
