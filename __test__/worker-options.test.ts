@@ -239,7 +239,8 @@ const options: Record<Exclude<keyof WorkerOptions, 'redis'>, Honour | string> = 
     expect(performance.now() - start).toBeLessThan(900);
   },
   deadLetter: 'dead-letters.test.ts',
-  group: 'groups.test.ts',
+  group: 'queue-groups.test.ts',
+  payload: 'queue-payload.test.ts',
   prefetch: 'worker-prefetch.test.ts',
   visibleToBullmq: 'queue-inspection.test.ts',
   settings: 'backoffStrategy in worker.test.ts and batch.test.ts, repeatStrategy with the schedulers',
