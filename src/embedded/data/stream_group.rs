@@ -166,7 +166,8 @@ impl Position {
 
     /// Whether entries from this one on were deleted, other than by trimming, so that counting them says nothing.
     fn is_torn_from(&self, id: StreamId) -> bool {
-        self.length > 0 && self.max_deleted != StreamId::MIN && id <= self.max_deleted
+        // A gap before the first entry tears nothing.
+        self.length > 0 && self.max_deleted != StreamId::MIN && self.first <= self.max_deleted && id <= self.max_deleted
     }
 
     /// How many entries were added up to this one, where that is certain.
