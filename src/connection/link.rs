@@ -23,6 +23,14 @@ pub trait ReplySink: Send + Sync + 'static {
     /// known at once, on the submitting thread. Must not block. An error reply arrives as `Err`; errors inside aggregates stay in the reply.
     fn settle(&self, token: u64, reply: Result<Reply<'_>>);
 
+    /// The same with a reply that is the sink's to keep.
+    fn settle_owned(&self, token: u64, reply: Value) {
+        match reply {
+            Value::Error(error) => self.settle(token, Err(error)),
+            reply => self.settle(token, Ok(reply.as_reply())),
+        }
+    }
+
     /// Called after a run of [`settle`](Self::settle) calls that one read of the socket caused.
     fn flush(&self) {}
 }
@@ -210,13 +218,31 @@ impl OneReply {
     }
 }
 
-impl ReplySink for OneReply {
-    fn settle(&self, _token: u64, reply: Result<Reply<'_>>) {
+impl OneReply {
+    fn answer(&self, reply: impl FnOnce() -> Result<Value>) {
         let caller = self.caller.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
         if let Some(caller) = caller {
             // A caller that went away no longer wants the reply.
-            let _ = caller.send(reply.map(|reply| reply.to_value()));
+            let _ = caller.send(reply());
         }
+    }
+}
+
+/// An error reply is an error.
+fn owned(reply: Value) -> Result<Value> {
+    match reply {
+        Value::Error(error) => Err(error),
+        reply => Ok(reply),
+    }
+}
+
+impl ReplySink for OneReply {
+    fn settle(&self, _token: u64, reply: Result<Reply<'_>>) {
+        self.answer(|| reply.map(|reply| reply.to_value()));
+    }
+
+    fn settle_owned(&self, _token: u64, reply: Value) {
+        self.answer(|| owned(reply));
     }
 }
 
@@ -241,10 +267,20 @@ impl ManyReplies {
 
 impl ReplySink for ManyReplies {
     fn settle(&self, token: u64, reply: Result<Reply<'_>>) {
+        self.answer(token, || reply.map(|reply| reply.to_value()));
+    }
+
+    fn settle_owned(&self, token: u64, reply: Value) {
+        self.answer(token, || owned(reply));
+    }
+}
+
+impl ManyReplies {
+    fn answer(&self, token: u64, reply: impl FnOnce() -> Result<Value>) {
         let mut pending = self.pending.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         let index = usize::try_from(token).unwrap_or(usize::MAX);
         let Some(place @ None) = pending.replies.get_mut(index) else { return };
-        *place = Some(reply.map(|reply| reply.to_value()));
+        *place = Some(reply());
         pending.missing -= 1;
         if pending.missing == 0 {
             let replies = std::mem::take(&mut pending.replies).into_iter().flatten().collect();

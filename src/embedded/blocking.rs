@@ -4,9 +4,9 @@
 //! in order of tickets, which are numbered in order of arrival, and under the same lock as the command that caused it.
 //! So nobody overtakes, and nobody is woken for nothing.
 
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeSet, VecDeque};
 
-use hashbrown::DefaultHashBuilder;
+use hashbrown::{Equivalent, HashMap};
 
 use super::data::Blob;
 use crate::{codec::resp::Value, service::Duty};
@@ -38,11 +38,21 @@ pub(super) struct Wish {
     pub also_without_key: bool,
 }
 
+/// A key of a database, to look for.
+#[derive(Hash)]
+struct At<'a>(usize, &'a [u8]);
+
+impl Equivalent<(usize, Blob)> for At<'_> {
+    fn equivalent(&self, place: &(usize, Blob)) -> bool {
+        (self.0, self.1) == (place.0, &*place.1)
+    }
+}
+
 /// All that wait.
 #[derive(Default)]
 pub(super) struct Blocked {
-    waiters: HashMap<u64, Waiter, DefaultHashBuilder>,
-    by_key: HashMap<(usize, Blob), BTreeSet<u64>, DefaultHashBuilder>,
+    waiters: HashMap<u64, Waiter>,
+    by_key: HashMap<(usize, Blob), BTreeSet<u64>>,
     ready: VecDeque<(usize, Blob)>,
     last_ticket: u64,
 }
@@ -92,9 +102,8 @@ impl Blocked {
         if self.waiters.is_empty() {
             return;
         }
-        let place = (db, Blob::from(key));
-        if self.by_key.contains_key(&place) && !self.ready.contains(&place) {
-            self.ready.push_back(place);
+        if self.by_key.contains_key(&At(db, key)) && !self.ready.iter().any(|place| At(db, key).equivalent(place)) {
+            self.ready.push_back((db, Blob::from(key)));
         }
     }
 
@@ -103,7 +112,7 @@ impl Blocked {
         if self.waiters.is_empty() {
             return;
         }
-        let line = self.by_key.get(&(db, Blob::from(key)));
+        let line = self.by_key.get(&At(db, key));
         let heeds = |ticket: &u64| self.waiters.get(ticket).is_some_and(|waiter| waiter.also_without_key);
         if line.is_some_and(|line| line.iter().any(heeds)) {
             self.key_ready(db, key);

@@ -99,6 +99,11 @@ impl Context<'_> {
         self.state.touch(self.session.db, key);
     }
 
+    /// The same after a value was changed that is certainly not empty.
+    pub(super) fn grown(&mut self, key: &[u8]) {
+        self.state.touch(self.session.db, key);
+    }
+
     /// To be called after something was changed that those who watch the key are not told of.
     pub(super) fn changed_unseen(&mut self) {
         self.state.changes += 1;

@@ -304,7 +304,7 @@ impl Engine {
                     this.run(state, session, &args, || {
                         let sink = Arc::clone(sink);
                         Box::new(move |reply| {
-                            settle(&*sink, token, &reply);
+                            sink.settle_owned(token, reply);
                             sink.flush();
                         })
                     })
@@ -330,7 +330,7 @@ impl Engine {
             Some(false) => {}
             None => replies = batch.entries.iter().map(|entry| (entry.token, closed())).collect(),
         }
-        settle_all(&*batch.sink, &replies);
+        settle_all(&*batch.sink, replies);
         self.deliver();
     }
 
@@ -476,7 +476,7 @@ impl Engine {
                         message.sink.message(message.pattern.as_deref(), &message.channel, &message.payload);
                     }
                     Pending::Reply(done, reply) => done(reply),
-                    Pending::Batch(sink, replies) => settle_all(&*sink, &replies),
+                    Pending::Batch(sink, replies) => settle_all(&*sink, replies),
                     Pending::Send(send) => send(true),
                 }
             }
@@ -536,18 +536,11 @@ fn told(state: &mut State, reply: Option<Value>) -> Option<Value> {
     }
 }
 
-fn settle_all(sink: &dyn ReplySink, replies: &[(u64, Value)]) {
+fn settle_all(sink: &dyn ReplySink, replies: Vec<(u64, Value)>) {
     for (token, reply) in replies {
-        settle(sink, *token, reply);
+        sink.settle_owned(token, reply);
     }
     sink.flush();
-}
-
-fn settle(sink: &dyn ReplySink, token: u64, reply: &Value) {
-    match reply {
-        Value::Error(error) => sink.settle(token, Err(error.clone())),
-        reply => sink.settle(token, Ok(reply.as_reply())),
-    }
 }
 
 fn closed() -> Value {

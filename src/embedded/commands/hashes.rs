@@ -32,7 +32,7 @@ fn set_fields(context: &mut Context<'_>, args: Args<'_>, command: &str) -> Resul
     let (pairs, []) = args[2..].as_chunks::<2>() else { return Err(Failure::wrong_arity(command)) };
     let hash = context.get_or_create::<Hash>(args[1])?;
     let added = hash.set_all(pairs);
-    context.changed(args[1]);
+    context.grown(args[1]);
     Ok(added)
 }
 
@@ -113,7 +113,7 @@ fn hincrby(context: &mut Context<'_>, args: Args<'_>) -> Answer {
     };
     let sum = stored.checked_add(by).ok_or(OVERFLOW)?;
     context.get_or_create::<Hash>(args[1])?.set(args[2], itoa::Buffer::new().format(sum).as_bytes());
-    context.changed(args[1]);
+    context.grown(args[1]);
     Ok(Value::Int(sum))
 }
 

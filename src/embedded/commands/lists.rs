@@ -33,7 +33,7 @@ fn push(context: &mut Context<'_>, args: Args<'_>, front: bool, only_old: bool) 
     let list = context.get_or_create::<List>(args[1])?;
     args[2..].iter().for_each(|item| list.push(item, front));
     let length = list.len();
-    context.changed(args[1]);
+    context.grown(args[1]);
     context.ready(args[1]);
     Ok(count(length))
 }

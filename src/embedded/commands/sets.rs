@@ -26,7 +26,7 @@ fn sadd(context: &mut Context<'_>, args: Args<'_>) -> Answer {
     let set = context.get_or_create::<Set>(args[1])?;
     let added = args[2..].iter().filter(|member| set.add(member)).count();
     if added > 0 {
-        context.changed(args[1]);
+        context.grown(args[1]);
     }
     Ok(count(added))
 }

@@ -123,7 +123,7 @@ fn add(context: &mut Context<'_>, key: &[u8], args: &[&[u8]], options: Options) 
             };
         }
         if added + updated > 0 {
-            context.changed(key);
+            context.grown(key);
             context.ready(key);
         }
     }

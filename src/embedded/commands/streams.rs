@@ -68,9 +68,9 @@ fn xadd(context: &mut Context<'_>, args: Args<'_>) -> Answer {
     let stream = context.get_or_create::<Stream>(args[1])?;
     stream.add(id, fields);
     trim(stream, &options);
-    context.changed(args[1]);
+    context.grown(args[1]);
     context.ready(args[1]);
-    Ok(bulk(id.to_string()))
+    Ok(Value::Bulk(id.to_string().into_bytes()))
 }
 
 fn xlen(context: &mut Context<'_>, args: Args<'_>) -> Answer {

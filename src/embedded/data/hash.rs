@@ -67,7 +67,7 @@ pub(super) fn push_packed(into: &mut Vec<u8>, item: &[u8]) {
 }
 
 /// Bytes of an item of this length with the length in front.
-fn packed_length(length: usize) -> usize {
+pub(super) fn packed_length(length: usize) -> usize {
     length + usize::try_from((usize::BITS - (length | 1).leading_zeros()).div_ceil(7)).unwrap_or(0)
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{
     Blob, Group,
-    hash::{push_packed, read_packed},
+    hash::{packed_length, push_packed, read_packed},
 };
 
 /// Milliseconds and a number within them.
@@ -37,7 +37,9 @@ impl StreamId {
 
 impl std::fmt::Display for StreamId {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}-{}", self.ms, self.seq)
+        f.write_str(itoa::Buffer::new().format(self.ms))?;
+        f.write_str("-")?;
+        f.write_str(itoa::Buffer::new().format(self.seq))
     }
 }
 
@@ -76,7 +78,8 @@ impl Stream {
 
     /// Adds an entry whose id is above [`last_id`](Self::last_id).
     pub(in crate::embedded) fn add(&mut self, id: StreamId, fields: &[&[u8]]) {
-        let mut packed = Vec::with_capacity(fields.iter().map(|field| field.len() + 2).sum());
+        // Exactly: what is left over would be given back by moving all of it.
+        let mut packed = Vec::with_capacity(fields.iter().map(|field| packed_length(field.len())).sum());
         for field in fields {
             push_packed(&mut packed, field);
         }
