@@ -81,10 +81,27 @@ pub(super) struct RunningJob {
     deduplication_id: Option<String>,
 }
 
+/// The options that were read last: jobs that are taken together mostly have the same.
+#[derive(Default)]
+pub(super) struct LastOptions {
+    text: Option<String>,
+    options: StoredOptions,
+}
+
+impl LastOptions {
+    fn read(&mut self, text: &str) -> serde_json::Result<StoredOptions> {
+        if self.text.as_deref() != Some(text) {
+            self.options = serde_json::from_str(text)?;
+            self.text = Some(text.to_owned());
+        }
+        Ok(self.options.clone())
+    }
+}
+
 impl RunningJob {
     /// Gives what could not be read of the stored options beside the job, which then runs with defaults.
-    pub(super) fn new(record: &JobRecord, token: &str) -> (Self, Option<Error>) {
-        let (options, fault) = match serde_json::from_str(&record.opts) {
+    pub(super) fn new(record: &JobRecord, token: &str, last: &mut LastOptions) -> (Self, Option<Error>) {
+        let (options, fault) = match last.read(&record.opts) {
             Ok(options) => (options, None),
             Err(error) => {
                 let message = format!("the stored options of job {} cannot be read", record.id);

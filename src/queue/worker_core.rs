@@ -1,16 +1,17 @@
 //! What a worker's duties share: which jobs run here, and which outcomes wait to be stored.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::VecDeque,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
+use hashbrown::HashMap;
 use tokio::{sync::Notify, time::Instant};
 
 use super::{
     ActiveJob, JobRecord, JobSink, Outcome, Queue, Recurrence, Retry, Settlement, WorkerEvent, WorkerOptions,
     marker_watcher::MarkerWatcher,
-    outcome::RunningJob,
+    outcome::{LastOptions, RunningJob},
     pace::{self, Pace},
     scheduled_runs::{EndedRun, ScheduledRun, is_end},
     scripts::StoredOutcome,
@@ -335,9 +336,10 @@ impl Core {
     /// Hands taken jobs to the sink, in one batch. Those that must fail at once do.
     pub(super) fn start_jobs(&self, jobs: Vec<JobRecord>, token: &str, taken_at: Instant) {
         let mut doomed = Vec::new();
+        let mut last = LastOptions::default();
         for mut record in jobs {
             let unreadable = self.queue.payload().open_data(&mut record).err();
-            let (mut job, fault) = RunningJob::new(&record, token);
+            let (mut job, fault) = RunningJob::new(&record, token, &mut last);
             if let Some(fault) = fault {
                 self.tell(WorkerEvent::Error(fault));
             }
