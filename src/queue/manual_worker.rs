@@ -12,7 +12,7 @@ use tokio::sync::Notify;
 
 use super::{
     JobRecord, JobSink, Outcome, Queue, Recurrence, Settlement, WorkerOptions,
-    outcome::RunningJob,
+    outcome::{LastOptions, RunningJob},
     payload::is_sealed,
     scheduled_runs::is_end,
     scripts::{Take, Taken},
@@ -171,7 +171,7 @@ impl Queue {
             Error::new(ErrorCode::JobNotFound, message).with("jobId", id).with("queue", self.name())
         };
         let record = self.get_job(id).await?.ok_or_else(lost)?;
-        let (mut job, _) = RunningJob::new(&record, token);
+        let (mut job, _) = RunningJob::new(&record, token, &mut LastOptions::default());
         if is_sealed(&record.data) {
             job.stay_when_failed();
         }
@@ -233,7 +233,7 @@ impl Queue {
                 }
             }
             if let Some(record) = &mut job {
-                let (running, _) = RunningJob::new(record, token);
+                let (running, _) = RunningJob::new(record, token, &mut LastOptions::default());
                 record.deferred_failure = running.refusal(record, self.now(), options);
                 if let Err(error) = self.payload().open_data(record) {
                     record.deferred_failure.get_or_insert_with(|| error.message().to_owned());
