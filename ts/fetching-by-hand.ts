@@ -6,6 +6,7 @@ import type { JobRow } from './job-row.js';
 import type { Argument } from './native.js';
 import type { ProcessorFunction } from './processor.js';
 import { UnrecoverableError } from './steering.js';
+import { startInterval, stopInterval } from './system-time.js';
 import { type Finished, OUTCOME, type Settlement, WORKER_CALL } from './worker-protocol.js';
 
 /** What a worker lends for jobs that its user fetches. */
@@ -62,7 +63,7 @@ export async function runJob<J extends Job<any, any, any, any>>(
   const run = deferredFailure === undefined ? process : () => Promise.reject(new UnrecoverableError(deferredFailure));
   job.token = token;
   job.deferMoves();
-  const renewal = setInterval(() => {
+  const renewal = startInterval(() => {
     extendLocks(hands.host, [job.id], [token], lockDuration).then((lost) => {
       if (lost.length > 0) hands.abort(job.id, token, jobLockLost(job.id, job.queueName));
     }, hands.failed);
@@ -76,7 +77,7 @@ export async function runJob<J extends Job<any, any, any, any>>(
       return settlement;
     });
   } finally {
-    clearInterval(renewal);
+    stopInterval(renewal);
   }
   return next && started(hands, next);
 }

@@ -155,7 +155,7 @@ export class FlowProducer<J extends Job<any, any, any, any> = Job> extends Servi
   }
 
   async #add(flows: FlowJob[], queuesOptions: FlowQueuesOptions | undefined): Promise<JobNode<J>[]> {
-    const flat = flatten(flows, defaultsOf(queuesOptions));
+    const flat = flatten(flows, defaultsOf(queuesOptions), this.#connection.now());
     const ids = (await this.#call(CALL.add, [textOf(flat)])) as string[];
     const roots: JobNode<J>[] = [];
     const nodes: JobNode<J>[] = [];
@@ -201,6 +201,7 @@ export class FlowProducer<J extends Job<any, any, any, any> = Job> extends Servi
     return {
       name,
       prefix: prefix ?? this.prefix,
+      now: this.#connection.now,
       call: (code, args) => this.#call(CALL.onQueue, [prefix, name, code, ...args]),
     };
   }
@@ -232,8 +233,7 @@ function defaultsOf(queuesOptions: FlowQueuesOptions = {}): Map<string, JobOptio
 }
 
 /** Every parent before its children. */
-function flatten(flows: FlowJob[], defaults: Map<string, JobOptions>): Flat[] {
-  const now = Date.now();
+function flatten(flows: FlowJob[], defaults: Map<string, JobOptions>, now: number): Flat[] {
   const flat: Flat[] = [];
   const open: [node: FlowJob | FlowChildJob, parent: number | null][] = flows.map((flow) => [flow, null]);
   // A queue, so that a deep tree needs no deep stack.

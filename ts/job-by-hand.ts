@@ -33,7 +33,7 @@ export abstract class JobByHand<
   async moveToDelayed(timestamp: number, token?: string): Promise<void> {
     if (this.mustDefer('moveToDelayed', token)) this.requestMove({ to: 'delayed', untilMs: timestamp });
     else await this.#finish(token, false, [OUTCOME.delayed, Math.floor(timestamp)]);
-    this.delay = Math.max(timestamp - Date.now(), 0);
+    this.delay = Math.max(timestamp - this.host.now(), 0);
   }
 
   /**
@@ -94,7 +94,7 @@ export abstract class JobByHand<
     try {
       const [, next] = await this.#finish(token, fetchNext, [OUTCOME.completed, value]);
       this.returnvalue = returnValue;
-      this.finishedOn = Date.now();
+      this.finishedOn = this.host.now();
       this.attemptsMade += 1;
       return next;
     } catch (error) {
@@ -117,7 +117,7 @@ export abstract class JobByHand<
     const [[kind, , delayMs], next] = await this.#finish(token, fetchNext, failed);
     this.failedReason = error.message;
     this.attemptsMade += 1;
-    if (kind === 'failed') this.finishedOn = Date.now();
+    if (kind === 'failed') this.finishedOn = this.host.now();
     else if (delayMs > 0) this.delay = delayMs;
     if (error.stack) this.stacktrace = keepLast([...this.stacktrace, error.stack], this.opts.stackTraceLimit);
     return next;

@@ -8,6 +8,8 @@ export interface JobHost {
   readonly name: string;
   /** First part of every key. */
   readonly prefix: string;
+  /** The time of what the queue stores, in milliseconds since the epoch. */
+  now(): number;
   /** Calls the native side of the queue. */
   call(code: number, args: readonly Argument[]): Promise<unknown>;
   /** Its jobs were fetched by hand: what they are told happens at once, not when a processor ends. */

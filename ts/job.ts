@@ -259,7 +259,7 @@ async function createJob<J>(
   opts: JobOptions = {},
 ): Promise<J> {
   const host = jobHostOf(queue);
-  const now = Date.now();
+  const now = host.now();
   const id = (await host.call(QUEUE_CALL.add, [
     name,
     toJson(data, `data of job ${name}`, '{}'),

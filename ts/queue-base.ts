@@ -79,6 +79,7 @@ export abstract class QueueBase<
     this.host = {
       name,
       prefix: this.prefix,
+      now: connection.now,
       call: (code, args) => this.call(code, args),
       progressed: (job, progress) => this.fire('progress', job as J, progress),
     };

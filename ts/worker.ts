@@ -152,6 +152,7 @@ export class Worker<
     this.#host = {
       name,
       prefix: this.prefix,
+      now: connection.now,
       call: (code, args) => this.#call(code, args),
       backoffStrategy: () => opts.settings?.backoffStrategy,
       progressed: (job, progress) => this.fire('progress', job as J, progress),

@@ -47,6 +47,34 @@ test('engines read and wait for time through the clock of their link', () => {
   expect(offenders, 'use Clock, or say here why it is no stored time').toEqual([]);
 });
 
+/** What reads the time of this process in ts/, and why. */
+const ALLOWED_IN_TS: Record<string, string> = {
+  'attempt.ts': "a job's timeout, which fake timers may move",
+  'compat/bullmq/job-scheduler.ts': 'refuses what has ended, as BullMQ does',
+  'compat/bullmq/queue.ts': 'refuses what has ended, as BullMQ does',
+  'compat/bullmq/redis-client.ts': 'a pause between two looks at a connection',
+  'compat/bullmq/repeat.ts': "BullMQ's own function, which has no queue",
+  'dead-letter-queue-service.ts': 'only where a job does not say when it ended',
+  'system-time.ts': 'where the others have it from',
+  'telemetry/job-metrics.ts': 'how long jobs ran',
+  'telemetry/job-tracing.ts': 'only where a job does not say when it ended',
+  'testing/fake-timers.ts': 'follows the timers of a test',
+  'testing/test-infra.ts': 'follows the timers of a test',
+};
+
+function readsTime(path: string): boolean {
+  const code = readFileSync(join(root, 'ts', path), 'utf8').replace(/`(?:[^`\\]|\\.)*`|\/\/.*$|^\s*\*.*$/gm, '');
+  return /\bDate\.now\b|(?<![.\w])set(Timeout|Interval|Immediate)\(/.test(code);
+}
+
+test('services have time and timers from their connection, or as they were when the package was loaded', () => {
+  const sources = readdirSync(join(root, 'ts'), { recursive: true, encoding: 'utf8' }).filter((name) =>
+    name.endsWith('.ts'),
+  );
+  expect(sources.filter((path) => !(path in ALLOWED_IN_TS) && readsTime(path))).toEqual([]);
+  expect(Object.keys(ALLOWED_IN_TS).filter((path) => !readsTime(path))).toEqual([]);
+});
+
 test('every exception is still needed', () => {
   expect(Object.keys(ALLOWED).filter((path) => uses(path).length === 0)).toEqual([]);
 });

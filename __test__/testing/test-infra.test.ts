@@ -140,6 +140,21 @@ describe('time', () => {
     await expect(infra.advanceTime(-1)).rejects.toMatchObject({ code: 'ERR_INVALID_ARGUMENT' });
   });
 
+  it('runs a flow, whose jobs have its time', async () => {
+    const infra = infraOf();
+    const order: string[] = [];
+    new infra.Worker('steps', async (job) => {
+      order.push(`${job.name} ${infra.now() - job.timestamp}`);
+    });
+    const flows = new infra.FlowProducer();
+    await infra.advanceTime(SECOND);
+    const children = [{ name: 'child', queueName: 'steps', opts: { delay: HOUR } }];
+    const { job } = await flows.add({ name: 'parent', queueName: 'steps', children });
+    expect(job.timestamp).toBe(NEW_YEAR + SECOND);
+    await infra.advanceTime(HOUR);
+    expect(order).toEqual([`child ${HOUR}`, `parent ${HOUR}`]);
+  });
+
   it('comes to rest after what listeners start in turn', async () => {
     const infra = infraOf();
     const seen: string[] = [];

@@ -5,7 +5,7 @@ import type { JobHost } from '../job-host.js';
 import { toJson } from '../json.js';
 import type { Processor, ProcessorFunction } from '../processor.js';
 import { processorFunction } from '../processor-function.js';
-import { startTimeout } from '../system-time.js';
+import { startTimeout, systemNow } from '../system-time.js';
 import { toError } from '../thrown-error.js';
 import type { FromSandbox, RunEnd, ToSandbox } from './messages.js';
 import { fromCrossing, toCrossing } from './sandbox-error.js';
@@ -98,7 +98,7 @@ export class SandboxRunner {
   }
 
   async #run({ run, row, module, queue, prefix }: Extract<ToSandbox, { kind: 'run' }>): Promise<void> {
-    const host: JobHost = { name: queue, prefix, call: (code, args) => this.#call(code, args) };
+    const host: JobHost = { name: queue, prefix, now: systemNow, call: (code, args) => this.#call(code, args) };
     const job: Job = jobClass(module).fromRow(host, row);
     const controller = new AbortController();
     const running = { run, controller, job };

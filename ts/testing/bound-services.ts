@@ -1,3 +1,4 @@
+import { FlowProducer } from '../flow-producer.js';
 import { Queue } from '../queue.js';
 import { QueueEvents } from '../queue-events.js';
 import { QueueService } from '../queue-service.js';
@@ -17,6 +18,7 @@ export interface BoundConstructors {
   Queue: typeof Queue;
   Worker: typeof Worker;
   QueueEvents: typeof QueueEvents;
+  FlowProducer: typeof FlowProducer;
 }
 
 type AnyConstructor = new (...args: any[]) => Closable;
@@ -70,5 +72,6 @@ export function bindConstructors(redis: RedisConfig, own: (made: Closable) => vo
     Queue: bind(Queue, 1, redis, own),
     Worker: bind(Worker, 2, redis, own),
     QueueEvents: bind(QueueEvents, 1, redis, own),
+    FlowProducer: bind(FlowProducer, 0, redis, own),
   };
 }

@@ -1,6 +1,7 @@
 import { CacheService } from '../cache-service.js';
 import { invalidArgument, invalidOption } from '../errors.js';
 import type { Job } from '../job.js';
+import { LockService } from '../lock-service.js';
 import { open } from '../message-envelope.js';
 import { door } from '../native.js';
 import { PubSubService } from '../pubsub-service.js';
@@ -81,6 +82,8 @@ export class TestInfra<Payloads = any, Results = any> implements AsyncDisposable
   readonly Worker: BoundConstructors['Worker'];
   /** `QueueEvents`, likewise. */
   readonly QueueEvents: BoundConstructors['QueueEvents'];
+  /** `FlowProducer`, likewise. */
+  readonly FlowProducer: BoundConstructors['FlowProducer'];
 
   readonly #options: TestInfraOptions;
   readonly #clock: TestClock;
@@ -104,10 +107,11 @@ export class TestInfra<Payloads = any, Results = any> implements AsyncDisposable
       this.#clock = new TestClock(startOf(options.now), patience);
     }
     this.connection = Object.freeze({ url: `${this.#clock.url}/0` });
-    const { Queue, Worker, QueueEvents } = bindConstructors(this.connection, this.#own);
+    const { Queue, Worker, QueueEvents, FlowProducer } = bindConstructors(this.connection, this.#own);
     this.Queue = Queue;
     this.Worker = Worker;
     this.QueueEvents = QueueEvents;
+    this.FlowProducer = FlowProducer;
   }
 
   get queues(): QueueService<Payloads, Results> {
@@ -126,6 +130,10 @@ export class TestInfra<Payloads = any, Results = any> implements AsyncDisposable
 
   get pubsub(): PubSubService {
     return this.#service('pubsub', () => new PubSubService({ ...this.#options.pubsub, redis: this.connection }));
+  }
+
+  get locks(): LockService {
+    return this.#service('locks', () => new LockService({ redis: this.connection }));
   }
 
   get redis(): RedisService {
