@@ -28,6 +28,7 @@ function typeErrors(name: string, code: string): string[] {
   const { options } = ts.parseJsonConfigFileContent({ ...config, include: [], files: [] }, ts.sys, root);
   options.paths = {
     oxcart: [join(root, 'ts', 'index.ts')],
+    'oxcart/bullmq': [join(root, 'ts', 'compat', 'bullmq', 'index.ts')],
     'oxcart/testing': [join(root, 'ts', 'testing', 'index.ts')],
   };
   options.noUnusedLocals = false;
