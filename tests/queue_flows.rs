@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use oxcart::{
     ErrorCode,
-    connection::Link,
+    connection::{Command, Link},
     queue::{
         DependencyKind, FlowNode, FlowProducer, JobState, MAX_FLOW_JOBS, NewJob, Outcome, Queue, QueueOptions, Reset,
         Retry, Settlement, WorkerEvent,
@@ -314,4 +314,31 @@ async fn a_child_that_fails_for_good_ends_what_its_parent_would_do() {
     assert_eq!(state(&parents, &ids[0]).await, Some(JobState::WaitingChildren));
     assert!(children.remove(&ids[2], true).await.unwrap());
     assert_eq!(state(&parents, &ids[0]).await, Some(JobState::Waiting));
+}
+
+#[tokio::test]
+async fn on_a_cluster_a_flow_keeps_to_one_slot_or_is_refused_whole() {
+    let server = RedisServer::builder().process().args(["--cluster-enabled", "yes"]).start();
+    let link = open(&server);
+    let cluster = async |words: &[&str]| {
+        let reply = link.call(Command::new("CLUSTER").args(words)).await;
+        reply.and_then(oxcart::codec::resp::Value::into_text).unwrap()
+    };
+    cluster(&["ADDSLOTSRANGE", "0", "16383"]).await;
+    eventually("the cluster serves", || async { cluster(&["INFO"]).await.contains("cluster_state:ok") }).await;
+    let flow = |queue: &str| {
+        let node = |parent, name: &str| FlowNode {
+            parent,
+            queue: format!("{queue}{name}"),
+            job: job(name, "{}"),
+            ..FlowNode::default()
+        };
+        vec![node(None, "parents"), node(Some(0), "children")]
+    };
+    let error = producer(&link).add(flow("")).await.unwrap_err();
+    assert_eq!(error.code(), ErrorCode::InvalidArgument);
+    assert!(error.message().contains("hash tag"), "{error}");
+    let size = link.call(Command::new("DBSIZE")).await.unwrap();
+    assert_eq!(size.into_int().unwrap(), 0);
+    assert_eq!(producer(&link).add(flow("{flows}")).await.unwrap().len(), 2);
 }
