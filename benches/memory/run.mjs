@@ -1,5 +1,6 @@
 // What a waiting job takes: the growth of the process with `memory://`, beside `used_memory` of a private redis-server that
-// holds the same jobs. Fails when a job takes more than 1.5 times what Redis needs.
+// holds the same jobs. Some ten megabytes that an engine takes once are spread over the jobs; fails when one of the largest number
+// of jobs takes more than 1.5 times what Redis needs.
 //
 //   npm run bench:memory [-- --jobs 1000000]
 import { execFileSync } from 'node:child_process';
@@ -38,7 +39,7 @@ function child(job) {
 }
 
 const server = await startRedis();
-let worst = 0;
+let last = 0;
 try {
   console.log(machine(server, ['oxcart']));
   console.log('A job of about 60 bytes of data, added 500 a call. Bytes per waiting job.\n');
@@ -50,16 +51,16 @@ try {
     child({ contender: 'redis', url, jobs, warm });
     const redis = ((await usedMemory(server.port)) - before) / jobs;
     const embedded = child({ contender: 'embedded', url: 'memory://', jobs, warm }).bytes / jobs;
-    worst = Math.max(worst, embedded / redis);
+    last = embedded / redis;
     rows.push([String(jobs), format(redis, 0), format(embedded, 0), `${format(embedded / redis, 2)}x`]);
   }
   console.log(table(['waiting jobs', 'redis-server', 'memory://', 'times Redis'], rows));
 } finally {
   await server.stop();
 }
-if (worst > MOST) {
+if (last > MOST) {
   console.error(
-    `A waiting job takes ${format(worst, 2)} times what Redis needs; ${MOST} times is the most that is allowed.`,
+    `A waiting job takes ${format(last, 2)} times what Redis needs; ${MOST} times is the most that is allowed.`,
   );
   process.exitCode = 1;
 }
