@@ -241,7 +241,7 @@ const options: Record<Exclude<keyof WorkerOptions, 'redis'>, Honour | string> = 
   deadLetter: 'dead-letters.test.ts',
   group: 'queue-groups.test.ts',
   payload: 'queue-payload.test.ts',
-  prefetch: 'worker-prefetch.test.ts',
+  prefetch: 'tests/queue_prefetch.rs',
   visibleToBullmq: 'queue-inspection.test.ts',
   settings: 'backoffStrategy in worker.test.ts and batch.test.ts, repeatStrategy with the schedulers',
   batch: 'batch.test.ts',
