@@ -37,7 +37,7 @@ export interface RedisLikeClient {
   readonly isCluster?: boolean;
   duplicate(...args: any[]): any;
   /** What tells a client from options. */
-  readonly host?: undefined;
+  readonly host?: never;
 }
 
 /** Options that mean the same here. */
