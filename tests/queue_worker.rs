@@ -235,7 +235,8 @@ async fn jobs_can_steer_themselves() {
     hands.worker.report(&id, &job.token, completed());
     let error = hands
         .event("refused", |event| match event {
-            WorkerEvent::NotSettled { error, .. } => Some(error.clone()),
+            // It is stored as a failure that says why.
+            WorkerEvent::Settled { refused, .. } => refused.clone(),
             _ => None,
         })
         .await;

@@ -2,7 +2,7 @@
 import { execFile } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 
-const CHILD_DEADLINE_MS = 120_000;
+const CHILD_DEADLINE_MS = 900_000;
 
 /** Runs `script` with `job` as its argument; the child's last line of output is its result as JSON. */
 export function runChild(script, job) {

@@ -1,7 +1,7 @@
 // What a redis-server says of itself, asked over a connection that the contender has no part in.
 import { connect } from 'node:net';
 
-/** Sends one command and resolves to its reply: a bulk string, or the line of a simple one. */
+/** Sends one command and resolves to its reply: a bulk string or null, or the line of a simple one. */
 export function ask(port, ...words) {
   return new Promise((resolve, reject) => {
     const socket = connect(port, '127.0.0.1', () => {
@@ -15,9 +15,9 @@ export function ask(port, ...words) {
       const end = received.indexOf('\r\n');
       if (end < 0) return;
       const line = received.toString('latin1', 0, end);
-      if (line[0] !== '$') {
+      if (line[0] !== '$' || line === '$-1') {
         if (line[0] === '-') reject(new Error(line));
-        else resolve(line.slice(1));
+        else resolve(line === '$-1' ? null : line.slice(1));
         socket.end();
         return;
       }

@@ -18,8 +18,8 @@ function bullmqStyle({ Queue, Worker }, port) {
         close: () => queue.close(),
       };
     },
-    work(name, concurrency, processor, completed, failed) {
-      const worker = new Worker(name, processor, { connection, concurrency });
+    work(name, concurrency, processor, completed, failed, options) {
+      const worker = new Worker(name, processor, { connection, concurrency, ...options });
       worker.on('completed', completed);
       worker.on('error', failed);
       worker.on('failed', (_job, error) => failed(error));

@@ -13,5 +13,7 @@ contender('oxcart', port).work(
   (error) => {
     throw error;
   },
+  // What it has done stays: only the cleaning removes.
+  { removeOnComplete: false },
 );
 setInterval(() => console.log(done), 100);
