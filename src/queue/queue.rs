@@ -280,7 +280,8 @@ impl Queue {
         // An envelope may be larger than what is in it.
         bounds::check_payload(&format!("the stored data of job `{}`", job.name), &data, options.size_limit)
             .map_err(|error| error.with("queue", self.name()))?;
-        let timestamp = *options.timestamp.get_or_insert(now);
+        // Stored beside the options, not among them: jobs of many moments share their options' text.
+        let timestamp = options.timestamp.unwrap_or(now);
         Ok(AddedJob {
             opts: StoredOptions::of(&options).to_json(),
             own_id: options.job_id.take(),
