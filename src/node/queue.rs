@@ -309,7 +309,7 @@ impl Draft {
 
     fn job(self, known: &mut KnownOptions) -> Result<NewJob> {
         let mut options = known.read(self.options.as_deref())?;
-        options.timestamp.get_or_insert(self.timestamp);
+        options.made_at = Some(self.timestamp);
         Ok(NewJob { name: self.name, data: self.data, options })
     }
 }

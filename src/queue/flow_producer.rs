@@ -73,7 +73,7 @@ impl FlowNode {
                 }
                 node.job.options = known.1.clone();
             }
-            node.job.options.timestamp.get_or_insert(timestamp);
+            node.job.options.made_at.get_or_insert(timestamp);
         }
         Ok(nodes)
     }

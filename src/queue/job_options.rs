@@ -150,8 +150,10 @@ pub struct JobOptions {
     pub expire_at: Option<i64>,
     /// Where the job comes from, for whoever traces it.
     pub telemetry: Option<JobTelemetry>,
-    /// When it was made. Default now.
+    /// When it was made, as its user says; stored with the options. Default `made_at`.
     pub timestamp: Option<i64>,
+    /// When it was handed in, where that was before the queue saw it. Default now.
+    pub made_at: Option<i64>,
     pub deduplication: Option<Deduplication>,
     /// The job whose child it is.
     pub parent: Option<ParentJob>,
@@ -278,6 +280,7 @@ impl JobOptions {
             size_limit: whole("sizeLimit", user.size_limit, 0, MAX_COUNT)?,
             job_id: user.job_id,
             timestamp: milliseconds("timestamp", user.timestamp, 0)?,
+            made_at: None,
             deduplication: user.deduplication,
             parent: user.parent,
             child_failure: ChildFailure::from_flags([
@@ -356,6 +359,7 @@ impl JobOptions {
             size_limit: self.size_limit.or(defaults.size_limit),
             job_id: self.job_id,
             timestamp: self.timestamp,
+            made_at: self.made_at,
             deduplication: self.deduplication.or_else(|| defaults.deduplication.clone()),
             parent: self.parent,
             child_failure: self.child_failure.or(defaults.child_failure),

@@ -281,7 +281,7 @@ impl Queue {
         bounds::check_payload(&format!("the stored data of job `{}`", job.name), &data, options.size_limit)
             .map_err(|error| error.with("queue", self.name()))?;
         // Stored beside the options, not among them: jobs of many moments share their options' text.
-        let timestamp = options.timestamp.unwrap_or(now);
+        let timestamp = options.timestamp.or(options.made_at).unwrap_or(now);
         Ok(AddedJob {
             opts: StoredOptions::of(&options).to_json(),
             own_id: options.job_id.take(),
