@@ -28,8 +28,8 @@ fn stranger(server: &RedisServer) -> Arc<dyn Link> {
     connection::open(options).unwrap()
 }
 
-async fn raw(link: &Arc<dyn Link>, line: &str) -> Value {
-    let mut words = line.split(' ');
+async fn raw(link: &Arc<dyn Link>, command: &str) -> Value {
+    let mut words = command.split(' ');
     link.call(Command::new(words.next().unwrap()).args(words)).await.unwrap()
 }
 
@@ -161,13 +161,13 @@ async fn what_was_written_here_is_kept_and_ends_with_the_next_change_elsewhere()
         ("set", |cache| {
             Box::pin(async move {
                 set(&cache, "a", &[]).await;
-                set(&cache, "b", &[]).await
+                set(&cache, "b", &[]).await;
             })
         }),
         ("tagged", |cache| {
             Box::pin(async move {
                 set(&cache, "a", &["t"]).await;
-                set(&cache, "b", &["t"]).await
+                set(&cache, "b", &["t"]).await;
             })
         }),
         ("mset", |cache| {

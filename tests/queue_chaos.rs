@@ -114,18 +114,18 @@ impl Drop for WorkerProcess {
 /// A job of some kind, and how it must end.
 fn any_job(index: u64) -> (NewJob, JobState) {
     let mut options = Vec::new();
-    if index % 5 == 0 {
+    if index.is_multiple_of(5) {
         options.push(format!(r#""priority":{}"#, 1 + index % 10));
     }
-    if index % 7 == 0 {
+    if index.is_multiple_of(7) {
         options.push(format!(r#""delay":{}"#, 50 + index % 400));
     }
-    if index % 11 == 0 {
+    if index.is_multiple_of(11) {
         options.push(r#""lifo":true"#.to_owned());
     }
     let (fails, attempts) = (index % 4, 1 + index % 3);
     options.push(format!(r#""attempts":{attempts}"#));
-    if index % 2 == 0 {
+    if index.is_multiple_of(2) {
         options.push(r#""backoff":{"type":"fixed","delay":30}"#.to_owned());
     }
     let mut job = job("n", &format!("{{{}}}", options.join(",")));

@@ -6,7 +6,6 @@ use crate::scheduler::next_cron_run;
 
 /// When a pattern runs next after `after` (milliseconds since the epoch), in a time zone or that of the process; nothing
 /// when it never does.
-#[expect(clippy::cast_possible_truncation, clippy::cast_precision_loss, reason = "times in milliseconds fit a double")]
 #[napi]
 pub fn cron_next_run(pattern: String, zone: Option<String>, after: f64) -> napi::Result<Option<f64>> {
     next_cron_run(&pattern, zone.as_deref(), after as i64)
