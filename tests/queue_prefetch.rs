@@ -84,8 +84,8 @@ async fn add_many(queue: &Queue, count: usize) {
 
 async fn calls(link: &Arc<dyn Link>, queue: &Queue) -> usize {
     let stats = ask_text(link, queue, "INFO commandstats").await;
-    let line = stats.lines().find(|line| line.starts_with("cmdstat_evalsha:calls=")).unwrap().to_owned();
-    line["cmdstat_evalsha:calls=".len()..].split(',').next().unwrap().parse().unwrap()
+    let counted = stats.lines().find_map(|row| row.strip_prefix("cmdstat_evalsha:calls=")).unwrap();
+    counted.split(',').next().unwrap().parse().unwrap()
 }
 
 fn two_at_once() -> WorkerOptions {

@@ -8,6 +8,7 @@ use crate::scheduler::next_cron_run;
 /// when it never does.
 #[napi]
 pub fn cron_next_run(pattern: String, zone: Option<String>, after: f64) -> napi::Result<Option<f64>> {
+    #![expect(clippy::cast_possible_truncation, clippy::cast_precision_loss, reason = "milliseconds fit a double")]
     next_cron_run(&pattern, zone.as_deref(), after as i64)
         .map(|run| run.map(|run| run as f64))
         .map_err(|error| napi::Error::from_reason(error.to_string()))
