@@ -8,8 +8,10 @@ use crate::scheduler::next_cron_run;
 /// when it never does.
 #[napi]
 pub fn cron_next_run(pattern: String, zone: Option<String>, after: f64) -> napi::Result<Option<f64>> {
-    #![expect(clippy::cast_possible_truncation, clippy::cast_precision_loss, reason = "milliseconds fit a double")]
-    next_cron_run(&pattern, zone.as_deref(), after as i64)
-        .map(|run| run.map(|run| run as f64))
-        .map_err(|error| napi::Error::from_reason(error.to_string()))
+    next_run(&pattern, zone.as_deref(), after).map_err(|error| napi::Error::from_reason(error.to_string()))
+}
+
+#[expect(clippy::cast_possible_truncation, clippy::cast_precision_loss, reason = "milliseconds fit a double")]
+fn next_run(pattern: &str, zone: Option<&str>, after: f64) -> crate::error::Result<Option<f64>> {
+    Ok(next_cron_run(pattern, zone, after as i64)?.map(|run| run as f64))
 }
