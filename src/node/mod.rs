@@ -6,7 +6,6 @@
 #![allow(unreachable_pub, reason = "`#[napi]` exports only what is `pub`, and nothing in Rust imports this folder")]
 #![allow(clippy::needless_pass_by_value, reason = "what Node-API converts for us arrives owned")]
 
-mod allocator;
 mod cache;
 mod cache_functions;
 mod connect;
