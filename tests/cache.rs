@@ -123,7 +123,7 @@ fn values_are_plain_json_that_any_client_reads() {
 fn a_copy_stays_until_its_key_is_written_and_ends_with_its_entry() {
     let (cache, link, prefix, _server) = fresh("copy");
     run(async move {
-        wait_for(|| cache.follows_changes()).await;
+        coherent(&[&cache]).await;
         cache.set(write("a", "1")).await.unwrap();
         assert_eq!(cache.peek("a").unwrap().text, "1");
         assert!(!cache.set(Write { condition: Condition::IfMissing, ..write("a", "2") }).await.unwrap());
@@ -382,7 +382,7 @@ fn copies_of_one_cache_are_shared_and_of_others_are_not() {
         let twin = cache_with(&link, &format!(r#"{{"prefix":"{prefix}"}}"#));
         let stranger = cache_with(&link, &format!(r#"{{"prefix":"{prefix}x:"}}"#));
         let sized = cache_with(&link, &format!(r#"{{"prefix":"{prefix}","level1":{{"maxSize":1000}}}}"#));
-        wait_for(|| [&cache, &twin, &stranger, &sized].iter().all(|cache| cache.follows_changes())).await;
+        coherent(&[&cache, &twin, &stranger, &sized]).await;
         cache.set(write("a", "1")).await.unwrap();
         assert_eq!(twin.peek("a").unwrap().text, "1");
         assert!(stranger.peek("a").is_none() && sized.peek("a").is_none());
@@ -579,6 +579,13 @@ fn a_server_that_hangs_is_left_alone_for_a_second() {
         wait_for(|| started.elapsed() > first + Duration::from_millis(1_050)).await;
         assert!(cache.load("b", Vec::new(), None).await.is_ok());
     });
+}
+
+/// Waits until the server tells of changes, which ends every copy once. The engine in this process tells of none.
+async fn coherent(caches: &[&Cache]) {
+    if std::env::var("OXCART_TEST_ENGINE").is_err() {
+        wait_for(|| caches.iter().all(|cache| cache.follows_changes())).await;
+    }
 }
 
 async fn wait_for(mut ready: impl FnMut() -> bool) {

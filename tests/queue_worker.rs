@@ -85,8 +85,11 @@ async fn a_worker_is_listed_while_it_runs() {
     let named = WorkerOptions { name: Some("w1".into()), visible_to_bullmq: true, ..options() };
     let (plain, shown) = (Hands::start(&queue, options()), Hands::start(&queue, named));
     let shown_as = |clients: String| clients.lines().filter(|line| line.contains(":w:w1")).count();
+    // Who looks at the engine in this process with another package does so from elsewhere: nobody is shown there.
+    let listed_there = usize::from(std::env::var("OXCART_TEST_ENGINE").is_err());
     eventually("both are listed, one to BullMQ", || async {
-        queue.get_workers().await.unwrap().len() == 2 && shown_as(ask_text(&link, &queue, "CLIENT LIST").await) == 1
+        let clients = ask_text(&link, &queue, "CLIENT LIST").await;
+        queue.get_workers().await.unwrap().len() == 2 && shown_as(clients) == listed_there
     })
     .await;
     let listed = queue.get_workers().await.unwrap().concat();

@@ -46,11 +46,13 @@ local function bury(at)
   if not job.timestamp then
     return redis.error_reply('JOBNOTFOUND job ' .. id .. ' does not exist')
   end
-  local text, attempts = burials[at + 4], burials[at + 6]
+  local text, stacktrace, attempts = burials[at + 4], burials[at + 5], burials[at + 6]
   if token == '' then
     if call('ZREM', failed, id) == 0 then
       return redis.error_reply('NOTINSTATE job ' .. id .. ' is not failed')
     end
+    -- Its last attempt may have ended since the job was read.
+    text, attempts, stacktrace = job.failedReason or text, job.atm or attempts, job.stacktrace or stacktrace
   else
     local owner = call('GET', key .. ':lock')
     if not owner then
@@ -79,7 +81,7 @@ local function bury(at)
     failures = failures + 1
   end
   post_letter(to, queue, id, job, {
-    at = burials[at + 3], text = text, stacktrace = burials[at + 5], attempts = attempts, reason = burials[at + 8],
+    at = burials[at + 3], text = text, stacktrace = stacktrace, attempts = attempts, reason = burials[at + 8],
   }, now)
   delete_job(key)
   posted = posted + 1

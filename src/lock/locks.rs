@@ -12,7 +12,7 @@ use tokio::task::JoinSet;
 
 use super::{
     keys::Keys,
-    options::{Acquisition, LockOptions, Wait, check_resource, ttl_argument},
+    options::{Acquisition, LockOptions, Wait, ttl_argument},
     scripts::{self, Attempt},
 };
 use crate::{
@@ -80,7 +80,7 @@ impl Locks {
     /// # Errors
     /// `InvalidArgument` for the resource; what the connection gives when too few servers answer.
     pub async fn acquire(&self, resource: &str, how: &Acquisition) -> Result<Option<Held>> {
-        check_resource(resource)?;
+        self.keys.check(resource)?;
         let token = how.identifier.clone().unwrap_or_else(new_token);
         let began = self.clock.moment();
         let mut attempts = 0;
@@ -103,14 +103,14 @@ impl Locks {
 
     /// Gives a holder `seconds` from now; whether the lock is still held with that token.
     pub async fn extend(&self, resource: &str, token: &str, seconds: f64) -> Result<bool> {
-        check_resource(resource)?;
+        self.keys.check(resource)?;
         let ttl = ttl_argument(seconds)?;
         self.extend_held(resource, token, ttl).await
     }
 
     /// Gives the lock back; whether it was still held with that token.
     pub async fn release(&self, resource: &str, token: &str) -> Result<bool> {
-        check_resource(resource)?;
+        self.keys.check(resource)?;
         self.on_majority(|link, keys| {
             let (resource, token) = (resource.to_owned(), token.to_owned());
             async move { scripts::release(&*link, &keys, &resource, &token, PATIENCE).await }

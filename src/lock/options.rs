@@ -16,8 +16,6 @@ const RETRY_DELAY_MS: [f64; 2] = [10.0, 1_000.0];
 const TTL_SECONDS: [f64; 2] = [1.0, 300.0];
 /// Longest wait for a lock.
 const MAX_WAIT_SECONDS: f64 = 3_600.0;
-/// Longest name of a resource, in bytes.
-const MAX_RESOURCE: usize = 512;
 
 /// Options of a service, as JSON gives them.
 #[derive(Clone, Debug, Deserialize)]
@@ -121,15 +119,6 @@ impl Acquisition {
 pub(super) fn ttl_argument(seconds: f64) -> Result<Duration> {
     argument("ttl", seconds, TTL_SECONDS, false)?;
     Ok(Duration::from_secs_f64(seconds))
-}
-
-/// Refuses a name that is empty or too long.
-pub(super) fn check_resource(resource: &str) -> Result<()> {
-    if resource.is_empty() || resource.len() > MAX_RESOURCE {
-        let got = format!("{} bytes long", resource.len());
-        return Err(Error::invalid_argument("resource", &got, &format!("1 to {MAX_RESOURCE} bytes")));
-    }
-    Ok(())
 }
 
 fn argument(name: &str, number: f64, bounds: [f64; 2], whole: bool) -> Result<()> {
