@@ -107,6 +107,7 @@ const stages = [
           'cache-threads',
           'lock-service',
           'dead-letters',
+          'documents-queue',
           'flow-producer',
           'job-by-hand',
           'pubsub',

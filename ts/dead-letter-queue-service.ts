@@ -18,7 +18,7 @@ export interface DeadLetterQueueOptions {
  *
  * @example
  * const letters = new DeadLetterQueueService(queues);
- * queues.on('worker:failed', (job, error) => job?.finishedOn && letters.handleFailedJob(job, error));
+ * queues.on('worker:failed', (job, error) => job.finishedOn && letters.handleFailedJob(job, error));
  * // later, when the mail server is back:
  * await letters.redrive({ queue: 'mail', error: 'ECONNREFUSED' });
  */

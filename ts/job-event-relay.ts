@@ -1,23 +1,25 @@
-import type { Job } from './job.js';
+import { Job } from './job.js';
+import type { StoredJobJson } from './job-row.js';
 import { isSealed } from './payload-options.js';
 import type { Queue } from './queue.js';
 import { QueueEvents } from './queue-events.js';
 import type { QueueConnection } from './types/queue-options.js';
 
 /**
- * Events of jobs and queues in all processes. Every listener also gets the queue's name, as its last value. A job that
- * was removed before it could be read is undefined.
+ * Events of jobs and queues in all processes. Every listener also gets the queue's name, as its last value. Of a job that
+ * was removed before it could be read, the event's own values and `id` and `queueName` are known: its name is empty, its
+ * data `{}`.
  */
 export interface JobEventMap {
   'job:added': [jobId: string, queue: string];
   'job:waiting': [jobId: string, queue: string];
-  'job:active': [job: Job | undefined, previousState: string, queue: string];
-  'job:progress': [job: Job | undefined, progress: any, queue: string];
-  'job:completed': [job: Job | undefined, result: any, queue: string];
+  'job:active': [job: Job, previousState: string, queue: string];
+  'job:progress': [job: Job, progress: any, queue: string];
+  'job:completed': [job: Job, result: any, queue: string];
   /** For good: all attempts are used up. */
-  'job:failed': [job: Job | undefined, error: Error, queue: string];
+  'job:failed': [job: Job, error: Error, queue: string];
   'job:stalled': [jobId: string, queue: string];
-  'job:removed': [jobId: string, queue: string];
+  'job:removed': [job: Job, queue: string];
   'queue:paused': [queue: string];
   'queue:resumed': [queue: string];
 }
@@ -90,31 +92,48 @@ export class JobEventRelay {
     events.on('added', ({ jobId }) => this.#tell(queue, () => fire('job:added', [jobId, queue])));
     events.on('waiting', ({ jobId }) => this.#tell(queue, () => fire('job:waiting', [jobId, queue])));
     events.on('stalled', ({ jobId }) => this.#tell(queue, () => fire('job:stalled', [jobId, queue])));
-    events.on('removed', ({ jobId }) => this.#tell(queue, () => fire('job:removed', [jobId, queue])));
+    events.on('removed', ({ jobId }) =>
+      this.#tell(queue, () => fire('job:removed', [this.#goneJob(queue, jobId), queue])),
+    );
     events.on('paused', () => this.#tell(queue, () => fire('queue:paused', [queue])));
     events.on('resumed', () => this.#tell(queue, () => fire('queue:resumed', [queue])));
     events.on('active', ({ jobId, prev = 'waiting' }) =>
-      this.#tellOfJob(queue, jobId, 'job:active', (job) => fire('job:active', [job, prev, queue])),
+      this.#tellOfJob(queue, jobId, 'job:active', {}, (job) => fire('job:active', [job, prev, queue])),
     );
     events.on('progress', ({ jobId, data }) =>
-      this.#tellOfJob(queue, jobId, 'job:progress', (job) => fire('job:progress', [job, data, queue])),
+      this.#tellOfJob(queue, jobId, 'job:progress', { progress: data }, (job) =>
+        fire('job:progress', [job, data, queue]),
+      ),
     );
     events.on('completed', ({ jobId, returnvalue }) =>
-      this.#tellOfJob(queue, jobId, 'job:completed', (job) =>
-        fire('job:completed', [job, isSealed(returnvalue) ? job?.returnvalue : returnvalue, queue]),
+      this.#tellOfJob(queue, jobId, 'job:completed', { returnvalue: JSON.stringify(returnvalue) }, (job) =>
+        fire('job:completed', [job, isSealed(returnvalue) ? job.returnvalue : returnvalue, queue]),
       ),
     );
     events.on('failed', ({ jobId, failedReason }) =>
-      this.#tellOfJob(queue, jobId, 'job:failed', (job) => fire('job:failed', [job, new Error(failedReason), queue])),
+      this.#tellOfJob(queue, jobId, 'job:failed', { failedReason }, (job) =>
+        fire('job:failed', [job, new Error(failedReason), queue]),
+      ),
     );
   }
 
-  #tellOfJob(queue: string, jobId: string, event: keyof JobEventMap, tell: (job: Job | undefined) => void): void {
+  /** `known` is what the event says of the job, in case it is gone. */
+  #tellOfJob(
+    queue: string,
+    jobId: string,
+    event: keyof JobEventMap,
+    known: Partial<StoredJobJson>,
+    tell: (job: Job) => void,
+  ): void {
     if (!this.hasListener(event)) return;
     // Asked for at once, told in order.
     const reading = this.queueOf(queue).getJob(jobId);
     reading.catch(() => undefined);
-    this.#tell(queue, async () => tell(await reading));
+    this.#tell(queue, async () => tell((await reading) ?? this.#goneJob(queue, jobId, known)));
+  }
+
+  #goneJob(queue: string, id: string, known: Partial<StoredJobJson> = {}): Job {
+    return Job.fromJSON(this.queueOf(queue), { id, name: '', data: '{}', opts: {}, timestamp: 0, ...known });
   }
 
   #tell(queue: string, tell: () => void | Promise<void>): void {

@@ -25,7 +25,7 @@ import { Worker } from './worker.js';
 export interface QueueServiceEventMap extends JobEventMap {
   'worker:active': [job: Job, queue: string];
   'worker:completed': [job: Job, result: any, queue: string];
-  'worker:failed': [job: Job | undefined, error: Error, queue: string];
+  'worker:failed': [job: Job, error: Error, queue: string];
   'worker:error': [error: Error, queue: string];
   'queue:error': [error: Error, queue: string];
   /** This service cleaned a queue. */
@@ -156,9 +156,11 @@ export class QueueService<Payloads = any, Results = any> extends ServiceEmitter<
     data: Payloads[Q];
     cron: string;
     options?: AddJobOptions;
-  }): Promise<Job<Payloads[Q], ResultOf<Results, Q>>> {
+  }): Promise<Job<Payloads[Q], ResultOf<Results, Q>>>;
+  addScheduledJob<Data>(params: IfUntyped<Payloads, AddJobParams<string, Data> & { cron: string }>): Promise<Job<Data>>;
+  async addScheduledJob(params: AddJobParams & { cron: string }): Promise<Job> {
     const { queue, name, data, cron, options } = object('params', params);
-    return this.addJob<Q>({
+    return this.addJob<any>({
       queue,
       name,
       data,
@@ -210,7 +212,7 @@ export class QueueService<Payloads = any, Results = any> extends ServiceEmitter<
     if (earlier) this.#letGo(earlier, table);
     worker.on('active', (job) => this.fire('worker:active', job, queue));
     worker.on('completed', (job, result) => this.fire('worker:completed', job, result, queue));
-    worker.on('failed', (job, error) => this.fire('worker:failed', job, error, queue));
+    worker.on('failed', (job, error) => this.fire('worker:failed', job as Job, error, queue));
     worker.on('error', (error) => this.#failed('worker:error', error, queue));
     return worker;
   }
