@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { inMemory, RedisServer } from './helpers/redis-server.js';
+import { RedisServer } from './helpers/redis-server.js';
 import { uniquePrefix } from './helpers/unique-prefix.js';
 import { waitFor } from './helpers/wait-for.js';
 
@@ -52,7 +52,7 @@ describe('threads of one process', () => {
   it('share level 1, and see each other’s writes and invalidations at once', async () => {
     const prefix = `${uniquePrefix('threads')}:`;
     const [a, b] = [new Thread(prefix), new Thread(prefix)];
-    if (!inMemory) await waitFor(() => b.do('coherent'));
+    await waitFor(() => b.do('coherent'));
     await a.do('set', 'k', 1);
     expect(await b.do('getLocal', 'k')).toBe(1);
     for (const [change, seen] of [

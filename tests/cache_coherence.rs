@@ -272,7 +272,7 @@ async fn after_any_mix_of_writers_no_copy_differs_from_its_entry() {
 
 #[tokio::test]
 async fn a_server_that_tells_of_nothing_leaves_copies_their_ttl() {
-    let server = RedisServer::start();
+    let server = RedisServer::builder().process().start();
     let admin = stranger(&server);
     raw(&admin, "ACL SETUSER plain on >secret ~* &* +@all -client|tracking").await;
     let options = ConnectionOptions::from_json(&format!(

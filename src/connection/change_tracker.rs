@@ -121,11 +121,9 @@ impl ChangeTracker {
         }
     }
 
-    pub(super) fn changed(&self, keys: &[Reply<'_>]) {
-        let keys: Vec<&[u8]> =
-            keys.iter().filter_map(|key| if let Reply::Bulk(key) = key { Some(*key) } else { None }).collect();
+    pub(super) fn changed(&self, keys: &[&[u8]]) {
         for sink in self.followers() {
-            sink.changed(&keys);
+            sink.changed(keys);
         }
     }
 

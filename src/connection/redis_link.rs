@@ -37,7 +37,8 @@ type Links = Vec<(Arc<ConnectionOptions>, Weak<RedisLink>)>;
 pub fn open(mut options: ConnectionOptions) -> Result<Arc<dyn Link>> {
     if let Address::Memory { name } = &options.address {
         let client_name = options.connection_name.as_deref().unwrap_or_default();
-        return Ok(Embedded::open_named(name)?.shared_link(usize::from(options.db.unwrap_or(0)), client_name));
+        let (engine, db) = (Embedded::open_named(name)?, usize::from(options.db.unwrap_or(0)));
+        return Ok(engine.shared_link(db, client_name, options.tracked));
     }
     let file = match &mut options.address {
         Address::File { directory, journal } => {

@@ -26,7 +26,7 @@ use super::{
     change_tracker::ChangeTracker,
     command::Command,
     handshake::{Opened, Session, is_hopeless, open_session},
-    link::{BoxFuture, Message, MessageSink, SubscriptionKind, Subscriptions},
+    link::{BoxFuture, ChangeSink, Message, MessageSink, SubscriptionKind, Subscriptions},
     options::ConnectionOptions,
     subscriptions_table::{Joined, Name, SubscriptionsTable},
 };
@@ -232,8 +232,8 @@ async fn work(options: &ConnectionOptions, shared: &Arc<Shared>) {
     loop {
         let error = match open_session(options, || ()).await {
             Ok(Opened::Here(local)) => {
-                // It tells of no changed keys.
-                shared.began(Present { client_id: None, resp3: false });
+                let client = local.tell_changes(Arc::new(Relay(Arc::clone(shared))));
+                shared.began(Present { client_id: i64::try_from(client).ok(), resp3: true });
                 serve_here(&local, shared, restoring).await
             }
             Ok(Opened::Session(session)) => {
@@ -266,7 +266,7 @@ async fn work(options: &ConnectionOptions, shared: &Arc<Shared>) {
     }
 }
 
-/// Passes the messages of an engine in this process on.
+/// Passes what an engine in this process has to say on.
 struct Relay(Arc<Shared>);
 
 impl MessageSink for Relay {
@@ -279,6 +279,25 @@ impl MessageSink for Relay {
 
     /// Nothing breaks there.
     fn restored(&self, _lost: &[(SubscriptionKind, String, Error)]) {}
+}
+
+impl ChangeSink for Relay {
+    /// The engine says nothing of this: whoever asked it is told by its answer.
+    fn began(&self) {}
+
+    fn changed(&self, keys: &[&[u8]]) {
+        if let Some(tracker) = self.0.tracker() {
+            tracker.changed(keys);
+        }
+    }
+
+    fn emptied(&self) {
+        if let Some(tracker) = self.0.tracker() {
+            tracker.emptied();
+        }
+    }
+
+    fn refused(&self, _: &Error) {}
 }
 
 /// Serves wishes without a connection, until the handle is gone.
@@ -448,7 +467,11 @@ fn take_push(items: &[Reply<'_>], shared: &Shared, asked: &mut VecDeque<Asked>) 
         [Reply::Bulk(b"invalidate"), keys] => {
             if let Some(tracker) = shared.tracker() {
                 match keys {
-                    Reply::Array(keys) => tracker.changed(keys),
+                    Reply::Array(keys) => {
+                        let keys =
+                            keys.iter().filter_map(|key| if let Reply::Bulk(key) = key { Some(*key) } else { None });
+                        tracker.changed(&keys.collect::<Vec<_>>());
+                    }
                     _ => tracker.emptied(),
                 }
             }

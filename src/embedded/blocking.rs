@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeSet, VecDeque};
 
-use hashbrown::{Equivalent, HashMap};
+use hashbrown::{Equivalent, HashMap, HashSet};
 
 use super::data::Blob;
 use crate::{codec::resp::Value, service::Duty};
@@ -131,6 +131,11 @@ impl Blocked {
     /// The first in line for a key, after a ticket.
     pub(super) fn first_after(&self, place: &(usize, Blob), ticket: u64) -> Option<u64> {
         self.by_key.get(place)?.range(ticket + 1..).next().copied()
+    }
+
+    /// The sessions that wait.
+    pub(super) fn sessions(&self) -> HashSet<u64> {
+        self.waiters.values().map(|waiter| waiter.session).collect()
     }
 
     /// The tickets of a session.

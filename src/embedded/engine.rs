@@ -79,7 +79,7 @@ pub(super) struct Engine {
     inbox: Mutex<Inbox>,
     volatile: Arc<Notify>,
     expiry: Mutex<Option<Duty>>,
-    links: Mutex<HashMap<(usize, String), Weak<EmbeddedLink>>>,
+    links: Mutex<HashMap<(usize, String, bool), Weak<EmbeddedLink>>>,
     name: String,
 }
 
@@ -159,9 +159,9 @@ impl Engine {
     }
 
     /// The link that everybody shares who wants this database under this name.
-    pub(super) fn shared_link(self: &Arc<Self>, db: usize, name: &str) -> Arc<EmbeddedLink> {
+    pub(super) fn shared_link(self: &Arc<Self>, db: usize, name: &str, tracked: bool) -> Arc<EmbeddedLink> {
         let mut links = lock(&self.links);
-        let wanted = (db, name.to_owned());
+        let wanted = (db, name.to_owned(), tracked);
         if let Some(link) = links.get(&wanted).and_then(Weak::upgrade) {
             return link;
         }
@@ -186,8 +186,15 @@ impl Engine {
         result
     }
 
-    pub(super) fn open_session(&self, db: usize, resp3: bool, push: Option<Arc<dyn PushSink>>) -> u64 {
-        self.with(|state| state.open_session(db, resp3, push))
+    /// A new client behind a socket.
+    pub(super) fn open_remote(&self, push: Arc<dyn PushSink>) -> u64 {
+        self.with(|state| {
+            let id = state.open_session(0, false, Some(push));
+            if let Some(session) = state.sessions.get_mut(&id) {
+                session.is_remote = true;
+            }
+            id
+        })
     }
 
     /// A new client of this process, introduced as those of a server are.
@@ -475,6 +482,8 @@ impl Engine {
                     Pending::Message(message) => {
                         message.sink.message(message.pattern.as_deref(), &message.channel, &message.payload);
                     }
+                    Pending::Notice(sink, notice) => sink.notice(&notice),
+                    Pending::HangUp(sink) => sink.hang_up(),
                     Pending::Reply(done, reply) => done(reply),
                     Pending::Batch(sink, replies) => settle_all(&*sink, replies),
                     Pending::Send(send) => send(true),

@@ -28,7 +28,7 @@ use super::{
 };
 use crate::{
     clock::Clock,
-    connection::{Batch, BlockingLink, FileOptions, Link as _, Subscriptions},
+    connection::{Batch, BlockingLink, ChangeSink, FileOptions, Link as _, Subscriptions},
     error::{Error, ErrorCode, Result},
     service,
 };
@@ -249,6 +249,11 @@ impl Local {
 
     pub(crate) fn open_blocking(&self) -> Arc<dyn BlockingLink> {
         Arc::new(EmbeddedBlockingLink::new(self.engine(), &self.name, self.db))
+    }
+
+    /// Sends `sink` word on keys that another client has read; gives the engine's number for the client that gets it.
+    pub(crate) fn tell_changes(&self, sink: Arc<dyn ChangeSink>) -> u64 {
+        self.link().tell_changes(sink)
     }
 
     pub(crate) fn subscriptions(&self) -> Arc<dyn Subscriptions> {

@@ -46,6 +46,8 @@ pub(super) struct Db {
     weight: usize,
     /// Whether it is counted how often keys are used, instead of noted when.
     counts_use: bool,
+    /// Whether looking at a key leaves its use as it was.
+    ignores_use: bool,
 }
 
 impl Db {
@@ -61,9 +63,11 @@ impl Db {
         let index = self.entries.get_index_of(key)?;
         if self.entries[index].expires >= now {
             self.preserve(index, false);
-            let counts_use = self.counts_use;
-            let entry = &mut self.entries[index];
-            entry.usage = entry.usage.used(now, counts_use);
+            if !self.ignores_use {
+                let counts_use = self.counts_use;
+                let entry = &mut self.entries[index];
+                entry.usage = entry.usage.used(now, counts_use);
+            }
             return Some(index);
         }
         self.lapse(index);
@@ -193,6 +197,11 @@ impl Db {
         if std::mem::replace(&mut self.counts_use, counts_use) != counts_use {
             self.entries.values_mut().for_each(|entry| entry.usage = Usage::new(now, counts_use));
         }
+    }
+
+    /// Whether commands from here on count as uses of keys.
+    pub(super) fn note_use(&mut self, notes: bool) {
+        self.ignores_use = !notes;
     }
 
     /// How a key was used; looking does not count.

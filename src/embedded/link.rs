@@ -14,13 +14,14 @@ use tokio::sync::oneshot;
 use super::{
     engine::{Engine, Work},
     session::PushSink,
+    tracking::Notice,
 };
 use crate::{
     clock::Clock,
     codec::resp::Value,
     connection::{
-        Batch, BlockingLink, BoxFuture, Command, Link, LinkState, Message, MessageSink, StateSink, SubscriptionKind,
-        Subscriptions,
+        Batch, BlockingLink, BoxFuture, ChangeSink, Command, Link, LinkState, Message, MessageSink, StateSink,
+        SubscriptionKind, Subscriptions,
     },
     error::{Error, Result},
 };
@@ -32,6 +33,7 @@ pub(super) struct EmbeddedLink {
     db: usize,
     name: String,
     subscriptions: OnceLock<Arc<EmbeddedSubscriptions>>,
+    followers: OnceLock<Arc<Followers>>,
     description: String,
 }
 
@@ -44,7 +46,20 @@ impl EmbeddedLink {
             db,
             engine,
             subscriptions: OnceLock::new(),
+            followers: OnceLock::new(),
         }
+    }
+
+    fn subscribing(&self) -> &Arc<EmbeddedSubscriptions> {
+        self.subscriptions
+            .get_or_init(|| Arc::new(EmbeddedSubscriptions::new(Arc::clone(&self.engine), &self.name, self.db)))
+    }
+
+    /// Sends word that goes to the subscribing client on to `sink`; gives the engine's number for that client.
+    pub(super) fn tell_changes(&self, sink: Arc<dyn ChangeSink>) -> u64 {
+        let subscribing = self.subscribing();
+        *subscribing.table.changes.lock().unwrap_or_else(PoisonError::into_inner) = Some(sink);
+        subscribing.session
     }
 }
 
@@ -65,10 +80,14 @@ impl Link for EmbeddedLink {
     }
 
     fn subscriptions(&self) -> Arc<dyn Subscriptions> {
-        let subscriptions = self
-            .subscriptions
-            .get_or_init(|| Arc::new(EmbeddedSubscriptions::new(Arc::clone(&self.engine), &self.name, self.db)));
-        Arc::clone(subscriptions) as Arc<dyn Subscriptions>
+        Arc::clone(self.subscribing()) as Arc<dyn Subscriptions>
+    }
+
+    fn follow_changes(&self, sink: Arc<dyn ChangeSink>) -> Box<dyn Send + Sync> {
+        let followers = self.followers.get_or_init(|| {
+            Arc::new(Followers { engine: Arc::clone(&self.engine), session: self.session, sinks: Mutex::default() })
+        });
+        followers.follow(sink)
     }
 
     fn state(&self) -> LinkState {
@@ -154,10 +173,70 @@ impl BlockingLink for EmbeddedBlockingLink {
 
 type Sinks = HashMap<(SubscriptionKind, String), Vec<Arc<dyn MessageSink>>>;
 
+/// Who follows what a link's client has read.
+struct Followers {
+    engine: Arc<Engine>,
+    session: u64,
+    sinks: Mutex<Vec<Arc<dyn ChangeSink>>>,
+}
+
+/// Takes a follower off when it is dropped.
+struct Following {
+    followers: Arc<Followers>,
+    sink: Arc<dyn ChangeSink>,
+}
+
+impl Followers {
+    fn follow(self: &Arc<Self>, sink: Arc<dyn ChangeSink>) -> Box<dyn Send + Sync> {
+        {
+            let mut sinks = self.sinks.lock().unwrap_or_else(PoisonError::into_inner);
+            sinks.push(Arc::clone(&sink));
+            if sinks.len() == 1 {
+                let to = Arc::clone(self) as Arc<dyn PushSink>;
+                self.engine.working(|state| state.tracking.begin(self.session, Some(to), None, true));
+            }
+        }
+        sink.began();
+        Box::new(Following { followers: Arc::clone(self), sink })
+    }
+}
+
+impl Drop for Following {
+    fn drop(&mut self) {
+        let mut sinks = self.followers.sinks.lock().unwrap_or_else(PoisonError::into_inner);
+        sinks.retain(|other| !std::ptr::addr_eq(Arc::as_ptr(other), Arc::as_ptr(&self.sink)));
+        if sinks.is_empty() {
+            self.followers.engine.working(|state| state.tracking.end(self.followers.session));
+        }
+    }
+}
+
+impl PushSink for Followers {
+    fn message(&self, _: Option<&[u8]>, _: &[u8], _: &[u8]) {}
+
+    fn notice(&self, notice: &Notice) {
+        // Called without the lock: a sink may drop what follows.
+        let sinks = self.sinks.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        for sink in sinks {
+            tell(&*sink, notice);
+        }
+    }
+}
+
+fn tell(sink: &dyn ChangeSink, notice: &Notice) {
+    match notice {
+        Notice::Changed(key) => sink.changed(&[key]),
+        Notice::Emptied => sink.emptied(),
+        Notice::RedirectBroken(_) => {}
+    }
+}
+
 /// The sinks of one subscribing client.
 #[derive(Default)]
 struct Table {
     sinks: Mutex<Sinks>,
+    /// Who gets word on keys that another client has read.
+    changes: Mutex<Option<Arc<dyn ChangeSink>>>,
 }
 
 /// All subscriptions of a link, as one client of the engine.
@@ -194,6 +273,13 @@ impl PushSink for Table {
         let message = Message { kind, subscription: &subscription, channel: &channel, payload };
         for sink in sinks {
             sink.message(&message);
+        }
+    }
+
+    fn notice(&self, notice: &Notice) {
+        let sink = self.changes.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some(sink) = sink {
+            tell(&*sink, notice);
         }
     }
 }

@@ -29,6 +29,7 @@ mod session;
 mod state;
 mod table;
 mod test_engine;
+mod tracking;
 mod usage;
 
 use std::{path::Path, sync::Arc};
@@ -106,8 +107,9 @@ impl Embedded {
     }
 
     /// The client of database `db` that `CLIENT LIST` shows under `name`: the one that is open already, as for a server.
-    pub(crate) fn shared_link(&self, db: usize, name: &str) -> Arc<dyn Link> {
-        self.engine.shared_link(db.min(state::DATABASES - 1), name)
+    /// Those that remember what they read (`tracked`) are shared with the likes only.
+    pub(crate) fn shared_link(&self, db: usize, name: &str, tracked: bool) -> Arc<dyn Link> {
+        self.engine.shared_link(db.min(state::DATABASES - 1), name, tracked)
     }
 }
 

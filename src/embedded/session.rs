@@ -5,13 +5,22 @@ use std::sync::{
     atomic::{AtomicBool, Ordering},
 };
 
-use super::data::{Blob, IndexedSet};
+use super::{
+    data::{Blob, IndexedSet},
+    tracking::Notice,
+};
 use crate::codec::resp::Value;
 
-/// Receives what is not a reply: published messages. Called with no lock held.
+/// Receives what is not a reply. Called with no lock held.
 pub(super) trait PushSink: Send + Sync {
     /// A message of a channel (`pattern` is `None`) or of a pattern.
     fn message(&self, pattern: Option<&[u8]>, channel: &[u8], payload: &[u8]);
+
+    /// Word on keys that a client has read.
+    fn notice(&self, notice: &Notice);
+
+    /// Ends the client's connection, where there is one.
+    fn hang_up(&self) {}
 }
 
 /// Whether a watched key changed.
@@ -37,6 +46,7 @@ pub(super) struct Transaction {
 }
 
 /// A client.
+#[expect(clippy::struct_excessive_bools, reason = "what a client has chosen, each by itself")]
 pub(super) struct Session {
     pub id: u64,
     pub db: usize,
@@ -51,11 +61,19 @@ pub(super) struct Session {
     pub watched: Vec<(usize, Blob, bool)>,
     pub channels: IndexedSet,
     pub patterns: IndexedSet,
+    /// Sharded channels.
+    pub shards: IndexedSet,
     pub push: Option<Arc<dyn PushSink>>,
     /// Replies beyond the first that one command gave: `SUBSCRIBE a b` answers twice.
     pub more: Vec<Value>,
     /// `QUIT` was said.
     pub quit: bool,
+    /// Its commands do not count as uses of keys.
+    pub no_touch: bool,
+    /// It is behind a socket.
+    pub is_remote: bool,
+    /// When its last command came.
+    pub active_ms: i64,
     pub last_command: &'static str,
 }
 
@@ -74,14 +92,18 @@ impl Session {
             watched: Vec::new(),
             channels: IndexedSet::default(),
             patterns: IndexedSet::default(),
+            shards: IndexedSet::default(),
             push,
             more: Vec::new(),
             quit: false,
+            no_touch: false,
+            is_remote: false,
+            active_ms: created_ms,
             last_command: "NULL",
         }
     }
 
     pub(super) fn subscriptions(&self) -> usize {
-        self.channels.len() + self.patterns.len()
+        self.channels.len() + self.patterns.len() + self.shards.len()
     }
 }

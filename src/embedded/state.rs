@@ -21,7 +21,8 @@ use super::{
     published::Published,
     pubsub::{Board, Delivery},
     session::{PushSink, Session, Watch},
-    table::{self, BLOCKING, GROWS, IN_MULTI, Row, SUBSCRIBED, WRITE},
+    table::{self, BLOCKING, GROWS, IN_MULTI, READ, Row, SUBSCRIBED, WRITE},
+    tracking::{Notice, Tracking},
 };
 use crate::{clock::Clock, codec::resp::Value, connection::ReplySink};
 
@@ -31,6 +32,9 @@ pub(super) const DATABASES: usize = 16;
 /// What is to be done once the lock is released: none of it may run under it.
 pub(super) enum Pending {
     Message(Delivery),
+    Notice(Arc<dyn PushSink>, Notice),
+    /// Ends a client's connection.
+    HangUp(Arc<dyn PushSink>),
     Reply(Completion, Value),
     /// Replies by token.
     Batch(Arc<dyn ReplySink>, Vec<(u64, Value)>),
@@ -42,7 +46,7 @@ impl Pending {
     /// Turns an answer into an error.
     fn fail(self, failure: &Failure) -> Self {
         match self {
-            Self::Message(message) => Self::Message(message),
+            message @ (Self::Message(_) | Self::Notice(..) | Self::HangUp(_)) => message,
             Self::Reply(done, _) => Self::Reply(done, failure.clone().into_value()),
             Self::Batch(sink, replies) => {
                 let replies = replies.into_iter().map(|(token, _)| (token, failure.clone().into_value()));
@@ -83,6 +87,9 @@ pub(super) struct State {
     pub published: Option<Arc<Published>>,
     pub scripts: super::scripting::Scripts,
     pub memory: Memory,
+    pub tracking: Tracking,
+    /// The client whose command runs.
+    acting: Option<u64>,
     /// Counts changes of keys.
     pub changes: u64,
     /// Where changes are written, in an engine that keeps them.
@@ -108,6 +115,8 @@ impl State {
             published: None,
             scripts: super::scripting::Scripts::default(),
             memory: Memory::default(),
+            tracking: Tracking::default(),
+            acting: None,
             changes: 0,
             journal: None,
             held: VecDeque::new(),
@@ -115,12 +124,15 @@ impl State {
         }
     }
 
-    /// Tells those who watch a key that it changed.
+    /// Tells those who watch a key, or have read it and want to know, that it changed.
     pub(super) fn touch(&mut self, db: usize, key: &[u8]) {
         self.changes += 1;
         if self.memory.limit > 0 {
             let now = self.clock.now_ms();
             self.dbs[db].weigh(key, now);
+        }
+        if self.tracking.is_on() {
+            self.invalidate(key, self.acting);
         }
         if self.watchers.is_empty() {
             return;
@@ -156,6 +168,7 @@ impl State {
     pub(super) fn close_session(&mut self, id: u64) {
         let Some(mut session) = self.sessions.remove(&id) else { return };
         self.unwatch(&mut session);
+        self.end_tracking(id);
         for (pattern, names) in [(false, &session.channels), (true, &session.patterns)] {
             for name in names {
                 self.board.remove(pattern, name, id);
@@ -170,9 +183,19 @@ impl State {
     pub(super) fn command(&mut self, session: &mut Session, args: Args<'_>) -> Step {
         let now = self.clock.now_ms();
         self.counters.commands += 1;
+        self.acting = Some(session.id);
+        session.active_ms = now;
+        if session.no_touch {
+            self.dbs.iter_mut().for_each(|db| db.note_use(false));
+        }
         let mut context = Context { state: self, session, now, origin: Origin::Client, wish: None };
         let answer = dispatch(&mut context, args);
-        if let Some(wish) = context.wish.take() {
+        let wish = context.wish.take();
+        if context.session.no_touch {
+            context.state.dbs.iter_mut().for_each(|db| db.note_use(true));
+        }
+        self.acting = None;
+        if let Some(wish) = wish {
             return Step::Wait(wish);
         }
         self.collect_lapsed();
@@ -220,12 +243,14 @@ impl State {
                 let Some(mut session) = self.sessions.remove(&waiter.session) else { continue };
                 let args: Vec<&[u8]> = args.iter().map(|arg| &**arg).collect();
                 let now = self.clock.now_ms();
+                self.acting = Some(session.id);
                 let mut context =
                     Context { state: self, session: &mut session, now, origin: Origin::Retry, wish: None };
                 let answer = match resolve(&args) {
                     Ok(row) => perform(&mut context, row, &args),
                     Err(failure) => Err(failure),
                 };
+                self.acting = None;
                 self.sessions.insert(session.id, session);
                 self.collect_lapsed();
                 self.end_group();
@@ -248,6 +273,7 @@ impl State {
                 for key in self.dbs[db].take_lapsed() {
                     self.counters.expired += 1;
                     self.blocked.key_lost(db, &key);
+                    self.invalidate(&key, None);
                     if let Some(journal) = &mut self.journal {
                         journal.group().push(db, &[b"DEL", &key]);
                     }
@@ -378,8 +404,13 @@ fn unknown_command(args: Args<'_>) -> Failure {
     ))
 }
 
-/// Runs a command and notes its effect.
+/// Runs a command, and notes its effect and what it has read.
 pub(super) fn perform(context: &mut Context<'_>, row: &Row, args: Args<'_>) -> Answer {
+    if row.has(READ) && context.state.tracking.is_on() {
+        let answer = (row.run)(context, args);
+        context.state.remember_read(context.session, &row.keys_of(args));
+        return answer;
+    }
     let Some(journal) = context.state.journal.as_mut().filter(|_| row.has(WRITE)) else {
         return (row.run)(context, args);
     };
@@ -422,7 +453,9 @@ fn dispatch(context: &mut Context<'_>, args: Args<'_>) -> Answer {
             row.name
         )));
     }
+    let acting = context.state.acting.take();
     context.state.memory.is_full = !context.state.make_room(context.now);
+    context.state.acting = acting;
     if context.state.memory.is_full && row.has(GROWS) {
         if let Some(transaction) = &mut context.session.transaction {
             transaction.broken = true;

@@ -63,8 +63,8 @@ fn rename_key(context: &mut Context<'_>, from: &[u8], to: &[u8], only_new: bool)
     }
     let now = context.now;
     let Some(entry) = context.db().remove(from, now) else { return Err(NO_SUCH_KEY) };
-    context.set(to, entry.data, entry.expires);
     context.changed(from);
+    context.set(to, entry.data, entry.expires);
     context.state.blocked.key_lost(context.session.db, from);
     context.ready(to);
     Ok(true)
@@ -191,12 +191,14 @@ fn clear(context: &mut Context<'_>, db: usize) {
 fn flushdb(context: &mut Context<'_>, args: Args<'_>) -> Answer {
     flush_mode(args)?;
     clear(context, context.session.db);
+    context.state.invalidate_all();
     Ok(ok())
 }
 
 fn flushall(context: &mut Context<'_>, args: Args<'_>) -> Answer {
     flush_mode(args)?;
     (0..DATABASES).for_each(|db| clear(context, db));
+    context.state.invalidate_all();
     Ok(ok())
 }
 
@@ -221,6 +223,8 @@ fn swapdb(context: &mut Context<'_>, args: Args<'_>) -> Answer {
     }
     context.state.changes += 1;
     context.state.dbs.swap(first, second);
+    // Whoever has read keys knows no databases.
+    context.state.invalidate_all();
     for db in [first, second] {
         for key in context.state.blocked.keys_of(db) {
             if context.state.dbs[db].contains(&key, now) {

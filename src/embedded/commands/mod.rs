@@ -5,6 +5,7 @@
 mod bit_fields;
 mod bits;
 mod blocking_lists;
+mod clients;
 mod common_subsequence;
 mod connection;
 mod expiry;
@@ -31,6 +32,7 @@ mod stream_info;
 mod stream_reads;
 mod streams;
 mod strings;
+mod tracking;
 mod transactions;
 
 use super::{args::Args, context::Context, failure::Answer, table::Row};
@@ -40,6 +42,7 @@ pub(super) const ALL_ROWS: &[&[Row]] = &[
     bit_fields::ROWS,
     bits::ROWS,
     blocking_lists::ROWS,
+    clients::ROWS,
     common_subsequence::ROWS,
     connection::ROWS,
     expiry::ROWS,

@@ -57,7 +57,12 @@ fn info(context: &mut Context<'_>, args: Args<'_>) -> Answer {
         ),
         (
             "Clients",
-            format!("connected_clients:{}\r\nblocked_clients:{}\r\n", state.sessions.len() + 1, state.blocked.len()),
+            format!(
+                "connected_clients:{}\r\nblocked_clients:{}\r\ntracking_clients:{}\r\n",
+                state.sessions.len() + 1,
+                state.blocked.len(),
+                state.tracking.clients.len()
+            ),
         ),
         (
             "Memory",
@@ -74,13 +79,15 @@ fn info(context: &mut Context<'_>, args: Args<'_>) -> Answer {
             "Stats",
             format!(
                 "total_connections_received:{}\r\ntotal_commands_processed:{}\r\nexpired_keys:{}\r\nevicted_keys:{}\r\n\
-                 pubsub_channels:{}\r\npubsub_patterns:{}\r\n",
+                 pubsub_channels:{}\r\npubsub_patterns:{}\r\ntracking_total_keys:{}\r\ntracking_total_items:{}\r\n",
                 state.counters.sessions,
                 state.counters.commands,
                 state.counters.expired,
                 state.counters.evicted,
                 state.board.channels.len(),
-                state.board.patterns.len()
+                state.board.patterns.len(),
+                state.tracking.len(),
+                state.tracking.items()
             ),
         ),
         ("Replication", "role:master\r\nconnected_slaves:0\r\n".to_owned()),
@@ -138,6 +145,7 @@ fn config_get(context: &mut Context<'_>, args: Args<'_>) -> Answer {
         ("maxmemory", memory.limit.to_string()),
         ("maxmemory-policy", memory.policy.name().to_owned()),
         ("maxmemory-samples", memory.samples.to_string()),
+        ("tracking-table-max-keys", context.state.tracking.most_keys.to_string()),
     ];
     let fits = |name: &str| args[2..].iter().any(|pattern| glob_matches(pattern, name.as_bytes(), true));
     let fixed = SETTINGS.iter().map(|(name, value)| (*name, (*value).to_owned()));
@@ -146,13 +154,14 @@ fn config_get(context: &mut Context<'_>, args: Args<'_>) -> Answer {
 }
 
 /// Settings that can be changed.
-const CHANGEABLE: [&str; 3] = ["maxmemory", "maxmemory-policy", "maxmemory-samples"];
+const CHANGEABLE: [&str; 4] = ["maxmemory", "maxmemory-policy", "maxmemory-samples", "tracking-table-max-keys"];
 
 /// A change of a setting, whose name is among [`CHANGEABLE`].
 enum Change {
     Limit(usize),
     Policy(Policy),
     Samples(usize),
+    TrackedKeys(usize),
 }
 
 impl Change {
@@ -167,6 +176,10 @@ impl Change {
             "maxmemory-policy" => Policy::parse(&value)
                 .map(Self::Policy)
                 .ok_or_else(|| refused(&format!("argument(s) must be one of the following: {}", Policy::names()))),
+            "tracking-table-max-keys" => {
+                let number = value.parse().map_err(|_| refused("argument couldn't be parsed into an integer"));
+                number.map(Self::TrackedKeys)
+            }
             _ => match value.parse() {
                 Ok(samples) if (1..=64).contains(&samples) => Ok(Self::Samples(samples)),
                 Ok(_) => Err(refused("argument must be between 1 and 64 inclusive")),
@@ -205,6 +218,7 @@ fn config_set(context: &mut Context<'_>, args: Args<'_>) -> Answer {
         match change {
             Change::Limit(limit) => context.state.bound_memory(limit, now),
             Change::Policy(policy) => context.state.evict_by(policy, now),
+            Change::TrackedKeys(most) => context.state.tracking.most_keys = most,
             Change::Samples(samples) => context.state.memory.samples = samples,
         }
     }

@@ -48,7 +48,7 @@ where
 {
     let (reader, mut writer) = tokio::io::split(stream);
     let outbox = Arc::<Outbox>::default();
-    let session = engine.open_session(0, false, Some(Arc::clone(&outbox) as Arc<dyn PushSink>));
+    let session = engine.open_remote(Arc::clone(&outbox) as Arc<dyn PushSink>);
     let client = Client { engine, session, outbox: Arc::clone(&outbox) };
     let sending = send(&mut writer, &outbox);
     tokio::pin!(sending);
@@ -191,7 +191,7 @@ impl Client {
         let answered = self.engine.serve(self.session, args, done, |session, reply| {
             // The protocol that this command left behind: `HELLO` answers in the one that it chooses.
             let dialect = Dialect { resp3: session.resp3, null_array };
-            self.outbox.set_resp3(session.resp3);
+            self.outbox.set_protocol(session.resp3, session.subscriptions() > 0);
             let more = std::mem::take(&mut session.more);
             quit = session.quit;
             let outbox = Arc::clone(&self.outbox);

@@ -9,7 +9,7 @@ use tokio::sync::Notify;
 
 use crate::{
     codec::resp::{Dialect, Value},
-    embedded::session::PushSink,
+    embedded::{session::PushSink, tracking::Notice},
 };
 
 /// Beyond this much unsent, no further command of the client is run.
@@ -23,6 +23,8 @@ pub(super) struct Outbox {
     waiting: Mutex<Waiting>,
     /// The client's protocol, for messages, which arise without its session.
     resp3: AtomicBool,
+    /// It subscribes to something, which in RESP2 lets it tell messages from replies.
+    subscribes: AtomicBool,
     /// There is something to send, or no more will come.
     filled: Notify,
     /// Room for replies again.
@@ -43,8 +45,9 @@ impl Outbox {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn set_resp3(&self, yes: bool) {
-        self.resp3.store(yes, Ordering::Relaxed);
+    pub(super) fn set_protocol(&self, resp3: bool, subscribes: bool) {
+        self.resp3.store(resp3, Ordering::Relaxed);
+        self.subscribes.store(subscribes, Ordering::Relaxed);
     }
 
     pub(super) fn resp3(&self) -> bool {
@@ -102,6 +105,13 @@ impl Outbox {
         }
     }
 
+    fn push(&self, parts: Vec<Value>) {
+        self.reply(&Value::Push(parts), Dialect { resp3: self.resp3(), null_array: false });
+        if self.waiting().bytes.len() > MAX_BEHIND {
+            self.give_up();
+        }
+    }
+
     /// Waits until the client is so far behind that it is given up.
     pub(super) async fn given_up(&self) {
         self.lost.notified().await;
@@ -122,9 +132,29 @@ impl PushSink for Outbox {
             Some(pattern) => vec![bulk(b"pmessage"), bulk(pattern), bulk(channel), bulk(payload)],
             None => vec![bulk(b"message"), bulk(channel), bulk(payload)],
         };
-        self.reply(&Value::Push(parts), Dialect { resp3: self.resp3(), null_array: false });
-        if self.waiting().bytes.len() > MAX_BEHIND {
-            self.give_up();
+        self.push(parts);
+    }
+
+    fn hang_up(&self) {
+        self.give_up();
+    }
+
+    fn notice(&self, notice: &Notice) {
+        let bulk = |bytes: &[u8]| Value::Bulk(bytes.to_vec());
+        let keys = match notice {
+            Notice::Changed(key) => Value::Array(vec![bulk(key)]),
+            Notice::Emptied => Value::Nil,
+            Notice::RedirectBroken(id) => {
+                if self.resp3() {
+                    self.push(vec![bulk(b"tracking-redir-broken"), Value::Int(id.cast_signed())]);
+                }
+                return;
+            }
+        };
+        if self.resp3() {
+            self.push(vec![bulk(b"invalidate"), keys]);
+        } else if self.subscribes.load(Ordering::Relaxed) {
+            self.push(vec![bulk(b"message"), bulk(b"__redis__:invalidate"), keys]);
         }
     }
 }
