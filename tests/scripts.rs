@@ -47,7 +47,7 @@ const ACTIVE: &[&str] = &[JOB, "LPUSH p:active 1", "SET p:1:lock t", "SADD p:sta
 /// each one's own.
 macro_rules! finish {
     ($profile:literal, $($outcome:literal),+) => {
-        concat!("1000 0 0 0 t2 30000 '' '' '' 1 ", $profile, $(" ", $outcome, " 1"),+)
+        concat!("1000 0 0 0 t2 30000 '' '' '' 1 ", $profile, " ''", $(" ", $outcome, " 1"),+)
     };
 }
 
@@ -266,7 +266,7 @@ fn rows() -> Vec<Row> {
             "queue/finish_jobs",
             "finishes one and takes the next",
             &[JOB, JOB2, "LPUSH p:active 1", "SET p:1:lock t", "LPUSH p:wait 2"],
-            "1000 0 1 0 t2 30000 '' '' '' 1 t completed '' 1 0 0 -1 '' 1000 '' 1 900 7 1",
+            "1000 0 1 0 t2 30000 '' '' '' 1 t completed '' 1 0 0 -1 '' 1000 '' '' 1 900 7 1",
         ),
         row(
             "queue/finish_jobs",
@@ -292,6 +292,64 @@ fn rows() -> Vec<Row> {
             "the same outcome twice",
             ACTIVE,
             finish!("t completed '' 1 0 0 -1 '' 1000 ''", "1 900 7", "1 900 7"),
+        ),
+        row(
+            "queue/finish_jobs",
+            "plain ones are completed, and one that has got a parent meanwhile",
+            &[
+                JOB,
+                "HSET p:1 processedOn 900 ats 1",
+                "HSET p:3 name n data {} opts {} timestamp 5 delay 0 priority 0 processedOn 900 ats 1",
+                r#"HSET p:3 parentKey o:q:9 parent {"id":"9","queueKey":"o:q"}"#,
+                "SADD o:q:9:dependencies p:3",
+                "LPUSH p:active 1 3",
+                "MSET p:1:lock t p:3:lock t",
+            ],
+            "1000 0 0 0 t2 30000 '' '' '' 1 t completed '' 1 0 0 -1 '' 1000 '' 1 1 900 7 1 3 900 8 1",
+        ),
+        row(
+            "queue/finish_jobs",
+            "a plain one of a worker with a name has a field more",
+            &[JOB, "HSET p:1 processedOn 900 ats 1 pb w", "LPUSH p:active 1", "SET p:1:lock t"],
+            "1000 0 0 0 t2 30000 w '' '' 1 t completed '' 1 0 0 -1 '' 1000 '' 1 1 900 7 1",
+        ),
+        row(
+            "queue/finish_jobs",
+            "a plain one has got a child meanwhile",
+            &[
+                JOB,
+                "HSET p:1 processedOn 900 ats 1",
+                "LPUSH p:active 1",
+                "SET p:1:lock t",
+                "SADD p:1:dependencies o:q:5",
+            ],
+            "1000 0 0 0 t2 30000 '' '' '' 1 t completed '' 1 0 0 -1 '' 1000 '' 1 1 900 7 1",
+        ),
+        row(
+            "queue/finish_jobs",
+            "a child of a plain one has failed meanwhile",
+            &[
+                JOB,
+                "HSET p:1 processedOn 900 ats 1 defa why",
+                "LPUSH p:active 1",
+                "SET p:1:lock t",
+                "ZADD p:1:unsuccessful 1 o:q:5",
+            ],
+            "1000 0 0 0 t2 30000 '' '' '' 1 t completed '' 1 0 0 -1 '' 1000 '' 1 1 900 7 1",
+        ),
+        row(
+            "queue/finish_jobs",
+            "plain ones that are retried, removed, not active, locked by another, gone",
+            &[
+                JOB,
+                "HSET p:1 processedOn 900 ats 1",
+                "HSET p:3 name n data {} opts {} timestamp 5 delay 0 priority 0 processedOn 900 ats 1",
+                "HSET p:4 name n data {} opts {} timestamp 5 delay 0 priority 0 processedOn 900 ats 1",
+                "HSET p:5 name n data {} opts {} timestamp 5 delay 0 priority 0 processedOn 900 ats 1",
+                "LPUSH p:active 1 3 5 6",
+                "MSET p:1:lock t p:3:lock t p:4:lock t p:5:lock other p:6:lock t",
+            ],
+            "1000 0 0 0 t2 30000 '' '' '' 3 t retry [] 1 0 0 -1 '' 1000 '' 1 t completed '' 1 0 0 0 '' 1000 '' 1 t completed '' 1 0 0 -1 '' 1000 '' 1 1 900 why 1 3 900 7 2 4 900 7 3 5 900 7 3 6 900 7 3",
         ),
         row("queue/finish_jobs", "no such job", &[], finish!("t completed '' 1 0 0 -1 '' 1000 ''", "1 900 7")),
         row(
@@ -352,7 +410,7 @@ fn rows() -> Vec<Row> {
             "queue/finish_jobs",
             "is counted",
             &[JOB, "LPUSH p:active 1", "SET p:1:lock t", "HSET p:metrics:completed count 4 prevTS 1000 prevCount 1"],
-            "181000 10 0 0 t2 30000 '' '' '' 1 t completed '' 1 0 0 0 '' 1000 '' 1 900 7 1",
+            "181000 10 0 0 t2 30000 '' '' '' 1 t completed '' 1 0 0 0 '' 1000 '' '' 1 900 7 1",
         ),
         row(
             "queue/recover_jobs",

@@ -23,8 +23,8 @@ local function promote_due(q, delayed, now)
   end
 end
 
--- Reads a job. One that was never touched since it was added has these fields only, and comes as their values and a 1:
--- most jobs do, and names cost as much as values. Any other comes as its whole hash; nil stands for no job. A key of
+-- Reads a job. A plain one was never touched since it was added and has these fields only; it comes as their values and
+-- a 1: most jobs do, and names cost as much as values. Any other comes as its whole hash; nil stands for no job. A key of
 -- another type is no job either; an error here would lose what was taken beside it.
 local function read_job(key)
   local job = redis.pcall('HMGET', key, 'name', 'data', 'opts', 'timestamp', 'delay', 'priority')

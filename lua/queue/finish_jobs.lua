@@ -31,9 +31,10 @@
 -- @arg limiter_max
 -- @arg limiter_ms
 -- @arg profile_count
--- @arg ...outcomes    the profiles, 10 each: token, kind (completed, failed, retry, later, delayed, wait, release, children),
+-- @arg ...outcomes    the profiles, 11 each: token, kind (completed, failed, retry, later, delayed, wait, release, children),
 --                     stack traces as JSON, attempts made, due time, 1 for last-in-first-out, kept count, kept age,
---                     eviction limit, deduplication id;
+--                     eviction limit, deduplication id, 1 for a job that came as its values only when it was taken, with
+--                     this worker_name, or '';
 --                     then the outcomes, 4 each: id, its time, result or reason, number of its profile
 -- @ret { 1 or an error for each outcome, what fetch_jobs gives }
 -- @err JOBNOTFOUND LOCKMISSING LOCKMISMATCH NOTINSTATE PENDINGCHILDREN FAILEDCHILDREN
@@ -57,17 +58,16 @@ for number = 1, tonumber(profile_count) do
   profiles[tostring(number)] = {
     token = outcomes[at + 1], kind = outcomes[at + 2], stacktrace = outcomes[at + 3], attempts = outcomes[at + 4],
     due = outcomes[at + 5], lifo = outcomes[at + 6] == '1', kept_count = outcomes[at + 7], kept_age = outcomes[at + 8],
-    evicted = outcomes[at + 9], deduplication = outcomes[at + 10],
+    evicted = outcomes[at + 9], deduplication = outcomes[at + 10], is_plain = outcomes[at + 11] == '1',
   }
-  at = at + 10
+  at = at + 11
 end
-local ids, keys, locks, times, texts, ways = {}, {}, {}, {}, {}, {}
-local children = {}
+local ids, keys, locks, ways, dependencies = {}, {}, {}, {}, {}
+local first = at
 for index = 1, (#outcomes - at) / 4 do
   local key = prefix .. outcomes[at + 1]
-  ids[index], keys[index], locks[index] = outcomes[at + 1], key, key .. ':lock'
-  times[index], texts[index], ways[index] = outcomes[at + 2], outcomes[at + 3], profiles[outcomes[at + 4]]
-  children[2 * index - 1], children[2 * index] = key .. ':dependencies', key .. ':unsuccessful'
+  ids[index], keys[index], ways[index] = outcomes[at + 1], key, profiles[outcomes[at + 4]]
+  locks[index], dependencies[index] = key .. ':lock', key .. ':dependencies'
   at = at + 4
 end
 
@@ -75,6 +75,16 @@ local finished = { completed = {}, failed = {} }
 local finished_counts = { completed = 0, failed = 0 }
 local removed = {}
 local has_delayed = false
+
+-- The end of most jobs, which are nobody's child and stay.
+local completed_ends = finished.completed
+local function complete(way, id, key, ended, text)
+  finished_counts.completed = finished_counts.completed + 1
+  call('HSET', key, 'returnvalue', text, 'finishedOn', ended, 'atm', way.attempts)
+  completed_ends[#completed_ends + 1] = ended
+  completed_ends[#completed_ends + 1] = id
+  call('XADD', events, '*', 'event', 'completed', 'jobId', id, 'returnvalue', text, 'prev', 'active')
+end
 
 -- The two ends of a job.
 local function finish(way, id, key, ended, text)
@@ -92,27 +102,27 @@ local function finish(way, id, key, ended, text)
       child_failed(parent_prefix, parent_id, key, flags, text, now, way.kept_count == '0')
     end
   end
+  if kind == 'completed' and way.kept_count ~= '0' then
+    complete(way, id, key, ended, text)
+    return
+  end
   finished_counts[kind] = finished_counts[kind] + 1
   if way.kept_count == '0' then
     removed[#removed + 1] = key
   else
-    if kind == 'completed' then
-      call('HSET', key, 'returnvalue', text, 'finishedOn', ended, 'atm', way.attempts)
+    if way.stacktrace ~= '' then
+      call('HSET', key, 'failedReason', text, 'finishedOn', ended, 'atm', way.attempts, 'stacktrace', way.stacktrace)
     else
-      if way.stacktrace ~= '' then
-        call('HSET', key, 'failedReason', text, 'finishedOn', ended, 'atm', way.attempts, 'stacktrace', way.stacktrace)
-      else
-        call('HSET', key, 'failedReason', text, 'finishedOn', ended, 'atm', way.attempts)
-      end
-      -- Whoever retries it shall not fail for the same reason.
-      call('HDEL', key, 'defa')
+      call('HSET', key, 'failedReason', text, 'finishedOn', ended, 'atm', way.attempts)
     end
-    local set = finished[kind]
+    -- Whoever retries it shall not fail for the same reason.
+    call('HDEL', key, 'defa')
+    local set = finished.failed
     set[#set + 1] = ended
     set[#set + 1] = id
   end
   if kind == 'completed' then
-    call('XADD', events, '*', 'event', 'completed', 'jobId', id, 'returnvalue', text, 'prev', 'active')
+    emit(events, 'completed', 'jobId', id, 'returnvalue', text, 'prev', 'active')
   else
     emit(events, 'failed', 'jobId', id, 'failedReason', text, 'prev', 'active')
     emit(events, 'retries-exhausted', 'jobId', id, 'attemptsMade', way.attempts)
@@ -146,8 +156,24 @@ local function move(way, id, key, text)
 end
 
 local owners = call('MGET', unpack(locks))
-local all_exist = call('EXISTS', unpack(keys)) == #keys
-local any_children = call('EXISTS', unpack(children)) > 0
+local any_children = call('EXISTS', unpack(dependencies)) > 0
+-- Fields of a plain job that runs. With no more it has no parent, and no child that failed: that leaves a field as well.
+local plain_size = worker_name == '' and 8 or 9
+local plain, other_keys, other_failures = {}, {}, {}
+for index, key in ipairs(keys) do
+  local way = ways[index]
+  if way.is_plain and not any_children and owners[index] == way.token and redis.pcall('HLEN', key) == plain_size then
+    plain[index] = true
+  else
+    other_keys[#other_keys + 1] = key
+    other_failures[#other_failures + 1] = key .. ':unsuccessful'
+  end
+end
+local all_exist = true
+if #other_keys > 0 then
+  all_exist = call('EXISTS', unpack(other_keys)) == #other_keys
+  any_children = any_children or call('EXISTS', unpack(other_failures)) > 0
+end
 
 -- Why an outcome cannot be stored, or nil.
 local function refusal(index)
@@ -181,10 +207,10 @@ local function guarded(run, ...)
 end
 
 local results, leaving = {}, {}
-for index = 1, #ids do
-  results[index] = guarded(refusal, index) or 1
+for index, id in ipairs(ids) do
+  results[index] = plain[index] and 1 or guarded(refusal, index) or 1
   if results[index] == 1 then
-    leaving[#leaving + 1] = ids[index]
+    leaving[#leaving + 1] = id
   end
 end
 local left = leave_active(active, leaving)
@@ -194,15 +220,19 @@ for index, id in ipairs(ids) do
     results[index] = redis.error_reply('NOTINSTATE job ' .. id .. ' is not active')
   elseif results[index] == 1 then
     left[id] = nil
-    if q.grouped then
-      release_group(prefix, id)
-    end
     freed[#freed + 1] = locks[index]
-    local way = ways[index]
-    if way.kind == 'completed' or way.kind == 'failed' then
-      results[index] = guarded(finish, way, id, keys[index], times[index], texts[index]) or 1
+    local way, ended, text = ways[index], outcomes[first + 4 * index - 2], outcomes[first + 4 * index - 1]
+    if plain[index] and way.kind == 'completed' and way.kept_count ~= '0' then
+      complete(way, id, keys[index], ended, text)
     else
-      results[index] = guarded(move, way, id, keys[index], texts[index]) or 1
+      if q.grouped and not plain[index] then
+        release_group(prefix, id)
+      end
+      if way.kind == 'completed' or way.kind == 'failed' then
+        results[index] = guarded(finish, way, id, keys[index], ended, text) or 1
+      else
+        results[index] = guarded(move, way, id, keys[index], text) or 1
+      end
     end
   end
 end

@@ -55,6 +55,8 @@ pub struct JobRecord {
     /// Id of the job scheduler that made it.
     pub scheduler_id: Option<String>,
     pub deduplication_id: Option<String>,
+    /// A worker took it, and nothing was stored of it before but what is stored of every job that is added.
+    pub is_plain: bool,
 }
 
 /// Values of a job that was never touched since it was added, and one that tells them from fields and values.
@@ -79,6 +81,7 @@ impl JobRecord {
         let mut job = Self { id, ..Self::default() };
         if fields.len() == UNTOUCHED {
             job.fill_untouched(fields)?;
+            job.is_plain = true;
             return Ok(Some(job));
         }
         let mut fields = fields.into_iter();

@@ -79,6 +79,7 @@ pub(super) struct RunningJob {
     options: StoredOptions,
     stacktrace: Option<String>,
     deduplication_id: Option<String>,
+    is_plain: bool,
 }
 
 /// The options that were read last: jobs that are taken together mostly have the same.
@@ -119,6 +120,7 @@ impl RunningJob {
             options,
             stacktrace: record.stacktrace.clone(),
             deduplication_id: record.deduplication_id.clone(),
+            is_plain: record.is_plain,
         };
         (job, fault)
     }
@@ -162,6 +164,7 @@ impl RunningJob {
             attempts_made: self.attempts_made + 1,
             lifo: self.options.lifo.unwrap_or(false),
             deduplication_id: self.deduplication_id.clone().unwrap_or_default(),
+            is_plain: self.is_plain,
             ..StoredOutcome::default()
         };
         let mut fault = None;

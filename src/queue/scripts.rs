@@ -93,6 +93,8 @@ pub(super) struct StoredOutcome {
     pub(super) lifo: bool,
     pub(super) keep: super::KeepPolicy,
     pub(super) deduplication_id: String,
+    /// As [`JobRecord::is_plain`] when it was taken.
+    pub(super) is_plain: bool,
     /// For a job that goes to the dead letters; `finish_jobs` takes none of those.
     pub(super) burial: Option<Box<super::dead_letter::LetterChoice>>,
 }
@@ -101,7 +103,7 @@ impl Profiled for StoredOutcome {
     fn is_like(&self, other: &Self) -> bool {
         (self.kind, self.lifo, self.due, self.attempts_made) == (other.kind, other.lifo, other.due, other.attempts_made)
             && (&self.token, self.keep, &self.stacktrace) == (&other.token, other.keep, &other.stacktrace)
-            && self.deduplication_id == other.deduplication_id
+            && (&self.deduplication_id, self.is_plain) == (&other.deduplication_id, other.is_plain)
     }
 }
 
@@ -211,7 +213,7 @@ impl Storage {
             rest = rest.arg(flag(one.lifo)).int(one.keep.count.unwrap_or(-1));
             rest = rest.arg(one.keep.age.map(text).unwrap_or_default());
             rest = rest.int(one.keep.limit.unwrap_or(1000).clamp(1, super::job_options::MAX_EVICTED));
-            rest = rest.arg(&one.deduplication_id);
+            rest = rest.arg(&one.deduplication_id).arg(if one.is_plain { "1" } else { "" });
         }
         for (one, number) in outcomes.iter().zip(numbers) {
             rest = rest.arg(&one.id).int(one.at).arg(&one.text).int(number);

@@ -209,6 +209,7 @@ fn rest(random: &mut Rng, script: &str, now: i64) -> Option<Vec<String>> {
                     pick(random, &["", "0", "10"]),
                     "100".to_owned(),
                     pick(random, &["", "d1"]),
+                    pick(random, &["", "1"]),
                 ]
             });
             let outcomes = repeat(rounds, &|random| {

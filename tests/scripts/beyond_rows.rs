@@ -235,7 +235,7 @@ pub(super) fn rows() -> Vec<Row> {
                 "HSET p:groups:active g 1",
                 "HSET p:groups:running 1 g",
             ],
-            "1000 0 1 0 t2 30000 '' '' '' 1 t completed '' 1 0 0 0 '' 1000 '' 1 900 7 1",
+            "1000 0 1 0 t2 30000 '' '' '' 1 t completed '' 1 0 0 0 '' 1000 '' '' 1 900 7 1",
         ),
         row(
             "queue/finish_jobs",
@@ -248,7 +248,7 @@ pub(super) fn rows() -> Vec<Row> {
                 "HSET p:groups:active g 1",
                 "HSET p:groups:running 1 g",
             ],
-            "1000 0 0 0 t2 30000 '' '' '' 1 t retry [] 1 1000 0 -1 '' 1000 '' 1 900 why 1",
+            "1000 0 0 0 t2 30000 '' '' '' 1 t retry [] 1 1000 0 -1 '' 1000 '' '' 1 900 why 1",
         ),
         row(
             "queue/move_stalled_jobs_to_wait",

@@ -16,9 +16,9 @@ const RUNS: &str = "LPUSH p:active 1";
 const LOCKED: &str = "SET p:1:lock t";
 
 /// `queue/finish_jobs` of `p:1`: completed or failed, kept or not.
-const COMPLETED: &str = "1000 0 0 0 t2 30000 '' '' '' 1 t completed '' 1 0 0 -1 '' 1000 '' 1 900 7 1";
-const FAILED: &str = "1000 0 0 0 t2 30000 '' '' '' 1 t failed [] 1 0 0 -1 '' 1000 '' 1 900 why 1";
-const FAILED_AND_GONE: &str = "1000 0 0 0 t2 30000 '' '' '' 1 t failed [] 1 0 0 0 '' 1000 '' 1 900 why 1";
+const COMPLETED: &str = "1000 0 0 0 t2 30000 '' '' '' 1 t completed '' 1 0 0 -1 '' 1000 '' '' 1 900 7 1";
+const FAILED: &str = "1000 0 0 0 t2 30000 '' '' '' 1 t failed [] 1 0 0 -1 '' 1000 '' '' 1 900 why 1";
+const FAILED_AND_GONE: &str = "1000 0 0 0 t2 30000 '' '' '' 1 t failed [] 1 0 0 0 '' 1000 '' '' 1 900 why 1";
 
 /// A child of the same queue.
 const NEAR_CHILD: &str =
@@ -182,7 +182,7 @@ pub(super) fn rows() -> Vec<Row> {
                 "LPUSH p:active 1 9",
                 "SADD p:9:dependencies p:1 p:7",
             ],
-            "1000 0 0 0 t2 30000 '' '' '' 2 t failed [] 1 0 0 0 '' 1000 '' t children '' 1 0 0 -1 '' 1000 '' 1 900 why 1 9 900 '' 2",
+            "1000 0 0 0 t2 30000 '' '' '' 2 t failed [] 1 0 0 0 '' 1000 '' '' t children '' 1 0 0 -1 '' 1000 '' '' 1 900 why 1 9 900 '' 2",
         ),
         row(
             "queue/finish_jobs",
@@ -194,7 +194,7 @@ pub(super) fn rows() -> Vec<Row> {
             "queue/finish_jobs",
             "a failed child that is evicted blocks nobody",
             &[CHILD, PARENT, WAITS, FOR_IT, "ZADD p:failed 1 1", JOB2, "LPUSH p:active 2", "SET p:2:lock t"],
-            "1000 0 0 0 t2 30000 '' '' '' 1 t failed [] 1 0 0 1 '' 1000 '' 2 900 why 1",
+            "1000 0 0 0 t2 30000 '' '' '' 1 t failed [] 1 0 0 1 '' 1000 '' '' 2 900 why 1",
         ),
         row(
             "queue/retry_job",
