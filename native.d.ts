@@ -49,8 +49,8 @@ export declare class NativeDoor {
 
 /** Adds trees of jobs. */
 export declare class NativeFlowProducer {
-  /** `redis` and `options` (of queues) are JSON texts. With `as_bullmq` the database is that which BullMQ would use. */
-  constructor(door: NativeDoor, redis: string, asBullmq: boolean, options: string)
+  /** `redis`, `options` (of queues) and `payloads` (of queues that have their own, by name) are JSON texts. With `as_bullmq` the database is that which BullMQ would use. */
+  constructor(door: NativeDoor, redis: string, asBullmq: boolean, options: string, payloads: string)
   get id(): number
   close(): void
 }

@@ -94,6 +94,20 @@ describe('the option deadLetter', () => {
     await waitFor(async () => (await letters.getDeadLetters({ reason: 'timeout' })).letters.length === 1);
   });
 
+  test('a job that tells of another one that ran longer than its timeout failed by itself', async () => {
+    const prefix = uniquePrefix('p');
+    const queue = bench.queue('mail', { prefix });
+    const letters = bench.queue('dead', { prefix });
+    const other = async () => {
+      throw Object.assign(new Error('job 1 in queue q ran longer than its timeout of 5 ms'), {
+        code: 'ERR_WAIT_TIMED_OUT',
+      });
+    };
+    bench.worker('mail', other, { prefix, deadLetter: 'dead' });
+    await queue.add('quick', {}, { timeout: 60_000 });
+    await waitFor(async () => (await letters.getDeadLetters({ reason: 'failed' })).letters.length === 1);
+  });
+
   test.each([
     [{ deadLetter: true }, 'deadLetter'],
     [{ deadLetter: '' }, 'deadLetter.queue'],

@@ -48,6 +48,34 @@ describe('groups', () => {
     expect(await queue.getCountsPerPriorityForGroup('g', [])).toEqual({});
   });
 
+  test('hold for the jobs of flows, and for those of job schedulers', async () => {
+    const queue = bench.queue<string>();
+    await queue.setGroupConcurrency('g', 1);
+    await queue.setGlobalConcurrency(3);
+    const child = (name: string) => ({ name, queueName: queue.name, opts: of('g') });
+    await bench.flows().add({ ...child('parent'), children: [child('a'), child('b'), child('c')] });
+    await queue.upsertJobScheduler('often', { every: 40, limit: 3 }, { name: 'run', opts: of('g') });
+    const order: string[] = [];
+    let [running, most] = [0, 0];
+    bench.worker<string>(
+      queue.name,
+      async (job) => {
+        running += 1;
+        most = Math.max(most, running);
+        await new Promise((resolve) => setTimeout(resolve, 15));
+        order.push(job.name);
+        running -= 1;
+      },
+      { concurrency: 10 },
+    );
+    await waitFor(() => order.length === 7);
+    expect(most).toBe(1);
+    expect(order.filter((name) => name !== 'run')).toEqual(['a', 'b', 'c', 'parent']);
+    await expect(
+      queue.upsertJobScheduler('full', { every: 1000 }, { opts: { group: { id: 'g', maxSize: 1 } } }),
+    ).rejects.toMatchObject({ details: { option: 'group.maxSize' } });
+  });
+
   test('run no more jobs than their concurrency allows', async () => {
     const queue = bench.queue();
     await queue.setGroupConcurrency('wide', 3);

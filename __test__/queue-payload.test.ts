@@ -92,6 +92,61 @@ test('a service shares the option with its workers and listeners', async () => {
   await service.close();
 });
 
+test('a flow stores the data of each queue as that queue does, and reads it', async () => {
+  const [invoices, images] = [uniquePrefix('invoices'), uniquePrefix('images')];
+  const compressing = { compression: { threshold: 100 } };
+  const flows = bench.flows({
+    payload,
+    queuesOptions: { [images]: { payload: compressing, defaultJobOptions: { attempts: 4 } } },
+  });
+  const text = 'the same '.repeat(1_000);
+  const added = await flows.add(
+    {
+      name: 'parent',
+      queueName: invoices,
+      data: { iban: 'DE02' },
+      children: [
+        { name: 'large', queueName: images, data: { text } },
+        { name: 'small', queueName: images, data: { text: 'a' } },
+      ],
+    },
+    { queuesOptions: { [invoices]: { defaultJobOptions: { attempts: 2 } } } },
+  );
+  const [large, small] = added.children ?? [];
+  const stored = async (queue: string, id = '') =>
+    JSON.parse((await redis.call('HGET', `bull:${queue}:${id}`, 'data')) as string);
+  expect(await stored(invoices, added.job.id)).toMatchObject({ $oxcart: 1, key: 'a' });
+  const compressed = await stored(images, large?.job.id);
+  expect([compressed.$oxcart, compressed.zip, 'key' in compressed]).toEqual([1, 'lz4', false]);
+  expect(await stored(images, small?.job.id)).toEqual({ text: 'a' });
+  expect([added.job.opts.attempts, large?.job.opts.attempts]).toEqual([2, 4]);
+
+  const read = await flows.getFlow({ queueName: invoices, id: added.job.id });
+  expect(read?.job.data).toEqual({ iban: 'DE02' });
+  expect(read?.children?.find(({ job }) => job.name === 'large')?.job.data).toEqual({ text });
+  await added.job.updateData({ iban: 'DE03' });
+  expect(await stored(invoices, added.job.id)).toMatchObject({ $oxcart: 1, key: 'a' });
+  const seen: unknown[] = [];
+  bench.worker(images, async (job) => void seen.push(job.data), { payload: compressing });
+  bench.worker(invoices, async (job) => void seen.push(job.data), { payload });
+  await waitFor(() => seen.length === 3);
+  expect(seen).toEqual([{ text }, { text: 'a' }, { iban: 'DE03' }]);
+});
+
+test.each([
+  [{ payload: { compression: { threshold: -1 } } }, 'payload.compression.threshold'],
+  [
+    { queuesOptions: { q: { payload: { encryption: { key: 'x', keys: {} } } } } },
+    'queuesOptions.q.payload.encryption.key',
+  ],
+  [{ queuesOptions: { q: { payload: { zip: 1 } } } }, 'queuesOptions.q.payload.zip'],
+  [{ queuesOptions: { q: { prefix: 'p' } } }, 'queuesOptions.q.prefix'],
+])('options of a flow producer that make no sense are refused (%#)', (wrong, option) => {
+  expect(() => bench.flows(wrong as never)).toThrowError(
+    expect.objectContaining({ code: 'ERR_INVALID_OPTION', details: { option } }),
+  );
+});
+
 test.each([
   [{ encryption: { key: 'a', keys: { a: randomBytes(16) } } }, 'payload.encryption.keys.a'],
   [{ encryption: { key: 'x', keys: { a: key } } }, 'payload.encryption.key'],

@@ -87,33 +87,37 @@ async fn letters_say_why_and_filters_choose_by_it() {
     for (name, reason, retry) in [
         ("a", "no disk", Retry::ByOptions),
         ("b", "no such user", Retry::Never),
-        ("c", "job 3 in queue mail ran longer than its timeout of 5 ms", Retry::ByOptions),
+        // What a processor says of others decides nothing.
+        ("c", "call of billing ran longer than its timeout of 5 ms", Retry::ByOptions),
     ] {
         add(&queue, name, "{}").await;
         let job = hands.job().await;
         hands.settle(&job, Outcome::Failed { reason: reason.into(), stack: None, retry }).await;
     }
+    add(&queue, "timeout", "{}").await;
+    let job = hands.job().await;
+    hands.settle(&job, Outcome::TimedOut { reason: "too slow".into(), stack: None, retry: Retry::ByOptions }).await;
     // Its worker died too often.
     let id = add(&queue, "d", r#"{"delay":600000}"#).await;
     let stalled = Command::new("HSET").arg(format!("bull:mail:{id}")).arg("defa");
     link.call(stalled.arg("job stalled more than allowable limit")).await.unwrap();
     queue.promote(&id).await.unwrap();
-    eventually("four letters", || async { dead.get_counts().await.unwrap().waiting == 4 }).await;
+    eventually("five letters", || async { dead.get_counts().await.unwrap().waiting == 5 }).await;
 
     let reasons: Vec<_> = letters(&dead, json!({})).await.iter().map(|one| one["reason"].clone()).collect();
-    assert_eq!(reasons, ["failed", "unrecoverable", "timeout", "stalled"]);
+    assert_eq!(reasons, ["failed", "unrecoverable", "failed", "timeout", "stalled"]);
     let chosen = letters(&dead, json!({"name": "b", "queue": "mail", "error": "such"})).await;
     assert_eq!(chosen.len(), 1);
     assert!(letters(&dead, json!({"queue": "other"})).await.is_empty());
     assert_eq!(letters(&dead, json!({"reason": "timeout"})).await.len(), 1);
     assert_eq!(letters(&dead, json!({"ids": ["1", "3"]})).await.len(), 2);
     assert!(letters(&dead, json!({"until": 1000})).await.is_empty());
-    assert_eq!(letters(&dead, json!({"since": 1000})).await.len(), 4);
+    assert_eq!(letters(&dead, json!({"since": 1000})).await.len(), 5);
     // Only what is chosen goes back, in its order.
     queue.pause().await.unwrap();
     assert_eq!(dead.redrive(&filter(json!({"error": "no "})), None).await.unwrap().redriven, 2);
     assert_eq!(ask_list(&link, &queue, "LRANGE @wait 0 -1").await, ["2", "1"]);
-    assert_eq!(letters(&dead, json!({})).await.len(), 2);
+    assert_eq!(letters(&dead, json!({})).await.len(), 3);
     let error = LetterFilter::from_json(r#"{"resaon":"x"}"#).unwrap_err();
     assert_eq!(error.code(), ErrorCode::InvalidOption);
 }

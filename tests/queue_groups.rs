@@ -12,7 +12,11 @@ use std::{
 
 use oxcart::{
     ErrorCode,
-    queue::{GroupLimits, JobCounts, JobState, Limiter, Outcome, WorkerOptions},
+    queue::{
+        FlowNode, FlowProducer, GroupLimits, JobCounts, JobOptions, JobState, Limiter, Outcome, QueueOptions,
+        WorkerOptions,
+    },
+    scheduler::{JobScheduler, RepeatOptions},
     testing::RedisServer,
 };
 use support::*;
@@ -286,6 +290,107 @@ async fn administration_knows_groups() {
 }
 
 #[tokio::test]
+async fn jobs_of_flows_keep_their_groups_turn_and_bounds() {
+    let server = RedisServer::start();
+    let link = open(&server);
+    let queue = queue(&link);
+    let flows = FlowProducer::new(Arc::clone(&link), QueueOptions::default());
+    let node = |parent, name: &str, options: &str| FlowNode {
+        parent,
+        prefix: None,
+        queue: queue.name().to_owned(),
+        job: job(name, options),
+    };
+    let ids = flows
+        .add(vec![
+            node(None, "parent", &of("a")),
+            node(Some(0), "a1", &of("a")),
+            node(Some(0), "a2", &of("a")),
+            node(Some(0), "b1", &of("b")),
+        ])
+        .await
+        .unwrap();
+    assert_eq!(queue.get_state(&ids[0]).await.unwrap(), Some(JobState::WaitingChildren));
+    assert_eq!(queue.get_groups_jobs_count().await.unwrap(), 3);
+    add(&queue, "c1", &of("c")).await;
+    let mut hands = Hands::start(&queue, WorkerOptions { concurrency: 9, ..limits(Some(1), None) });
+    let mut running = Vec::new();
+    for _ in 0..3 {
+        running.push(hands.job().await);
+    }
+    let names: Vec<&str> = running.iter().map(|job| job.record.name.as_str()).collect();
+    assert_eq!(names, ["a1", "b1", "c1"]);
+    assert!(hands.no_job_for(100).await);
+    for job in &running {
+        hands.settle(job, completed()).await;
+    }
+    assert_eq!(hands.complete_next().await, "a2");
+    // The last child is done: its parent waits in its group, and a stock worker finds nothing.
+    let parent = hands.job().await;
+    assert_eq!((parent.record.id.as_str(), queue.get_group_active_count("a").await.unwrap()), (ids[0].as_str(), 1));
+    // A parent that waits for further children leaves its group's place to others.
+    let child = FlowNode {
+        job: job(
+            "late",
+            &format!(r#"{{"group":{{"id":"a"}},"parent":{{"id":"{}","queue":"{}"}}}}"#, ids[0], queue.qualified_name()),
+        ),
+        ..node(None, "", "{}")
+    };
+    flows.add(vec![child]).await.unwrap();
+    hands.settle(&parent, Outcome::WaitingChildren).await;
+    assert_eq!(hands.complete_next().await, "late");
+    assert_eq!(hands.complete_next().await, "parent");
+    assert_eq!(ask_int(&link, &queue, "EXISTS @groups @groups:active @groups:running @groups:sizes").await, 0);
+
+    let full = vec![
+        node(None, "parent", "{}"),
+        node(Some(0), "x", r#"{"group":{"id":"x","maxSize":1}}"#),
+        node(Some(0), "y", r#"{"group":{"id":"x","maxSize":1}}"#),
+    ];
+    assert_eq!(flows.add(full).await.unwrap_err().code(), ErrorCode::GroupFull);
+    assert_eq!(queue.get_counts().await.unwrap(), JobCounts { completed: 6, ..JobCounts::default() });
+}
+
+#[tokio::test]
+async fn jobs_of_schedulers_keep_their_groups_turn_and_bounds() {
+    let server = RedisServer::start();
+    let link = open(&server);
+    let queue = queue(&link);
+    let scheduler = JobScheduler::new(queue.clone());
+    let every = |json: &str| RepeatOptions::from_json(json, None).unwrap();
+    let grouped = || JobOptions::from_json(r#"{"group":{"id":"g","priority":2}}"#).unwrap();
+    scheduler.upsert("s", every(r#"{"every":100}"#), "run", "", grouped()).await.unwrap();
+    let mut hands = Hands::start(&queue, WorkerOptions { concurrency: 5, ..limits(Some(1), None) });
+    let run = hands.job().await;
+    assert_eq!(
+        ask(&link, &queue, &format!("HMGET @{} gid priority", run.record.id)).await.into_items().unwrap().len(),
+        2
+    );
+    assert_eq!(queue.get_group_active_count("g").await.unwrap(), 1);
+    // The next run is due, but its group has no place for it.
+    eventually("the next run waits in its group", || async { queue.get_group_jobs_count("g").await.unwrap() == 1 })
+        .await;
+    assert!(hands.no_job_for(150).await);
+    assert_eq!(ask_int(&link, &queue, "ZCARD @delayed").await + ask_int(&link, &queue, "LLEN @wait").await, 0);
+    hands.settle(&run, completed()).await;
+    let next = hands.job().await;
+    assert!(next.record.id > run.record.id);
+    hands.settle(&next, completed()).await;
+    hands.worker.close(Duration::ZERO).await;
+    // Changing and removing the series takes its pending job out of the group.
+    scheduler.upsert("s", every(r#"{"every":3600000}"#), "run", "", grouped()).await.unwrap();
+    assert!(
+        queue.get_group_jobs_count("g").await.unwrap() + ask_int(&link, &queue, "ZCARD @groups:delayed").await <= 2
+    );
+    assert!(scheduler.remove("s").await.unwrap());
+    let left = queue.get_counts().await.unwrap();
+    assert_eq!((left.waiting, left.delayed), (0, 0), "{left:?}");
+    let bounded = JobOptions::from_json(r#"{"group":{"id":"g","maxSize":2}}"#).unwrap();
+    let error = scheduler.upsert("s", every(r#"{"every":100}"#), "run", "", bounded).await.unwrap_err();
+    assert!(error.details().contains(&("option", "group.maxSize".into())), "{error:?}");
+}
+
+#[tokio::test]
 async fn options_that_make_no_sense_are_refused() {
     let server = RedisServer::start();
     let link = open(&server);
@@ -295,7 +400,6 @@ async fn options_that_make_no_sense_are_refused() {
         (r#"{"group":{"id":"a","maxSize":0}}"#, "group.maxSize"),
         (r#"{"group":{"id":"a","priority":-1}}"#, "group.priority"),
         (r#"{"group":{"id":"a"},"priority":3}"#, "priority"),
-        (r#"{"group":{"id":"a"},"parent":{"id":"1","queue":"bull:q"}}"#, "group"),
         (r#"{"group":{"id":"a","size":3}}"#, "group.size"),
     ] {
         let error = oxcart::queue::JobOptions::from_json(json).unwrap_err();

@@ -10,17 +10,18 @@ import type { BackoffStrategy } from './types/queue-options.js';
 
 /**
  * What became of one attempt, in the form in which it is reported. `retryAfterMs` is -1 for not again, null for as the
- * job's options say; `fault` is why a backoff strategy could not be followed.
+ * job's options say; `fault` is why a backoff strategy could not be followed, `timedOut` that the job's timeout was over.
  */
 export type AttemptOutcome<Result> =
   | { kind: 'completed'; value: string; result: Result }
-  | { kind: 'failed'; error: Error; retryAfterMs: number | null; fault?: Error }
+  | { kind: 'failed'; error: Error; retryAfterMs: number | null; fault?: Error; timedOut?: boolean }
   | { kind: 'delayed'; untilMs: number; error: Error | undefined }
   | { kind: 'waiting' | 'waiting-children'; error: Error | undefined };
 
 /** One run of a processor on one job, with its time limit and its signal. */
 export class Attempt<Data, Result, Name extends string> {
   #controller: AbortController | undefined;
+  #timeout: Error | undefined;
 
   constructor(
     readonly job: Job<Data, Result, Name>,
@@ -83,7 +84,12 @@ export class Attempt<Data, Result, Name extends string> {
       case 'unrecoverable':
         return { kind: 'failed', error, retryAfterMs: -1 };
       default:
-        return { kind: 'failed', error, ...(await retryAfter(this.job, error, this.backoffStrategy)) };
+        return {
+          kind: 'failed',
+          error,
+          timedOut: error === this.#timeout,
+          ...(await retryAfter(this.job, error, this.backoffStrategy)),
+        };
     }
   }
 
@@ -92,6 +98,7 @@ export class Attempt<Data, Result, Name extends string> {
     const over = new Promise<never>((_resolve, reject) => {
       timer = setTimeout(() => {
         const error = jobTimedOut(this.job.id, this.job.queueName, timeoutMs);
+        this.#timeout = error;
         this.abort(error);
         reject(error);
       }, timeoutMs);

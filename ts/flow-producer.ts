@@ -6,6 +6,7 @@ import { type JobHost, QUEUE_CALL } from './job-host.js';
 import type { JobRow } from './job-row.js';
 import { toJson } from './json.js';
 import { type Argument, door, NativeFlowProducer } from './native.js';
+import { nativePayload } from './payload-options.js';
 import { ServiceEmitter } from './service-emitter.js';
 import { onConnection, splitConnection } from './split-connection.js';
 import { checkTelemetry } from './telemetry/trace.js';
@@ -70,6 +71,7 @@ export class FlowProducer<J extends Job<any, any, any, any> = Job> extends Servi
   /** First part of every key of queues that name no other. */
   readonly prefix: string;
   readonly #native: NativeFlowProducer;
+  readonly #defaults: ReadonlyMap<string, JobOptions>;
   readonly #connection: ServiceConnection;
   #closing: Promise<void> | undefined;
 
@@ -82,12 +84,21 @@ export class FlowProducer<J extends Job<any, any, any, any> = Job> extends Servi
       error: (error) => this.fire('error', error),
     });
     this.#connection = connection;
-    const { telemetry, ...stored } = engine;
+    const { telemetry, payload, queuesOptions = {}, ...stored } = engine;
     this.opts = opts;
     this.prefix = opts.prefix ?? 'bull';
+    this.#defaults = onConnection(connection, () => defaultsOf(queuesOptions, ['defaultJobOptions', 'payload']));
+    const payloads = Object.entries(queuesOptions).map(([queue, own]) => [queue, own.payload] as const);
     this.#native = onConnection(
       connection,
-      () => new NativeFlowProducer(door.native, connection.json, asBullmq, JSON.stringify(stored)),
+      () =>
+        new NativeFlowProducer(
+          door.native,
+          connection.json,
+          asBullmq,
+          JSON.stringify({ ...stored, payload: nativePayload(payload) }),
+          JSON.stringify(Object.fromEntries(payloads.map(([queue, own]) => [queue, nativePayload(own)]))),
+        ),
     );
     connection.listen(this.#native.id);
     if (tracer) traceMethods(this, tracer, '', TRACED_FLOWS);
@@ -155,7 +166,7 @@ export class FlowProducer<J extends Job<any, any, any, any> = Job> extends Servi
   }
 
   async #add(flows: FlowJob[], queuesOptions: FlowQueuesOptions | undefined): Promise<JobNode<J>[]> {
-    const flat = flatten(flows, defaultsOf(queuesOptions), this.#connection.now());
+    const flat = flatten(flows, [this.#defaults, defaultsOf(queuesOptions)], this.#connection.now());
     const ids = (await this.#call(CALL.add, [textOf(flat)])) as string[];
     const roots: JobNode<J>[] = [];
     const nodes: JobNode<J>[] = [];
@@ -219,12 +230,15 @@ export class FlowProducer<J extends Job<any, any, any, any> = Job> extends Servi
 }
 
 /** Default options by queue. */
-function defaultsOf(queuesOptions: FlowQueuesOptions = {}): Map<string, JobOptions> {
+function defaultsOf(
+  queuesOptions: FlowQueuesOptions = {},
+  known: readonly string[] = ['defaultJobOptions'],
+): Map<string, JobOptions> {
   const defaults = new Map<string, JobOptions>();
   for (const [queue, options] of Object.entries(queuesOptions)) {
     for (const name of Object.keys(options)) {
-      if (name !== 'defaultJobOptions') {
-        throw invalidOption(`queuesOptions.${queue}.${name}`, 'unknown', 'defaultJobOptions');
+      if (!known.includes(name)) {
+        throw invalidOption(`queuesOptions.${queue}.${name}`, 'unknown', known.join(', '));
       }
     }
     defaults.set(queue, options.defaultJobOptions ?? {});
@@ -233,14 +247,15 @@ function defaultsOf(queuesOptions: FlowQueuesOptions = {}): Map<string, JobOptio
 }
 
 /** Every parent before its children. */
-function flatten(flows: FlowJob[], defaults: Map<string, JobOptions>, now: number): Flat[] {
+function flatten(flows: FlowJob[], defaults: ReadonlyMap<string, JobOptions>[], now: number): Flat[] {
   const flat: Flat[] = [];
   const open: [node: FlowJob | FlowChildJob, parent: number | null][] = flows.map((flow) => [flow, null]);
   // A queue, so that a deep tree needs no deep stack.
   for (let at = 0; at < open.length && at <= MOST_JOBS; at++) {
     const [node, parent] = open[at]!;
     check(node);
-    const opts = { ...defaults.get(node.queueName), ...(node.opts as JobOptions | undefined) };
+    const ofQueue = defaults.map((some) => some.get(node.queueName));
+    const opts: JobOptions = Object.assign({}, ...ofQueue, node.opts);
     flat.push({ node, parent, opts, timestamp: opts.timestamp ?? now });
     for (const child of node.children ?? []) open.push([child, at]);
   }

@@ -18,7 +18,7 @@ export const WORKER_CALL = {
 } as const;
 
 /** What became of a job. */
-export const OUTCOME = { completed: 0, failed: 1, delayed: 2, waiting: 3, 'waiting-children': 4 } as const;
+export const OUTCOME = { completed: 0, failed: 1, delayed: 2, waiting: 3, 'waiting-children': 4, timedOut: 5 } as const;
 
 /** Events of `src/node/worker.rs`. */
 export const WORKER_EVENT = {
@@ -55,7 +55,7 @@ export function keepLast(traces: string[], limit: number | undefined): string[] 
 
 /** The arguments of the call that reports an outcome. */
 export function reportArguments(id: string, token: string, outcome: AttemptOutcome<unknown>): Argument[] {
-  const kind = OUTCOME[outcome.kind];
+  const kind = outcome.kind === 'failed' && outcome.timedOut ? OUTCOME.timedOut : OUTCOME[outcome.kind];
   switch (outcome.kind) {
     case 'completed':
       return [id, token, kind, outcome.value];

@@ -1,17 +1,30 @@
 -- Adds one job of a flow: it may wait for children, and its parent may wait for it.
 --
--- @use lib/deduplication, lib/event, lib/place
+-- @use lib/deduplication, lib/event, lib/groups, lib/place, lib/queue_keys
 
 -- Items of one job in the list that a caller hands over.
 local NODE = {
   outside = 1, prefix = 2, id = 3, name = 4, data = 5, opts = 6, timestamp = 7, delay = 8, priority = 9, lifo = 10,
   has_children = 11, parent_prefix = 12, parent_id = 13, parent = 14, dedup_id = 15, dedup_ttl = 16, dedup_rules = 17,
+  group = 18, group_max = 19,
 }
-local NODE_ITEMS = 17
+local NODE_ITEMS = 19
+
+-- Why a job finds no place in its group, or nil. `claimed` counts those that this call adds to it.
+local function refuse_in_group(nodes, at, claimed)
+  local jobs, most = group_jobs(nodes[at + NODE.prefix], nodes[at + NODE.group]), nodes[at + NODE.group_max]
+  local added = claimed[jobs] or 0
+  if most ~= '' and call('ZCARD', jobs) + added >= tonumber(most) then
+    return redis.error_reply('GROUPFULL group ' .. nodes[at + NODE.group] .. ' has its most waiting jobs, ' .. most)
+  end
+  local waits = nodes[at + NODE.has_children] ~= '1' and nodes[at + NODE.delay] == '0'
+  claimed[jobs] = added + (waits and 1 or 0)
+end
 
 -- Why a job cannot be added, or nil. Nothing is written. `claimed` has the parents that this call gives to ids.
 local function refuse_node(nodes, at, claimed)
   local id = nodes[at + NODE.id]
+  local is_new = id == '' or call('EXISTS', nodes[at + NODE.prefix] .. id) == 0
   local parent_key = ''
   if nodes[at + NODE.parent_prefix] ~= '' then
     parent_key = nodes[at + NODE.parent_prefix] .. nodes[at + NODE.parent_id]
@@ -19,6 +32,10 @@ local function refuse_node(nodes, at, claimed)
   if nodes[at + NODE.outside] == '1' and call('EXISTS', parent_key) == 0 then
     return redis.error_reply('PARENTNOTFOUND parent ' .. parent_key .. ' of job ' .. nodes[at + NODE.name]
       .. ' does not exist')
+  end
+  local full = is_new and nodes[at + NODE.group] ~= '' and refuse_in_group(nodes, at, claimed)
+  if full then
+    return full
   end
   if id == '' then
     return nil
@@ -49,6 +66,8 @@ end
 
 -- `q` is the job's queue; it notes in `q.has_work` and `q.has_delayed` whom to wake. Gives the job's id.
 local function add_node(q, nodes, at, now)
+  local group = nodes[at + NODE.group]
+  q.grouped = group ~= ''
   local number = call('INCR', q.counter)
   local id, name, parent = nodes[at + NODE.id], nodes[at + NODE.name], nodes[at + NODE.parent]
   local parent_key = parent ~= '' and nodes[at + NODE.parent_prefix] .. nodes[at + NODE.parent_id]
@@ -68,7 +87,13 @@ local function add_node(q, nodes, at, now)
   local dedup_id = nodes[at + NODE.dedup_id]
   if dedup_id ~= '' then
     local job = { id = id, name = name, data = fields[4], opts = fields[6], delay = tonumber(delay) }
-    local owner = deduplicate(q, dedup_id, tonumber(nodes[at + NODE.dedup_ttl]), nodes[at + NODE.dedup_rules], job, now)
+    local among = q
+    if q.grouped then
+      -- Deduplication replaces and reschedules among the delayed jobs of groups.
+      among = queue_keys(q.prefix)
+      among.delayed = q.prefix .. 'groups:delayed'
+    end
+    local owner = deduplicate(among, dedup_id, tonumber(nodes[at + NODE.dedup_ttl]), nodes[at + NODE.dedup_rules], job, now)
     if owner then
       return owner
     end
@@ -81,6 +106,14 @@ local function add_node(q, nodes, at, now)
     fields[#fields + 1] = parent_key
     fields[#fields + 1] = 'parent'
     fields[#fields + 1] = parent
+  end
+  if q.grouped then
+    fields[#fields + 1] = 'gid'
+    fields[#fields + 1] = group
+    if not q.knows_groups then
+      q.knows_groups = true
+      call('HSET', q.meta, 'groups', '1')
+    end
   end
   call('HSET', key, unpack(fields))
   emit(q.events, 'added', 'jobId', id, 'name', name)

@@ -7,7 +7,8 @@ local function release_parent(parent_prefix, parent_id, now, must_fail)
   local q = queue_keys(parent_prefix)
   local waits = call('ZREM', q.waiting_children, parent_id) == 1
   local prev = 'waiting-children'
-  if not waits and must_fail and call('ZREM', q.delayed, parent_id) == 1 then
+  if not waits and must_fail
+    and (call('ZREM', q.delayed, parent_id) == 1 or call('ZREM', parent_prefix .. 'groups:delayed', parent_id) == 1) then
     waits, prev = true, 'delayed'
   end
   if not waits then

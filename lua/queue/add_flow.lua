@@ -5,12 +5,12 @@
 -- @key <prefix>*     keys of each queue, and of the parents' queues
 -- @arg now
 -- @arg alone         1: a job that is refused stops no other; 0: nothing is added then
--- @arg ...nodes      17 a job: 1 when its parent is not among these jobs, prefix, own id or '', name, data, opts as JSON,
+-- @arg ...nodes      19 a job: 1 when its parent is not among these jobs, prefix, own id or '', name, data, opts as JSON,
 --                    timestamp, delay, priority, 1 for last-in-first-out, 1 when it has children here, then of its
 --                    parent the prefix, id and what the child stores of it ('' without one), deduplication id or '',
---                    its time in milliseconds or 0, its rules
+--                    its time in milliseconds or 0, its rules, group or '', largest number of waiting jobs in it or ''
 -- @ret an id for each job, or with `alone` the error that refused it
--- @err PARENTNOTFOUND HASPARENT INCOMPATIBLEDATA
+-- @err PARENTNOTFOUND HASPARENT GROUPFULL INCOMPATIBLEDATA
 -- @use lib/add_node, lib/event, lib/marker, lib/old_pause, lib/parent, lib/queue_keys
 
 now = tonumber(now)
@@ -34,8 +34,6 @@ for at = nodes_offset, #nodes - NODE_ITEMS, NODE_ITEMS do
   local q = queues[name]
   if not q then
     q = queue_keys(name)
-    -- Jobs of flows belong to no group.
-    q.grouped = false
     queues[name] = q
     in_order[#in_order + 1] = q
   end

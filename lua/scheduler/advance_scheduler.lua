@@ -23,6 +23,7 @@
 -- @arg priority
 -- @arg front          1 for last-in-first-out
 -- @arg due            when the job comes: next_run, or later
+-- @arg group          of the job, or ''
 -- @ret 1 when the next job was added; -1 when the job of that run has finished already, which nobody will take again
 -- @use lib/event, lib/iteration
 
@@ -44,6 +45,6 @@ if call('EXISTS', prefix .. job_id) == 1 then
   emit(events, 'duplicated', 'jobId', job_id)
   return 0
 end
-add_iteration(q, job_id, id, name, data, opts, tonumber(now), tonumber(due), tonumber(priority), front == '1')
+add_iteration(q, job_id, id, name, data, opts, tonumber(now), tonumber(due), tonumber(priority), front == '1', group)
 trim_events(events, meta)
 return 1

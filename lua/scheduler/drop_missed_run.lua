@@ -7,16 +7,20 @@
 -- @key meta
 -- @key marker
 -- @key events
+-- @key groups:*   see lib/groups
 -- @arg id         of the job
 -- @arg token      value of its lock
 -- @ret 1, or 0 when the worker no longer holds the job
--- @use lib/event, lib/job_keys, lib/marker
+-- @use lib/event, lib/groups, lib/job_keys, lib/marker
 
 if call('GET', job .. ':lock') ~= token then
   return 0
 end
 call('LREM', active, -1, id)
 call('SREM', stalled, id)
+if call('HEXISTS', job, 'gid') == 1 then
+  release_group(string.sub(job, 1, #job - #id), id)
+end
 delete_job(job)
 if call('EXISTS', scheduler) == 1 then
   call('HINCRBY', scheduler, 'skippedRuns', 1)

@@ -8,16 +8,15 @@
 -- @key pc
 -- @key delayed
 -- @key active
--- @key waiting_children
 -- @key meta
 -- @key marker
 -- @key events
 -- @key prefix
 -- @key repeat:<id>:<ms>  hash of the lost job, and of the next one
+-- @key <prefix>waiting-children
 -- @arg id
 -- @arg lost           run whose job may be lost
--- @arg is_over        1: no run follows it
--- @arg next_run       otherwise the one that does; `lost` itself while its time has not come
+-- @arg next_run       the one that follows, '' when none does; `lost` itself while its time has not come
 -- @arg now
 -- @arg name
 -- @arg data
@@ -25,8 +24,9 @@
 -- @arg priority
 -- @arg front          1 for last-in-first-out
 -- @arg due            when the job comes: next_run, or later
+-- @arg group          of the job, or ''
 -- @ret 1 when the series goes on again; 0 when there is nothing to do; -1 when the job of next_run has finished already
--- @use lib/event, lib/iteration, lib/place
+-- @use lib/event, lib/groups, lib/iteration, lib/place
 
 local q = {
   prefix = prefix, counter = counter, wait = wait, prioritized = prioritized, pc = pc, delayed = delayed,
@@ -48,7 +48,7 @@ local lost_id = 'repeat:' .. id .. ':' .. current
 local job = call('HMGET', prefix .. lost_id, 'timestamp', 'finishedOn', 'priority')
 if job[1] and not job[2] then
   if call('EXISTS', prefix .. lost_id .. ':lock') == 1 or call('ZSCORE', delayed, lost_id)
-    or call('ZSCORE', prioritized, lost_id) or call('ZSCORE', waiting_children, lost_id)
+    or call('ZSCORE', prioritized, lost_id) or call('ZSCORE', prefix .. 'waiting-children', lost_id) or state_in_group(prefix, lost_id)
     or has(active, lost_id) or has(wait, lost_id) then
     return 0
   end
@@ -58,7 +58,7 @@ if job[1] and not job[2] then
   trim_events(events, meta)
   return 1
 end
-if is_over == '1' then
+if next_run == '' then
   return 0
 end
 local job_id = 'repeat:' .. id .. ':' .. next_run
@@ -70,7 +70,7 @@ if next_run ~= current then
   call('HINCRBY', scheduler, 'ic', 1)
 end
 if call('EXISTS', prefix .. job_id) == 0 then
-  add_iteration(q, job_id, id, name, data, opts, tonumber(now), tonumber(due), tonumber(priority), front == '1')
+  add_iteration(q, job_id, id, name, data, opts, tonumber(now), tonumber(due), tonumber(priority), front == '1', group)
 end
 trim_events(events, meta)
 return 1

@@ -23,6 +23,7 @@
 -- @arg priority
 -- @arg front          1 for last-in-first-out
 -- @arg due            when the job comes: next_run, or later
+-- @arg group          of the job, or ''
 -- @arg ...fields      of the scheduler's hash, names and values
 -- @ret 1; 0 when the scheduler is no longer as expected
 -- @err SLOTTAKEN
@@ -64,6 +65,6 @@ for at = fields_offset + 1, #fields do
 end
 call('HSET', scheduler, unpack(row))
 call('ZADD', repeat_set, next_run, id)
-add_iteration(q, job_id, id, name, data, opts, tonumber(now), tonumber(due), tonumber(priority), front == '1')
+add_iteration(q, job_id, id, name, data, opts, tonumber(now), tonumber(due), tonumber(priority), front == '1', group)
 trim_events(events, meta)
 return 1

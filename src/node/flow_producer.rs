@@ -33,10 +33,16 @@ pub struct NativeFlowProducer {
 
 #[napi]
 impl NativeFlowProducer {
-    /// `redis` and `options` (of queues) are JSON texts. With `as_bullmq` the database is that which BullMQ would use.
+    /// `redis`, `options` (of queues) and `payloads` (of queues that have their own, by name) are JSON texts. With `as_bullmq` the database is that which BullMQ would use.
     #[napi(constructor)]
-    pub fn new(door: &NativeDoor, redis: String, as_bullmq: bool, options: String) -> napi::Result<Self> {
-        let (link, producer) = open(&redis, as_bullmq, &options).map_err(|error| door.js_error(&error))?;
+    pub fn new(
+        door: &NativeDoor,
+        redis: String,
+        as_bullmq: bool,
+        options: String,
+        payloads: String,
+    ) -> napi::Result<Self> {
+        let (link, producer) = open(&redis, as_bullmq, &options, &payloads).map_err(|error| door.js_error(&error))?;
         let handle = door.add(|emitter| {
             let watch = watch(&link, emitter);
             Rc::new(FlowTarget { producer, link, _watch: watch })
@@ -55,12 +61,12 @@ impl NativeFlowProducer {
     }
 }
 
-fn open(redis: &str, as_bullmq: bool, options: &str) -> Result<(Arc<dyn Link>, FlowProducer)> {
+fn open(redis: &str, as_bullmq: bool, options: &str, payloads: &str) -> Result<(Arc<dyn Link>, FlowProducer)> {
     let mut options = QueueOptions::from_json(options)?;
     let (link, key_prefix) = connect(redis, (!as_bullmq).then_some(DatabaseRole::Queue))?;
     options.prefix.insert_str(0, &key_prefix);
     options.key_prefix = key_prefix;
-    Ok((Arc::clone(&link), FlowProducer::new(link, options)))
+    Ok((Arc::clone(&link), FlowProducer::new(link, options).with_payloads_from_json(payloads)?))
 }
 
 struct FlowTarget {

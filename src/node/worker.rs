@@ -43,6 +43,7 @@ mod code {
     pub(super) const DELAYED: i64 = 2;
     pub(super) const WAITING: i64 = 3;
     pub(super) const WAITING_CHILDREN: i64 = 4;
+    pub(super) const TIMED_OUT: i64 = 5;
 
     pub(super) const JOBS: u16 = 0;
     pub(super) const LOCK_LOST: u16 = 1;
@@ -258,21 +259,22 @@ fn milliseconds(op: &mut Op<'_>) -> Result<Duration> {
 pub(super) fn outcome(op: &mut Op<'_>) -> Result<Outcome> {
     Ok(match op.integer()? {
         code::COMPLETED => Outcome::Completed { value: op.text()? },
-        code::FAILED => Outcome::Failed {
-            reason: op.text()?,
-            stack: op.optional_text()?,
-            retry: match op.optional_number()? {
-                None => Retry::ByOptions,
-                Some(wait) if wait < 0.0 => Retry::Never,
-                // A strategy may answer with a fraction, or with more than fits.
-                Some(wait) => Retry::After(Duration::try_from_secs_f64(wait / 1000.0).unwrap_or(NO_LIMIT)),
-            },
-        },
+        code::FAILED => Outcome::Failed { reason: op.text()?, stack: op.optional_text()?, retry: retry(op)? },
+        code::TIMED_OUT => Outcome::TimedOut { reason: op.text()?, stack: op.optional_text()?, retry: retry(op)? },
         #[expect(clippy::cast_possible_truncation, reason = "a fraction of a millisecond is no loss; `as` saturates")]
         code::DELAYED => Outcome::Delayed { until_ms: op.number()? as i64 },
         code::WAITING => Outcome::Waiting,
         code::WAITING_CHILDREN => Outcome::WaitingChildren,
         other => return Err(Error::new(ErrorCode::Internal, format!("the native core has no outcome {other}"))),
+    })
+}
+
+fn retry(op: &mut Op<'_>) -> Result<Retry> {
+    Ok(match op.optional_number()? {
+        None => Retry::ByOptions,
+        Some(wait) if wait < 0.0 => Retry::Never,
+        // A strategy may answer with a fraction, or with more than fits.
+        Some(wait) => Retry::After(Duration::try_from_secs_f64(wait / 1000.0).unwrap_or(NO_LIMIT)),
     })
 }
 

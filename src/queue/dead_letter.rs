@@ -104,17 +104,27 @@ impl DeadLetter {
     }
 }
 
+/// Reason of a job whose last attempt ran longer than its timeout.
+pub(super) const TIMED_OUT: &str = "timeout";
+
 /// Why a job has failed for good, as a filter names it.
 pub(super) fn reason_of(failed_reason: &str, retry: Retry) -> &'static str {
     match failed_reason {
         "job stalled more than allowable limit" => "stalled",
         "job started more than allowable limit" => "started-too-often",
         text if text.starts_with("job expired") => "expired",
-        text if text.contains("ran longer than its timeout of") => "timeout",
         text if text.starts_with("child ") && text.ends_with(" failed") => "child-failed",
         _ if retry == Retry::Never => "unrecoverable",
         _ => "failed",
     }
+}
+
+/// The same for a job that failed long ago: only the text is left of it.
+fn reason_of_stored(failed_reason: &str) -> &'static str {
+    if failed_reason.contains("ran longer than its timeout of") {
+        return TIMED_OUT;
+    }
+    reason_of(failed_reason, Retry::ByOptions)
 }
 
 /// Which letters are meant. Everything that is given must hold.
@@ -294,7 +304,7 @@ impl Queue {
             stacktrace: job.stacktrace.as_deref().unwrap_or_default(),
             attempts_made: job.attempts_made,
             deduplication_id: "",
-            reason: reason_of(reason, Retry::ByOptions),
+            reason: reason_of_stored(reason),
         };
         let to = LetterBox { prefix: self.sibling_prefix(queue), limit: limit.unwrap_or(DEFAULT_LIMIT) };
         let results = self.storage().bury_jobs(self.now(), self.name(), 0, &to, &[burial]).await?;
@@ -485,6 +495,7 @@ mod tests {
         assert_eq!(reason_of("job stalled more than allowable limit", Retry::Never), "stalled");
         assert_eq!(reason_of("job expired: it was not started by x", Retry::Never), "expired");
         assert_eq!(reason_of("child bull:q:1 failed", Retry::Never), "child-failed");
-        assert_eq!(reason_of("job 1 in queue q ran longer than its timeout of 5 ms", Retry::ByOptions), "timeout");
+        let text = "job 1 in queue q ran longer than its timeout of 5 ms";
+        assert_eq!((reason_of(text, Retry::ByOptions), reason_of_stored(text)), ("failed", "timeout"));
     }
 }

@@ -13,9 +13,11 @@ use serde_json::value::RawValue;
 use super::{
     JobOptions, NewJob, ParentJob, Queue, QueueOptions,
     flow_scripts::{AddedNode, add_nodes, explain_slots},
+    payload::{PayloadCodec, UserPayload},
     scripts::AddedJob,
 };
 use crate::{
+    codec::option_text::read_options,
     connection::Link,
     error::{Error, Result},
 };
@@ -84,19 +86,40 @@ impl FlowNode {
 pub struct FlowProducer {
     link: Arc<dyn Link>,
     options: QueueOptions,
+    /// How payloads are stored in queues that `options` do not speak for, by the queue's name.
+    payloads: Arc<HashMap<String, PayloadCodec>>,
 }
 
 impl FlowProducer {
-    /// `options`: prefix and clock of the queues; the rest is each queue's own.
+    /// `options`: prefix, clock and stored form of payloads of the queues; the rest is each queue's own.
     pub fn new(link: Arc<dyn Link>, options: QueueOptions) -> Self {
-        Self { link, options }
+        Self { link, options, payloads: Arc::default() }
+    }
+
+    /// With payloads of their own for some queues: a JSON object of their names and what `payload` of queues is.
+    ///
+    /// # Errors
+    /// `InvalidOption` with the path of a wrong or unknown option, below `queuesOptions.<queue>`.
+    pub fn with_payloads_from_json(mut self, text: &str) -> Result<Self> {
+        let by_queue: HashMap<String, Box<RawValue>> = read_options(text)?;
+        let mut payloads = HashMap::with_capacity(by_queue.len());
+        for (queue, payload) in by_queue {
+            let codec = read_options::<UserPayload>(payload.get())
+                .map_err(|error| error.below_option("payload"))
+                .and_then(UserPayload::into_codec)
+                .map_err(|error| error.below_option(&format!("queuesOptions.{queue}")))?;
+            payloads.insert(queue, codec);
+        }
+        self.payloads = Arc::new(payloads);
+        Ok(self)
     }
 
     /// A queue as flows know it: with its own settings left as they are.
     pub fn queue(&self, prefix: Option<&str>, name: &str) -> Result<Queue> {
         let key_prefix = &self.options.key_prefix;
         let prefix = prefix.map_or_else(|| self.options.prefix.clone(), |prefix| format!("{key_prefix}{prefix}"));
-        Queue::visit(Arc::clone(&self.link), name, QueueOptions { prefix, ..self.options.clone() })
+        let payload = self.payloads.get(name).unwrap_or(&self.options.payload).clone();
+        Queue::visit(Arc::clone(&self.link), name, QueueOptions { prefix, payload, ..self.options.clone() })
     }
 
     /// Adds all jobs or none; gives their ids. Those that bring no id get a UUID.
@@ -137,10 +160,6 @@ impl FlowProducer {
             }
             let job = queue.prepare(node.job, queue.now());
             let mut job = job.map_err(|error| error.below_option(&format!("{}.opts", at())))?;
-            if job.group.is_some() {
-                let path = format!("{}.opts.group", at());
-                return Err(Error::invalid_option(&path, "given in a flow", "jobs that are no part of a flow"));
-            }
             // Children must know it before anything is written.
             job.own_id.get_or_insert_with(|| uuid::Uuid::new_v4().to_string());
             prepared.push(Prepared { queue, job, outside, has_children });

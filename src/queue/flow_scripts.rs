@@ -22,14 +22,15 @@ pub(super) struct AddedNode<'a> {
 
 /// The call that adds `nodes`. With `alone`, one that is refused stops no other.
 fn add_flow(now: i64, alone: bool, nodes: &[AddedNode<'_>]) -> ScriptCall {
-    let numbers: Vec<[Vec<u8>; 5]> = nodes
+    let numbers: Vec<[Vec<u8>; 6]> = nodes
         .iter()
         .map(|AddedNode { job, .. }| {
             let (ttl, rules) = job.deduplication.as_ref().map_or((0, String::new()), |one| (one.ttl_ms(), one.rules()));
-            [text(job.timestamp), text(job.delay), text(job.priority), text(ttl), rules.into_bytes()]
+            let group_max = job.group.as_ref().and_then(|group| group.max_size).map(text).unwrap_or_default();
+            [text(job.timestamp), text(job.delay), text(job.priority), text(ttl), rules.into_bytes(), group_max]
         })
         .collect();
-    let rest = nodes.iter().zip(&numbers).flat_map(|(node, [timestamp, delay, priority, ttl, rules])| {
+    let rest = nodes.iter().zip(&numbers).flat_map(|(node, [timestamp, delay, priority, ttl, rules, group_max])| {
         let job = node.job;
         let [parent_prefix, parent_id, parent] =
             job.parent.as_ref().map_or([""; 3], |parent| [&parent.prefix, &parent.id, &parent.json]);
@@ -51,6 +52,8 @@ fn add_flow(now: i64, alone: bool, nodes: &[AddedNode<'_>]) -> ScriptCall {
             job.deduplication.as_ref().map_or(&[][..], |one| one.id.as_bytes()),
             ttl,
             rules,
+            job.group.as_ref().map_or(&[][..], |group| group.id.as_bytes()),
+            group_max,
         ]
     });
     let first = nodes.first().map_or("", |node| node.prefix);

@@ -318,9 +318,6 @@ impl JobOptions {
             if self.priority.is_some_and(|priority| priority > 0) {
                 return Err(Error::invalid_option("priority", "given beside `group`", "`group.priority`"));
             }
-            if self.parent.is_some() {
-                return Err(Error::invalid_option("group", "given beside `parent`", "one of the two"));
-            }
             if self.deduplication.as_ref().is_some_and(|one| one.keep_last_if_active) {
                 let path = "deduplication.keepLastIfActive";
                 return Err(Error::invalid_option(path, "given beside `group`", "one of the two"));

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{
     DeadLetter, JobRecord, KeepPolicy, WorkerOptions, backoff, bounds,
-    dead_letter::{DEFAULT_LIMIT, LetterChoice, reason_of},
+    dead_letter::{DEFAULT_LIMIT, LetterChoice, TIMED_OUT, reason_of},
     job_options::StoredOptions,
     scripts::StoredOutcome,
 };
@@ -17,6 +17,8 @@ pub enum Outcome {
     Completed { value: String },
     /// `stack` is stored among the job's stack traces.
     Failed { reason: String, stack: Option<String>, retry: Retry },
+    /// Failed because the attempt ran longer than the job's timeout.
+    TimedOut { reason: String, stack: Option<String>, retry: Retry },
     /// Moved to delayed until then (`DelayedError`); no attempt is used up.
     Delayed { until_ms: i64 },
     /// Back to the front of the queue (`WaitingError`, `RateLimitError`); no attempt is used up.
@@ -168,6 +170,7 @@ impl RunningJob {
             ..StoredOutcome::default()
         };
         let mut fault = None;
+        let has_timed_out = matches!(outcome, Outcome::TimedOut { .. });
         let settlement = match outcome {
             Outcome::Completed { value } => {
                 stored.kind = "completed";
@@ -176,7 +179,7 @@ impl RunningJob {
                 stored.keep = own.unwrap_or(worker.remove_on_complete);
                 Settlement::Completed
             }
-            Outcome::Failed { reason, stack, retry } => {
+            Outcome::Failed { reason, stack, retry } | Outcome::TimedOut { reason, stack, retry } => {
                 // A further start would be refused.
                 let is_worn = worker.max_started_attempts.is_some_and(|most| self.attempts_started >= most);
                 let retry = if is_worn { Retry::Never } else { retry };
@@ -188,7 +191,8 @@ impl RunningJob {
                 match delay {
                     None => {
                         stored.kind = "failed";
-                        stored.burial = self.letter_box(worker, &stored.text, retry);
+                        let why = if has_timed_out { TIMED_OUT } else { reason_of(&stored.text, retry) };
+                        stored.burial = self.letter_box(worker, why);
                         let own = self.options.remove_on_fail.as_ref().map(KeepPolicy::from);
                         stored.keep = match own {
                             _ if self.stays => KeepPolicy::default(),
@@ -221,14 +225,12 @@ impl RunningJob {
     }
 
     /// Where the job goes when it fails now, for good, and why.
-    fn letter_box(&self, worker: &WorkerOptions, reason: &str, retry: Retry) -> Option<Box<LetterChoice>> {
+    fn letter_box(&self, worker: &WorkerOptions, reason: &'static str) -> Option<Box<LetterChoice>> {
         match self.options.dead_letter.as_ref().or(worker.dead_letter.as_ref())? {
             DeadLetter::Off => None,
-            DeadLetter::To { queue, limit } => Some(Box::new(LetterChoice {
-                queue: queue.clone(),
-                limit: limit.unwrap_or(DEFAULT_LIMIT),
-                reason: reason_of(reason, retry),
-            })),
+            DeadLetter::To { queue, limit } => {
+                Some(Box::new(LetterChoice { queue: queue.clone(), limit: limit.unwrap_or(DEFAULT_LIMIT), reason }))
+            }
         }
     }
 

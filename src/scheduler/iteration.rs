@@ -176,6 +176,7 @@ pub(super) struct Made {
     opts: String,
     priority: i64,
     front: bool,
+    group: String,
 }
 
 impl<'a> Template<'a> {
@@ -202,7 +203,9 @@ impl<'a> Template<'a> {
     ) -> Made {
         let due = if repeat.immediately && count == 1 { run } else { repeat.policy.due(run) };
         let mut opts: Map<String, Json> = serde_json::from_str(self.opts).unwrap_or_default();
-        let priority = opts.get("priority").and_then(Json::as_i64).unwrap_or(0);
+        let of_group = opts.get("group").and_then(Json::as_object);
+        let group = of_group.and_then(|group| group.get("id")).and_then(Json::as_str).unwrap_or_default().to_owned();
+        let priority = of_group.unwrap_or(&opts).get("priority").and_then(Json::as_i64).unwrap_or(0);
         let front = opts.get("lifo").and_then(Json::as_bool).unwrap_or(false);
         opts.entry("attempts").or_insert_with(|| 0.into());
         let mut of_repeat = repeat.to_value(count);
@@ -219,7 +222,7 @@ impl<'a> Template<'a> {
         ] {
             opts.insert(name.to_owned(), value);
         }
-        Made { run, due, opts: Json::Object(opts).to_string(), priority, front }
+        Made { run, due, opts: Json::Object(opts).to_string(), priority, front, group }
     }
 }
 
@@ -235,6 +238,7 @@ impl Made {
             opts: &self.opts,
             priority: self.priority,
             front: self.front,
+            group: &self.group,
         }
     }
 }

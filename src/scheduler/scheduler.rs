@@ -124,8 +124,9 @@ impl JobScheduler {
         if id.is_empty() {
             return Err(Error::invalid_argument("id", "empty", "a text"));
         }
-        if options.group.is_some() {
-            return Err(Error::invalid_option("group", "given for a job scheduler", "jobs that no scheduler makes"));
+        if options.group.as_ref().is_some_and(|group| group.max_size.is_some()) {
+            let got = "given for a job scheduler";
+            return Err(Error::invalid_option("group.maxSize", got, "groups of jobs that no scheduler makes"));
         }
         if options.job_id.is_some() || options.delay.is_some() || options.deduplication.is_some() {
             return Err(Error::invalid_option(

@@ -13,6 +13,51 @@ pub(super) struct Iteration<'a> {
     pub(super) opts: &'a str,
     pub(super) priority: i64,
     pub(super) front: bool,
+    /// Empty: none.
+    pub(super) group: &'a str,
+}
+
+impl Iteration<'_> {
+    /// Run, the time now, priority and due time, as scripts take them.
+    fn numbers(&self, now: i64) -> [String; 4] {
+        [self.run, now, self.priority, self.due].map(|number| number.to_string())
+    }
+
+    /// `current` is what the caller takes the scheduler to be at.
+    fn arguments<'a>(&'a self, current: &'a str, [run, now, priority, due]: &'a [String; 4]) -> [&'a [u8]; 11] {
+        [
+            self.scheduler.as_bytes(),
+            current.as_bytes(),
+            run.as_bytes(),
+            now.as_bytes(),
+            self.name.as_bytes(),
+            self.data.as_bytes(),
+            self.opts.as_bytes(),
+            priority.as_bytes(),
+            if self.front { b"1" } else { b"0" },
+            due.as_bytes(),
+            self.group.as_bytes(),
+        ]
+    }
+}
+
+/// The keys that every script takes which adds a job of a scheduler; that of its hash is `scheduler`.
+fn adding_keys<'a>(queue: &'a Queue, scheduler: &'a str) -> [&'a str; 12] {
+    let keys = &queue.storage().keys;
+    [
+        &keys.repeat,
+        scheduler,
+        &keys.counter,
+        &keys.wait,
+        &keys.prioritized,
+        &keys.priority_counter,
+        &keys.delayed,
+        &keys.active,
+        &keys.meta,
+        &keys.marker,
+        &keys.events,
+        &keys.prefix,
+    ]
 }
 
 /// False when the scheduler is no longer `expected`.
@@ -22,35 +67,10 @@ pub(super) async fn upsert_scheduler(
     next: &Iteration<'_>,
     fields: &[(&str, String)],
 ) -> Result<bool> {
-    let (storage, keys) = (queue.storage(), &queue.storage().keys);
-    let numbers = [next.run, queue.now(), next.priority, next.due].map(|number| number.to_string());
+    let storage = queue.storage();
     let call = lua::UPSERT_SCHEDULER.with(
-        [
-            &keys.repeat,
-            &keys.scheduler(next.scheduler),
-            &keys.counter,
-            &keys.wait,
-            &keys.prioritized,
-            &keys.priority_counter,
-            &keys.delayed,
-            &keys.active,
-            &keys.meta,
-            &keys.marker,
-            &keys.events,
-            &keys.prefix,
-        ],
-        [
-            next.scheduler.as_bytes(),
-            expected.as_bytes(),
-            numbers[0].as_bytes(),
-            numbers[1].as_bytes(),
-            next.name.as_bytes(),
-            next.data.as_bytes(),
-            next.opts.as_bytes(),
-            numbers[2].as_bytes(),
-            if next.front { b"1" } else { b"0" },
-            numbers[3].as_bytes(),
-        ],
+        adding_keys(queue, &storage.keys.scheduler(next.scheduler)),
+        next.arguments(expected, &next.numbers(queue.now())),
         fields.iter().flat_map(|(name, value)| [*name, value.as_str()]),
     );
     Ok(call.run(&*storage.link).await?.into_int()? == 1)
@@ -59,35 +79,10 @@ pub(super) async fn upsert_scheduler(
 /// False when the job of that run has finished already, so that a later one must be tried. When another worker has
 /// added the next job, or the scheduler is gone, there is nothing left to do.
 pub(super) async fn advance_scheduler(queue: &Queue, taken: &str, next: &Iteration<'_>) -> Result<bool> {
-    let (storage, keys) = (queue.storage(), &queue.storage().keys);
-    let numbers = [next.run, queue.now(), next.priority, next.due].map(|number| number.to_string());
+    let storage = queue.storage();
     let call = lua::ADVANCE_SCHEDULER.with(
-        [
-            &keys.repeat,
-            &keys.scheduler(next.scheduler),
-            &keys.counter,
-            &keys.wait,
-            &keys.prioritized,
-            &keys.priority_counter,
-            &keys.delayed,
-            &keys.active,
-            &keys.meta,
-            &keys.marker,
-            &keys.events,
-            &keys.prefix,
-        ],
-        [
-            next.scheduler.as_bytes(),
-            taken.as_bytes(),
-            numbers[0].as_bytes(),
-            numbers[1].as_bytes(),
-            next.name.as_bytes(),
-            next.data.as_bytes(),
-            next.opts.as_bytes(),
-            numbers[2].as_bytes(),
-            if next.front { b"1" } else { b"0" },
-            numbers[3].as_bytes(),
-        ],
+        adding_keys(queue, &storage.keys.scheduler(next.scheduler)),
+        next.arguments(taken, &next.numbers(queue.now())),
     );
     Ok(call.repeatable().run(&*storage.link).await?.into_int()? >= 0)
 }
@@ -128,38 +123,14 @@ pub(super) async fn repair_scheduler(
     is_over: bool,
     next: &Iteration<'_>,
 ) -> Result<Repaired> {
-    let (storage, keys) = (queue.storage(), &queue.storage().keys);
-    let numbers = [lost, next.run, queue.now(), next.priority, next.due].map(|number| number.to_string());
-    let call = lua::REPAIR_SCHEDULER.with(
-        [
-            &keys.repeat,
-            &keys.scheduler(next.scheduler),
-            &keys.counter,
-            &keys.wait,
-            &keys.prioritized,
-            &keys.priority_counter,
-            &keys.delayed,
-            &keys.active,
-            &keys.waiting_children,
-            &keys.meta,
-            &keys.marker,
-            &keys.events,
-            &keys.prefix,
-        ],
-        [
-            next.scheduler.as_bytes(),
-            numbers[0].as_bytes(),
-            if is_over { b"1" } else { b"0" },
-            numbers[1].as_bytes(),
-            numbers[2].as_bytes(),
-            next.name.as_bytes(),
-            next.data.as_bytes(),
-            next.opts.as_bytes(),
-            numbers[3].as_bytes(),
-            if next.front { b"1" } else { b"0" },
-            numbers[4].as_bytes(),
-        ],
-    );
+    let storage = queue.storage();
+    let mut numbers = next.numbers(queue.now());
+    if is_over {
+        numbers[0].clear();
+    }
+    let lost = lost.to_string();
+    let call = lua::REPAIR_SCHEDULER
+        .with(adding_keys(queue, &storage.keys.scheduler(next.scheduler)), next.arguments(&lost, &numbers));
     Ok(match call.repeatable().run(&*storage.link).await?.into_int()? {
         1 => Repaired::Done,
         -1 => Repaired::SlotUsed,

@@ -284,5 +284,7 @@ fn flow_node(random: &mut Rng, now: i64) -> Vec<String> {
         pick(random, &["", "", "d1"]),
         pick(random, &["0", "60000"]),
         pick(random, &["", "k"]),
+        pick(random, &["", "", "g1"]),
+        pick(random, &["", "", "2"]),
     ]
 }

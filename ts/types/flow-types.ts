@@ -1,4 +1,5 @@
 import type { JobOptions } from './job-options.js';
+import type { PayloadOptions } from './payload-types.js';
 import type { QueueConnection, QueueOptions } from './queue-options.js';
 import type { Telemetry } from './telemetry.js';
 
@@ -29,7 +30,7 @@ export type FlowJob =
   | (FlowNodeBase<JobOptions> & { children?: never[] })
   | (FlowNodeBase<Omit<JobOptions, 'deduplication'>> & { children: FlowChildJob[] });
 
-/** What the jobs of each queue get that say nothing themselves, by the queue's name. */
+/** What the jobs of each queue get that say nothing themselves, by the queue's name; goes before what the producer was given. */
 export type FlowQueuesOptions = Record<string, Pick<QueueOptions, 'defaultJobOptions'>>;
 
 export interface FlowOptions {
@@ -40,6 +41,10 @@ export interface FlowOptions {
 export interface FlowProducerOptions extends QueueConnection {
   /** Traces what is added; see `telemetry` of queues. */
   telemetry?: Telemetry;
+  /** How data is stored and read, in every queue that `queuesOptions` says nothing else of. As the queues and workers have it. */
+  payload?: PayloadOptions;
+  /** By the queue's name: defaults of its jobs, and its own `payload`, in place of the producer's. */
+  queuesOptions?: Record<string, Pick<QueueOptions, 'defaultJobOptions' | 'payload'>>;
 }
 
 /** Which flow to read. */

@@ -173,7 +173,7 @@ export interface JobOptions {
    * the worker says. Default: the worker's option, else it stays among the failed jobs. Stock BullMQ ignores it.
    */
   deadLetter?: DeadLetterChoice;
-  /** Stock BullMQ workers never take a job that has one. Not together with `priority` (use `group.priority`) or `parent`. */
+  /** Stock BullMQ workers never take a job that has one. Not together with `priority`: use `group.priority`. */
   group?: GroupOptions;
   /** Milliseconds since the epoch. Default: now. */
   timestamp?: number;
