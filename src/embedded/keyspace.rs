@@ -48,6 +48,8 @@ pub(super) struct Db {
     counts_use: bool,
     /// Whether looking at a key leaves its use as it was.
     ignores_use: bool,
+    /// Keys that were made, while somebody asks for them.
+    made: Option<Vec<Blob>>,
 }
 
 impl Db {
@@ -111,6 +113,7 @@ impl Db {
         let index = if let Some(index) = self.find(key, now) {
             index
         } else {
+            self.note_made(key);
             let entry = self.new_entry(K::default().wrap(), NEVER, now);
             self.entries.insert_full(key.into(), entry).0
         };
@@ -126,6 +129,7 @@ impl Db {
             entry.data = data;
             self.follow(key, was, expires);
         } else {
+            self.note_made(key);
             let entry = self.new_entry(data, expires, 0);
             self.entries.insert(key.into(), entry);
             self.follow(key, NEVER, expires);
@@ -199,6 +203,18 @@ impl Db {
         }
     }
 
+    fn note_made(&mut self, key: &[u8]) {
+        if let Some(made) = &mut self.made {
+            made.push(key.into());
+        }
+    }
+
+    /// The keys that were made since this was last asked; `None` where nobody had asked. They are noted from here on as long
+    /// as `goes_on`.
+    pub(super) fn take_made(&mut self, goes_on: bool) -> Option<Vec<Blob>> {
+        std::mem::replace(&mut self.made, goes_on.then(Vec::new))
+    }
+
     /// Whether commands from here on count as uses of keys.
     pub(super) fn note_use(&mut self, notes: bool) {
         self.ignores_use = !notes;
@@ -222,7 +238,8 @@ impl Db {
 
     pub(super) fn clear(&mut self) {
         let copying = self.copying.take();
-        *self = Self { copying, counts_use: self.counts_use, ..Self::default() };
+        let made = self.made.take();
+        *self = Self { copying, counts_use: self.counts_use, made, ..Self::default() };
     }
 
     /// Begins a copy of all keys as they are now, of which this is database `home`.

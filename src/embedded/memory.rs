@@ -3,7 +3,7 @@
 //! What is counted is keys and values, by their own estimate: the process around the engine is not the engine's to count.
 //! Which key goes is decided among a few drawn ones, as in Redis: nearly as good as knowing the order of all.
 
-use super::{data::Blob, failure::Failure, keyspace::NEVER, state::State};
+use super::{data::Blob, failure::Failure, keyspace::NEVER, notifications::EVICTED, state::State};
 
 pub(super) const OUT_OF_MEMORY: Failure = Failure::fixed("OOM command not allowed when used memory > 'maxmemory'.");
 
@@ -122,6 +122,7 @@ impl State {
             if self.dbs[db].remove(&key, now).is_some() {
                 self.counters.evicted += 1;
                 self.touch(db, &key);
+                self.notify(EVICTED, "evicted", db, &key);
                 self.blocked.key_lost(db, &key);
                 if let Some(journal) = &mut self.journal {
                     journal.group().push(db, &[b"DEL", &key]);

@@ -21,6 +21,7 @@ mod link;
 mod listener;
 mod lua;
 mod memory;
+mod notifications;
 mod number;
 mod published;
 mod pubsub;

@@ -18,6 +18,7 @@ use super::{
     journal::{Recorder, record},
     keyspace::Db,
     memory::{Memory, OUT_OF_MEMORY},
+    notifications::{self, EXPIRED, Notifications},
     published::Published,
     pubsub::{Board, Delivery},
     session::{PushSink, Session, Watch},
@@ -88,6 +89,7 @@ pub(super) struct State {
     pub scripts: super::scripting::Scripts,
     pub memory: Memory,
     pub tracking: Tracking,
+    pub notifications: Notifications,
     /// The client whose command runs.
     acting: Option<u64>,
     /// Counts changes of keys.
@@ -116,6 +118,7 @@ impl State {
             scripts: super::scripting::Scripts::default(),
             memory: Memory::default(),
             tracking: Tracking::default(),
+            notifications: Notifications::default(),
             acting: None,
             changes: 0,
             journal: None,
@@ -134,6 +137,7 @@ impl State {
         if self.tracking.is_on() {
             self.invalidate(key, self.acting);
         }
+        self.notifications.note(db, key);
         if self.watchers.is_empty() {
             return;
         }
@@ -274,6 +278,7 @@ impl State {
                     self.counters.expired += 1;
                     self.blocked.key_lost(db, &key);
                     self.invalidate(&key, None);
+                    self.notify(EXPIRED, "expired", db, &key);
                     if let Some(journal) = &mut self.journal {
                         journal.group().push(db, &[b"DEL", &key]);
                     }
@@ -404,13 +409,24 @@ fn unknown_command(args: Args<'_>) -> Failure {
     ))
 }
 
-/// Runs a command, and notes its effect and what it has read.
+/// Runs a command, notes its effect and what it has read, and tells of it.
 pub(super) fn perform(context: &mut Context<'_>, row: &Row, args: Args<'_>) -> Answer {
-    if row.has(READ) && context.state.tracking.is_on() {
-        let answer = (row.run)(context, args);
-        context.state.remember_read(context.session, &row.keys_of(args));
-        return answer;
+    let notifies = context.state.notifications.is_on();
+    if !(notifies || context.state.tracking.is_on()) || !row.has(READ | WRITE) {
+        return execute(context, row, args);
     }
+    let before = notifies.then(|| notifications::Before::look(context, row, args));
+    let answer = execute(context, row, args);
+    if let (Some(before), Ok(_)) = (before, &answer) {
+        notifications::tell(context, row, args, &before);
+    }
+    if row.has(READ) {
+        context.state.remember_read(context.session, &row.keys_of(args));
+    }
+    answer
+}
+
+fn execute(context: &mut Context<'_>, row: &Row, args: Args<'_>) -> Answer {
     let Some(journal) = context.state.journal.as_mut().filter(|_| row.has(WRITE)) else {
         return (row.run)(context, args);
     };

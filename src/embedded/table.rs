@@ -34,6 +34,8 @@ pub(super) enum Keys {
     Counted(u8),
     /// One at the first position, more behind a count at the second.
     OneAndCounted(u8, u8),
+    /// The first half of what stands behind the word `STREAMS`.
+    Streams,
 }
 
 /// One key, in the first place.
@@ -102,6 +104,11 @@ impl Row {
                     .step_by(usize::from(step.unsigned_abs()).max(1))
                     .filter_map(|at| args.get(at).copied())
                     .collect()
+            }
+            Keys::Streams => {
+                let word = args.iter().position(|arg| super::args::is(arg, "STREAMS"));
+                let rest = args.get(word.unwrap_or(args.len()) + 1..).unwrap_or_default();
+                rest[..rest.len() / 2].to_vec()
             }
             Keys::Counted(at) => counted(at).collect(),
             Keys::OneAndCounted(one, at) => {

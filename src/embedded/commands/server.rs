@@ -8,6 +8,7 @@ use super::super::{
     failure::{Answer, Failure, SYNTAX},
     glob::glob_matches,
     memory::{Policy, parse_bytes},
+    notifications::Notifications,
     table::{self, ADMIN, BLOCKING, FAST, Flags, Keys, NO_SCRIPT, PUBSUB, READ, Row, WRITE},
 };
 use crate::codec::resp::Value;
@@ -133,7 +134,6 @@ fn lastsave(context: &mut Context<'_>, _: Args<'_>) -> Answer {
 const SETTINGS: &[(&str, &str)] = &[
     ("appendonly", "no"),
     ("databases", "16"),
-    ("notify-keyspace-events", ""),
     ("proto-max-bulk-len", "536870912"),
     ("save", ""),
     ("timeout", "0"),
@@ -145,6 +145,7 @@ fn config_get(context: &mut Context<'_>, args: Args<'_>) -> Answer {
         ("maxmemory", memory.limit.to_string()),
         ("maxmemory-policy", memory.policy.name().to_owned()),
         ("maxmemory-samples", memory.samples.to_string()),
+        ("notify-keyspace-events", context.state.notifications.letters()),
         ("tracking-table-max-keys", context.state.tracking.most_keys.to_string()),
     ];
     let fits = |name: &str| args[2..].iter().any(|pattern| glob_matches(pattern, name.as_bytes(), true));
@@ -154,7 +155,8 @@ fn config_get(context: &mut Context<'_>, args: Args<'_>) -> Answer {
 }
 
 /// Settings that can be changed.
-const CHANGEABLE: [&str; 4] = ["maxmemory", "maxmemory-policy", "maxmemory-samples", "tracking-table-max-keys"];
+const CHANGEABLE: [&str; 5] =
+    ["maxmemory", "maxmemory-policy", "maxmemory-samples", "notify-keyspace-events", "tracking-table-max-keys"];
 
 /// A change of a setting, whose name is among [`CHANGEABLE`].
 enum Change {
@@ -162,6 +164,7 @@ enum Change {
     Policy(Policy),
     Samples(usize),
     TrackedKeys(usize),
+    Events(u16),
 }
 
 impl Change {
@@ -176,6 +179,9 @@ impl Change {
             "maxmemory-policy" => Policy::parse(&value)
                 .map(Self::Policy)
                 .ok_or_else(|| refused(&format!("argument(s) must be one of the following: {}", Policy::names()))),
+            "notify-keyspace-events" => Notifications::parse(value.as_bytes())
+                .map(Self::Events)
+                .ok_or_else(|| refused("Invalid event class character. Use 'Ag$lshzxeKEtmdn'.")),
             "tracking-table-max-keys" => {
                 let number = value.parse().map_err(|_| refused("argument couldn't be parsed into an integer"));
                 number.map(Self::TrackedKeys)
@@ -218,6 +224,7 @@ fn config_set(context: &mut Context<'_>, args: Args<'_>) -> Answer {
         match change {
             Change::Limit(limit) => context.state.bound_memory(limit, now),
             Change::Policy(policy) => context.state.evict_by(policy, now),
+            Change::Events(kinds) => context.state.notifications.set(kinds),
             Change::TrackedKeys(most) => context.state.tracking.most_keys = most,
             Change::Samples(samples) => context.state.memory.samples = samples,
         }
@@ -252,7 +259,7 @@ fn describe(context: &Context<'_>, row: &Row) -> Value {
     let (first, last, step) = match row.keys {
         Keys::At(first, last, step) => (first, last, step),
         Keys::OneAndCounted(one, _) => (one.cast_signed(), one.cast_signed(), 1),
-        Keys::None | Keys::Counted(_) => (0, 0, 0),
+        Keys::None | Keys::Counted(_) | Keys::Streams => (0, 0, 0),
     };
     let number = |number: i8| Value::Int(i64::from(number));
     Value::Array(vec![

@@ -16,8 +16,8 @@ use super::{
 use crate::codec::resp::Value;
 
 pub(super) const ROWS: &[Row] = &[
-    Row::new("xread", -4, READ | BLOCKING | NIL_ARRAY, Keys::None, xread),
-    Row::new("xreadgroup", -7, WRITE | BLOCKING | NIL_ARRAY, Keys::None, xreadgroup),
+    Row::new("xread", -4, READ | BLOCKING | NIL_ARRAY, Keys::Streams, xread),
+    Row::new("xreadgroup", -7, WRITE | BLOCKING | NIL_ARRAY, Keys::Streams, xreadgroup),
 ];
 
 /// Most entries for one who waited and named no count.
