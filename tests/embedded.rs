@@ -279,6 +279,57 @@ async fn the_guide_lists_every_command() {
     assert_eq!(listed, known);
 }
 
+#[tokio::test]
+async fn clients_say_who_they_are_and_that_their_reading_is_no_use() {
+    let link = Embedded::private(Clock::system()).link(0);
+    assert_eq!(ask(&link, "CLIENT SETINFO LIB-NAME mine").await, Value::Simple("OK".to_owned()));
+    assert_eq!(ask(&link, "CLIENT SETINFO LIB-VER 1.2").await, Value::Simple("OK".to_owned()));
+    let info = ask(&link, "CLIENT INFO").await.into_text().unwrap();
+    assert!(info.contains("lib-name=mine lib-ver=1.2"), "{info}");
+    assert_eq!(refusal(&link, "CLIENT SETINFO LIB-NAM x").await, "ERR Unrecognized option 'LIB-NAM'");
+
+    ask(&link, "CONFIG SET maxmemory-policy allkeys-lfu").await;
+    ask(&link, "SET a 1").await;
+    ask(&link, "CLIENT NO-TOUCH ON").await;
+    let before = ask(&link, "OBJECT FREQ a").await.into_int().unwrap();
+    for _ in 0..10_000 {
+        ask(&link, "GET a").await;
+    }
+    assert_eq!(ask(&link, "OBJECT FREQ a").await, Value::Int(before));
+    ask(&link, "CLIENT NO-TOUCH OFF").await;
+    for _ in 0..10_000 {
+        ask(&link, "GET a").await;
+    }
+    assert!(ask(&link, "OBJECT FREQ a").await.into_int().unwrap() > before);
+    assert_eq!(refusal(&link, "CLIENT NO-TOUCH maybe").await, "ERR syntax error");
+}
+
+#[tokio::test]
+async fn slow_commands_are_noted_and_no_password_with_them() {
+    let link = Embedded::private(Clock::system()).link(0);
+    ask(&link, "CONFIG SET slowlog-log-slower-than 0 slowlog-max-len 3").await;
+    ask(&link, "AUTH default secret").await;
+    for key in ["a", "b", "c"] {
+        ask(&link, &format!("SET {key} 1")).await;
+    }
+    let long = format!("MGET {}", vec!["k"; 40].join(" "));
+    ask(&link, &long).await;
+    ask(&link, &format!("ECHO {}", "x".repeat(200))).await;
+    ask(&link, "CONFIG SET slowlog-log-slower-than 1000000").await;
+    let noted = ask(&link, "SLOWLOG GET").await.into_items().unwrap();
+    let words = |entry: &Value| -> Vec<String> {
+        let args = entry.clone().into_items().unwrap().swap_remove(3).into_items().unwrap();
+        args.into_iter().map(|arg| arg.into_text().unwrap()).collect()
+    };
+    assert_eq!(noted.len(), 3);
+    assert_eq!(words(&noted[0])[1], format!("{}... (72 more bytes)", "x".repeat(128)));
+    assert_eq!((words(&noted[1]).len(), &*words(&noted[1])[31]), (32, "... (10 more arguments)"));
+    assert_eq!(words(&noted[2]), ["SET", "c", "1"]);
+    assert_eq!(ask(&link, "SLOWLOG LEN").await, Value::Int(3));
+    ask(&link, "SLOWLOG RESET").await;
+    assert_eq!(ask(&link, "SLOWLOG LEN").await, Value::Int(0));
+}
+
 #[test]
 fn a_hundred_threads_that_come_and_go_share_one_engine_and_leave_no_client_behind() {
     let link = Embedded::named("threads").link(0);

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::{
+    fmt::Write as _,
     io::{Read as _, Write as _},
     net::TcpStream,
     time::Duration,
@@ -43,7 +44,7 @@ impl Stage {
             let mut client = Client { socket, id: String::new(), seen: String::new() };
             client.send("CLIENT ID");
             let id = client.read_until(|seen| seen.ends_with("\r\n"));
-            client.id = id.trim_matches([':', '\r', '\n']).to_owned();
+            id.trim_matches([':', '\r', '\n']).clone_into(&mut client.id);
             self.clients.push(client);
         }
         &mut self.clients[number]
@@ -77,7 +78,7 @@ impl Stage {
                 seen = seen.replace(&format!(":{id}\r\n"), &format!(":@{at}\r\n"));
             }
             if seen.len() > mark.len() + 20 || client == asked {
-                told.push_str(&format!("{client} {seen:?}\n"));
+                let _ = writeln!(told, "{client} {seen:?}");
             }
         }
         told
@@ -89,7 +90,7 @@ impl Client {
         let words: Vec<&str> = command.split(' ').collect();
         let mut bytes = format!("*{}\r\n", words.len());
         for word in words {
-            bytes.push_str(&format!("${}\r\n{word}\r\n", word.len()));
+            let _ = write!(bytes, "${}\r\n{word}\r\n", word.len());
         }
         self.socket.write_all(bytes.as_bytes()).unwrap();
     }
@@ -202,6 +203,77 @@ fn in_resp3_changes_come_as_pushes() {
         let (here, there) = (ours.play(line), theirs.play(line));
         assert_eq!(here, there, "after `{line}`: here (left), and on a server (right)");
     }
+}
+
+#[test]
+fn messages_go_to_channels_patterns_and_shards() {
+    compare(
+        "1: SUBSCRIBE a b a
+         2: PSUBSCRIBE a* ?x
+         3: SSUBSCRIBE a s
+         4: PUBLISH a m
+         4: PUBLISH s m
+         4: SPUBLISH a m
+         4: SPUBLISH b m
+         4: PUBSUB CHANNELS
+         4: PUBSUB NUMSUB a b c
+         4: PUBSUB NUMPAT
+         4: PUBSUB SHARDCHANNELS s*
+         4: PUBSUB SHARDNUMSUB a b
+         3: SUBSCRIBE plain
+         3: GET a
+         3: SUNSUBSCRIBE s
+         3: SUNSUBSCRIBE
+         3: SUNSUBSCRIBE
+         3: UNSUBSCRIBE
+         3: GET a
+         1: UNSUBSCRIBE b
+         1: UNSUBSCRIBE none
+         1: UNSUBSCRIBE
+         2: PUNSUBSCRIBE ?x
+         2: PUNSUBSCRIBE
+         2: PUNSUBSCRIBE
+         4: PUBLISH a m
+         4: PUBSUB CHANNELS
+         4: SPUBLISH a m",
+    );
+}
+
+#[test]
+fn events_of_keys_come_as_messages() {
+    compare(
+        "1: CONFIG SET notify-keyspace-events AKEnm
+         1: CONFIG GET notify-keyspace-events
+         2: PSUBSCRIBE __key*
+         1: SET a 1
+         1: SET a 1 EX 100
+         1: GET none
+         1: LPUSH l x
+         1: RPOP l
+         1: SADD s m
+         1: RENAME s t
+         1: COPY t u DB 3
+         1: HSET h f v
+         1: HDEL h f
+         1: XADD x 1-1 f v
+         1: EXPIRE a -1
+         1: CONFIG SET notify-keyspace-events Kx
+         1: SET b 1
+         1: CONFIG GET notify-keyspace-events",
+    );
+    let engine = Embedded::private(Clock::system());
+    let listener = Listener::tcp(&engine, 0).unwrap();
+    let mut stage = Stage::new(listener.port().unwrap());
+    stage.play("0: CONFIG SET notify-keyspace-events Exe");
+    stage.play("1: SUBSCRIBE __keyevent@0__:expired __keyevent@0__:evicted");
+    // Nobody asks for it again.
+    stage.play("0: SET soon 1 PX 30");
+    let seen = stage.client(1).read_until(|seen| seen.ends_with("soon\r\n"));
+    assert!(seen.contains(":expired"), "{seen}");
+    stage.play("0: SET a 1");
+    stage.play("0: CONFIG SET maxmemory-policy allkeys-lru");
+    let seen = stage.play("0: CONFIG SET maxmemory 1");
+    assert!(seen.contains(":evicted"), "{seen}");
 }
 
 #[test]

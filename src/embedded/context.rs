@@ -1,6 +1,9 @@
 //! What a command gets to work with.
 
+use std::time::Instant;
+
 use super::{
+    args::is,
     blocking::Wish,
     data::{Blob, Data, Kind},
     failure::Failure,
@@ -112,6 +115,14 @@ impl Context<'_> {
     /// To be called after a key got something that a client may wait for.
     pub(super) fn ready(&mut self, key: &[u8]) {
         self.state.blocked.key_ready(self.session.db, key);
+    }
+
+    /// Notes a command that took long. Not `EXEC`, whose commands are noted one by one, nor what holds a password.
+    pub(super) fn note_duration(&mut self, began: Instant, args: &[&[u8]]) {
+        let is_quiet = |name: &&[u8]| ["EXEC", "AUTH", "HELLO"].iter().any(|quiet| is(name, quiet));
+        if !args.first().is_some_and(is_quiet) {
+            self.state.slow_log.note(began.elapsed(), self.wall_ms(), args, &self.session.name);
+        }
     }
 
     /// Whether the command may wait. Where it may, it is told to.

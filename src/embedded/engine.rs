@@ -22,6 +22,7 @@ use super::{
     failure::Failure,
     journal::Recorder,
     link::EmbeddedLink,
+    pubsub::Named as Subscribed,
     session::{PushSink, Session},
     state::{Pending, State, Step},
     test_engine::TEST_ENGINE_PREFIX,
@@ -479,6 +480,9 @@ impl Engine {
             let handing_out = HandingOut(self);
             for one in pending {
                 match one {
+                    Pending::Message(message) if message.named == Subscribed::Shard => {
+                        message.sink.sharded(&message.channel, &message.payload);
+                    }
                     Pending::Message(message) => {
                         message.sink.message(message.pattern.as_deref(), &message.channel, &message.payload);
                     }

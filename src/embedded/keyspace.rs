@@ -48,6 +48,8 @@ pub(super) struct Db {
     counts_use: bool,
     /// Whether looking at a key leaves its use as it was.
     ignores_use: bool,
+    /// The time of the command that runs.
+    now: i64,
     /// Keys that were made, while somebody asks for them.
     made: Option<Vec<Blob>>,
 }
@@ -130,7 +132,7 @@ impl Db {
             self.follow(key, was, expires);
         } else {
             self.note_made(key);
-            let entry = self.new_entry(data, expires, 0);
+            let entry = self.new_entry(data, expires, self.now);
             self.entries.insert(key.into(), entry);
             self.follow(key, NEVER, expires);
         }
@@ -215,9 +217,20 @@ impl Db {
         std::mem::replace(&mut self.made, goes_on.then(Vec::new))
     }
 
+    /// Tells when the command runs that comes next.
+    pub(super) fn set_now(&mut self, now: i64) {
+        self.now = now;
+    }
+
     /// Whether commands from here on count as uses of keys.
     pub(super) fn note_use(&mut self, notes: bool) {
         self.ignores_use = !notes;
+    }
+
+    pub(super) fn set_usage(&mut self, key: &[u8], usage: Usage) {
+        if let Some(entry) = self.entries.get_mut(key) {
+            entry.usage = usage;
+        }
     }
 
     /// How a key was used; looking does not count.

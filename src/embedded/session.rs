@@ -7,6 +7,7 @@ use std::sync::{
 
 use super::{
     data::{Blob, IndexedSet},
+    pubsub::Named,
     tracking::Notice,
 };
 use crate::codec::resp::Value;
@@ -15,6 +16,9 @@ use crate::codec::resp::Value;
 pub(super) trait PushSink: Send + Sync {
     /// A message of a channel (`pattern` is `None`) or of a pattern.
     fn message(&self, pattern: Option<&[u8]>, channel: &[u8], payload: &[u8]);
+
+    /// A message of a sharded channel.
+    fn sharded(&self, _channel: &[u8], _payload: &[u8]) {}
 
     /// Word on keys that a client has read.
     fn notice(&self, notice: &Notice);
@@ -100,6 +104,15 @@ impl Session {
             is_remote: false,
             active_ms: created_ms,
             last_command: "NULL",
+        }
+    }
+
+    /// The names of one kind that it subscribes to.
+    pub(super) fn names(&mut self, named: Named) -> &mut IndexedSet {
+        match named {
+            Named::Channel => &mut self.channels,
+            Named::Pattern => &mut self.patterns,
+            Named::Shard => &mut self.shards,
         }
     }
 

@@ -4,6 +4,7 @@ use std::{
     collections::{BTreeMap, HashMap, VecDeque},
     fmt::Write as _,
     sync::Arc,
+    time::Instant,
 };
 
 use hashbrown::DefaultHashBuilder;
@@ -20,8 +21,9 @@ use super::{
     memory::{Memory, OUT_OF_MEMORY},
     notifications::{self, EXPIRED, Notifications},
     published::Published,
-    pubsub::{Board, Delivery},
+    pubsub::{Board, Delivery, Named},
     session::{PushSink, Session, Watch},
+    slow_log::SlowLog,
     table::{self, BLOCKING, GROWS, IN_MULTI, READ, Row, SUBSCRIBED, WRITE},
     tracking::{Notice, Tracking},
 };
@@ -89,6 +91,7 @@ pub(super) struct State {
     pub scripts: super::scripting::Scripts,
     pub memory: Memory,
     pub tracking: Tracking,
+    pub slow_log: SlowLog,
     pub notifications: Notifications,
     /// The client whose command runs.
     acting: Option<u64>,
@@ -118,6 +121,7 @@ impl State {
             scripts: super::scripting::Scripts::default(),
             memory: Memory::default(),
             tracking: Tracking::default(),
+            slow_log: SlowLog::default(),
             notifications: Notifications::default(),
             acting: None,
             changes: 0,
@@ -173,9 +177,11 @@ impl State {
         let Some(mut session) = self.sessions.remove(&id) else { return };
         self.unwatch(&mut session);
         self.end_tracking(id);
-        for (pattern, names) in [(false, &session.channels), (true, &session.patterns)] {
+        let kinds =
+            [(Named::Channel, &session.channels), (Named::Pattern, &session.patterns), (Named::Shard, &session.shards)];
+        for (named, names) in kinds {
             for name in names {
-                self.board.remove(pattern, name, id);
+                self.board.remove(named, name, id);
             }
         }
         for ticket in self.blocked.of_session(id) {
@@ -189,13 +195,19 @@ impl State {
         self.counters.commands += 1;
         self.acting = Some(session.id);
         session.active_ms = now;
-        if session.no_touch {
+        self.dbs[session.db].set_now(now);
+        let no_touch = session.no_touch;
+        if no_touch {
             self.dbs.iter_mut().for_each(|db| db.note_use(false));
         }
+        let began = (self.slow_log.threshold >= 0).then(Instant::now);
         let mut context = Context { state: self, session, now, origin: Origin::Client, wish: None };
         let answer = dispatch(&mut context, args);
+        if let Some(began) = began {
+            context.note_duration(began, args);
+        }
         let wish = context.wish.take();
-        if context.session.no_touch {
+        if no_touch {
             context.state.dbs.iter_mut().for_each(|db| db.note_use(true));
         }
         self.acting = None;

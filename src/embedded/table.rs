@@ -84,6 +84,16 @@ impl Row {
         self.name.rsplit('|').next().unwrap_or(self.name)
     }
 
+    /// Whether as many keys stand there as the arguments say.
+    pub(super) fn counts_right(&self, args: &[&[u8]]) -> bool {
+        let (Keys::Counted(at) | Keys::OneAndCounted(_, at)) = self.keys else {
+            return !(matches!(self.keys, Keys::Streams) && self.keys_of(args).is_empty());
+        };
+        let at = usize::from(at);
+        let said = args.get(at).and_then(|count| super::number::parse_int(count));
+        said.is_some_and(|said| usize::try_from(said).is_ok_and(|said| said < args.len() - at))
+    }
+
     /// The keys among the arguments of a call.
     pub(super) fn keys_of<'a>(&self, args: &[&'a [u8]]) -> Vec<&'a [u8]> {
         let counted = |at: u8| {

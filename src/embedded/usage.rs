@@ -31,6 +31,16 @@ impl Usage {
         if counts { Self(minutes(now) << 8 | u32::from(NEW)) } else { Self(ticks(now, 100)) }
     }
 
+    /// Of a key that was last used so many seconds ago.
+    pub(super) fn idle(now: i64, seconds: i64) -> Self {
+        Self(ticks(now.saturating_sub(seconds.saturating_mul(1000)), 100))
+    }
+
+    /// Of a key that was used about so often.
+    pub(super) fn counted(now: i64, count: u8) -> Self {
+        Self(minutes(now) << 8 | u32::from(count))
+    }
+
     /// After one more use.
     pub(super) fn used(self, now: i64, counts: bool) -> Self {
         if !counts {

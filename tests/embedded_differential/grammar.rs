@@ -257,9 +257,106 @@ const TEMPLATES: &[&str] = &[
     "CLIENT NOSUCH",
     "NOSUCH $v $v",
     "COMMAND NOSUCH",
+    "AUTH $v",
+    "AUTH default|nobody $v",
+    "RANDOMKEY",
+    "FLUSHALL ?SYNC|ASYNC",
+    "OBJECT ENCODING|REFCOUNT|FREQ $k",
+    "SORT_RO $l|$z|$t ALPHA ?DESC",
+    // Places
+    "GEOADD $j $X $Y $m",
+    "GEOADD $j $X $Y $m $X $Y $m",
+    "GEOADD $j ?NX|XX ?CH $X $Y $m",
+    "GEODIST $j $m $m ?$U",
+    "GEOHASH $j $m+",
+    "GEOPOS $j $m+",
+    "GEOSEARCH $j FROMMEMBER $m BYRADIUS $r $U ?ASC|DESC ?WITHCOORD ?WITHDIST ?WITHHASH",
+    "GEOSEARCH $j FROMLONLAT $X $Y BYBOX $r $r $U ?ASC|DESC ?WITHDIST",
+    "GEOSEARCH $j FROMLONLAT $X $Y BYRADIUS $r $U COUNT $p ?ANY ?DESC",
+    "GEOSEARCH $j ?FROMMEMBER_a FROMLONLAT $X $Y ?BYRADIUS_1_m BYBOX $r $r $U",
+    "GEOSEARCHSTORE $j $j FROMMEMBER $m BYRADIUS $r $U ?COUNT_2 ?WITHDIST",
+    "GEOSEARCHSTORE $j $j FROMLONLAT $X $Y BYBOX $r $r $U",
+    "GEORADIUS $j $X $Y $r $U ?WITHDIST ?COUNT_2 ?ASC|DESC",
+    "GEORADIUS $j $X $Y $r $U STORE $j",
+    "GEORADIUS_RO $j $X $Y $r $U ?WITHHASH",
+    "GEORADIUSBYMEMBER $j $m $r $U ?WITHCOORD ?STORE_j1",
+    "GEORADIUSBYMEMBER_RO $j $m $r $U ?ASC",
+    // Values as bytes
+    "DUMP $k",
+    "DUMP $K",
+    "RESTORE $K 0|$E $P ?REPLACE ?IDLETIME_$p ?FREQ_$i",
+    "RESTORE $K $A $P ?REPLACE ABSTTL",
+    "EXISTS $K $K",
+    // Clients
+    "CLIENT ID|INFO|LIST",
+    "CLIENT SETNAME $v",
+    "=CLIENT KILL ID 999999999|x|-1",
+    "=CLIENT KILL TYPE replica|nosuch",
+    "=CLIENT KILL USER nobody",
+    "=CLIENT KILL 1.2.3.4:5",
+    "=CLIENT KILL ADDR 1.2.3.4:5 ?SKIPME_yes|SKIPME_maybe",
+    "CLIENT UNBLOCK 999999999 ?TIMEOUT|ERROR",
+    "CLIENT NO-EVICT on|off|maybe",
+    "CLIENT TRACKINGINFO",
+    "CLIENT GETREDIR",
+    // The server
+    "INFO ?server|clients|memory|stats|keyspace",
+    "LASTSAVE",
+    "CONFIG RESETSTAT",
+    "CONFIG SET slowlog-log-slower-than|slowlog-max-len|tracking-table-max-keys -2|x|1000000|128",
+    "=CONFIG SET notify-keyspace-events q|KEAq",
+    "MEMORY USAGE $k ?SAMPLES_$i",
+    "SLOWLOG GET ?$i",
+    "SLOWLOG LEN",
+    "SLOWLOG RESET",
+    "PUBSUB CHANNELS|SHARDCHANNELS ?$g",
+    "PUBSUB NUMSUB|SHARDNUMSUB ?$v",
+    "PUBSUB NUMPAT",
+    "SPUBLISH c $v",
+    "COMMAND COUNT|LIST",
+    "COMMAND INFO|DOCS get|nosuch",
+    "=COMMAND GETKEYS GET $s",
+    "=COMMAND GETKEYS MSET $s $v $s $v",
+    "=COMMAND GETKEYS XREAD STREAMS $x $x 0 0",
+    "=COMMAND GETKEYS ZUNION 2 $z $z",
+    "=COMMAND GETKEYS PING|NOSUCH $v",
+    // Scripts
+    "=EVAL return{KEYS[1],ARGV[1]} 1 $k $v",
+    "=EVAL_RO return(redis.call('exists',KEYS[1])) 1 $k",
+    "=EVAL_RO return(redis.call('del',KEYS[1])) 1 $k",
+    "EVALSHA_RO 0000000000000000000000000000000000000000 0",
+    "SCRIPT LOAD return(1)|return(",
+    "SCRIPT FLUSH ?SYNC|ASYNC|x",
+    "SCRIPT KILL",
     "SCRIPT EXISTS 0000000000000000000000000000000000000000",
     "EVALSHA 0000000000000000000000000000000000000000 0",
 ];
+
+/// A string, a number, a list, a set, a hash, a sorted set, a stream, and what is none.
+const DUMPS: &[&[u8]] = &[
+    b"\x00\x05\x68\x65\x6c\x6c\x6f\x0a\x00\x63\x72\xdf\x76\x65\x34\x20\x0a",
+    b"\x00\xc1\x39\x30\x0a\x00\x9d\x94\xea\x27\x93\xfc\x08\xb9",
+    b"\x12\x01\x02\x0f\x0f\x00\x00\x00\x03\x00\x81\x61\x02\x81\x62\x02\x03\x01\xff\x0a\x00\xdc\xa1\xe6\x7d\x50\x05\x50\x48",
+    b"\x0b\x0e\x02\x00\x00\x00\x03\x00\x00\x00\x01\x00\x02\x00\x03\x00\x0a\x00\xa5\x02\x5c\xe2\x6d\x6e\x4d\x1b",
+    b"\x10\x12\x12\x00\x00\x00\x04\x00\x81\x66\x02\x81\x76\x02\x81\x67\x02\x01\x01\xff\x0a\x00\x23\xc1\xa5\xe3\x5d\xfa\xe8\x1c",
+    b"\x11\x14\x14\x00\x00\x00\x04\x00\x81\x61\x02\x01\x01\x81\x62\x02\x83\x32\x2e\x35\x04\xff\x0a\x00\xd4\x4c\x6e\xa4\xf6\x44\xd9\xd7",
+    b"\x13\x01\x10\x00\x00\x00\x00\x00\x00\x00\x01\x00\x00\x00\x00\x00\x00\x00\x01\x1d\x1d\x00\x00\x00\x0a\x00\x01\x01\x00\x01\x01\x01\x81\x66\x02\x00\x01\x02\x01\x00\x01\x00\x01\x81\x76\x02\x04\x01\xff\x01\x01\x01\x01\x01\x00\x00\x01\x00\x0a\x00\xff\x55\xab\x62\x6a\xc0\x35\xdb",
+    b"\x00\x05\x68\x65\x6c\x6c\x6f\x0a\x00\x63\x72\xdf\x76\x65\x34\x20\x0b",
+    b"short",
+];
+
+/// Whether a command, as `config get`, is drawn by some template.
+pub(crate) fn has_template(name: &str) -> bool {
+    TEMPLATES.iter().any(|template| {
+        let words: Vec<&str> = template.trim_start_matches(['!', '=']).split(' ').collect();
+        let wanted: Vec<&str> = name.split(' ').collect();
+        wanted.len() <= words.len()
+            && wanted
+                .iter()
+                .zip(words)
+                .all(|(wanted, word)| word.split('|').any(|word| word.eq_ignore_ascii_case(wanted)))
+    })
+}
 
 /// A random command; now and then a wrong one, or one that a script makes. One that would wait stands in a transaction,
 /// and must not be taken out of it.
@@ -356,6 +453,16 @@ fn draw(random: &mut Rng, kind: &str) -> Vec<u8> {
         },
         "T" => words(random, "u1 u4 u8 u16 u63 i1 i5 i8 i16 i32 i64 u64 i0 x8"),
         "O" => words(random, "0 1 3 7 8 13 #0 #1 #3 100 -1"),
+        // Keys of places, and what says where: also what is none.
+        "j" if random.u8(..25) > 0 => format!("j{}", random.u8(1..=3)).into_bytes(),
+        "j" => b"l1".to_vec(),
+        "X" => words(random, "13.361389 15.087269 13.5 2.349 -0.1278 -70.5 120 0 13.37 181"),
+        "Y" => words(random, "38.115556 37.502669 38 48.8566 51.5 0 10.25 38.12 86"),
+        "r" => words(random, "0 1 5 100 200 1500 20000 -1 1e3"),
+        "U" => words(random, "m km ft mi m km parsec"),
+        // Keys of any type, and values as Redis 7.0 dumps them.
+        "K" => words(random, "r1 r2 r3"),
+        "P" => pick(random, DUMPS).to_vec(),
         "o" => words(random, "g1 g1 g1 g2"),
         "c" => words(random, "c1 c1 c2 c3"),
         "f" => words(random, "f1 f2 f3 f4 f5 n1 n2"),

@@ -36,7 +36,8 @@ impl Heard {
         let heard = Arc::<Self>::default();
         let sink = Arc::clone(&heard) as Arc<dyn MessageSink>;
         link.subscriptions().subscribe(SubscriptionKind::Pattern, "__key*", sink).await.unwrap();
-        let setting = ["SET", "notify-keyspace-events", "AKEn"];
+        // Without `d`, so that a server whose setting is refused afterwards does not forget `n`, which it does beside all others.
+        let setting = ["SET", "notify-keyspace-events", "KEg$lshzxetn"];
         link.call(Command::new("CONFIG").args(setting)).await.unwrap();
         heard
     }

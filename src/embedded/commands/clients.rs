@@ -152,13 +152,19 @@ fn client_info(context: &mut Context<'_>, _: Args<'_>) -> Answer {
 }
 
 fn client_unblock(context: &mut Context<'_>, args: Args<'_>) -> Answer {
-    let id = int(args[2])?;
     let error = match args[3..] {
         [] => false,
         [word] if is(word, "TIMEOUT") => false,
         [word] if is(word, "ERROR") => true,
-        _ => return Err(Failure::fixed("ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR")),
+        [_] => return Err(Failure::fixed("ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR")),
+        _ => {
+            let word = text(args[1]);
+            return Err(Failure::new(format!(
+                "ERR unknown subcommand or wrong number of arguments for '{word}'. Try CLIENT HELP."
+            )));
+        }
     };
+    let id = int(args[2])?;
     let reply =
         if error { Failure::fixed("UNBLOCKED client unblocked via CLIENT UNBLOCK").into_value() } else { Value::Nil };
     let ended = u64::try_from(id).map_or(0, |id| {
@@ -222,7 +228,7 @@ impl<'a> Filter<'a> {
 }
 
 /// What every client shows: there are Unix sockets, and clients without any.
-const ADDRESS: &[u8] = b"127.0.0.1:0";
+pub(super) const ADDRESS: &[u8] = b"127.0.0.1:0";
 
 /// Ends clients behind sockets. Those of this process have no connection that could be broken.
 fn client_kill(context: &mut Context<'_>, args: Args<'_>) -> Answer {

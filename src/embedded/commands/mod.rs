@@ -8,7 +8,9 @@ mod blocking_lists;
 mod clients;
 mod common_subsequence;
 mod connection;
+mod dumps;
 mod expiry;
+mod geo;
 mod hashes;
 mod hyperloglogs;
 mod keys;
@@ -20,6 +22,7 @@ mod scripting;
 mod server;
 mod set_algebra;
 mod sets;
+mod slow_log;
 mod sort;
 mod sorted_set_algebra;
 mod sorted_set_pops;
@@ -45,7 +48,9 @@ pub(super) const ALL_ROWS: &[&[Row]] = &[
     clients::ROWS,
     common_subsequence::ROWS,
     connection::ROWS,
+    dumps::ROWS,
     expiry::ROWS,
+    geo::ROWS,
     hashes::ROWS,
     hyperloglogs::ROWS,
     keys::ROWS,
@@ -57,6 +62,7 @@ pub(super) const ALL_ROWS: &[&[Row]] = &[
     server::ROWS,
     set_algebra::ROWS,
     sets::ROWS,
+    slow_log::ROWS,
     sort::ROWS,
     sorted_set_algebra::ROWS,
     sorted_set_pops::ROWS,

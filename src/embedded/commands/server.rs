@@ -3,12 +3,13 @@
 use std::fmt::Write as _;
 
 use super::super::{
-    args::{Args, int, text},
+    args::{Args, int, is, text},
     context::{Context, bulk, bulks, count, ok},
     failure::{Answer, Failure, SYNTAX},
     glob::glob_matches,
     memory::{Policy, parse_bytes},
     notifications::Notifications,
+    state::Counters,
     table::{self, ADMIN, BLOCKING, FAST, Flags, Keys, NO_SCRIPT, PUBSUB, READ, Row, WRITE},
 };
 use crate::codec::resp::Value;
@@ -25,6 +26,7 @@ pub(super) const ROWS: &[Row] = &[
         "config",
         &[
             Row::new("config|get", -3, ADMIN | NO_SCRIPT, Keys::None, config_get),
+            Row::new("config|resetstat", 2, ADMIN | NO_SCRIPT, Keys::None, config_resetstat),
             Row::new("config|set", -4, ADMIN | NO_SCRIPT, Keys::None, config_set),
         ],
     ),
@@ -34,7 +36,7 @@ pub(super) const ROWS: &[Row] = &[
 
 const COMMAND_ROWS: &[Row] = &[
     Row::new("command|count", 2, 0, Keys::None, command_count),
-    Row::new("command|list", 2, 0, Keys::None, command_list),
+    Row::new("command|list", -2, 0, Keys::None, command_list),
     Row::new("command|info", -2, 0, Keys::None, command_info),
     Row::new("command|docs", -2, 0, Keys::None, command_docs),
     Row::new("command|getkeys", -3, 0, Keys::None, command_getkeys),
@@ -131,13 +133,8 @@ fn lastsave(context: &mut Context<'_>, _: Args<'_>) -> Answer {
 }
 
 /// Settings that clients ask for, as they are here, and that cannot be changed.
-const SETTINGS: &[(&str, &str)] = &[
-    ("appendonly", "no"),
-    ("databases", "16"),
-    ("proto-max-bulk-len", "536870912"),
-    ("save", ""),
-    ("timeout", "0"),
-];
+const SETTINGS: &[(&str, &str)] =
+    &[("appendonly", "no"), ("databases", "16"), ("proto-max-bulk-len", "536870912"), ("save", ""), ("timeout", "0")];
 
 fn config_get(context: &mut Context<'_>, args: Args<'_>) -> Answer {
     let memory = context.state.memory;
@@ -146,6 +143,8 @@ fn config_get(context: &mut Context<'_>, args: Args<'_>) -> Answer {
         ("maxmemory-policy", memory.policy.name().to_owned()),
         ("maxmemory-samples", memory.samples.to_string()),
         ("notify-keyspace-events", context.state.notifications.letters()),
+        ("slowlog-log-slower-than", context.state.slow_log.threshold.to_string()),
+        ("slowlog-max-len", context.state.slow_log.most.to_string()),
         ("tracking-table-max-keys", context.state.tracking.most_keys.to_string()),
     ];
     let fits = |name: &str| args[2..].iter().any(|pattern| glob_matches(pattern, name.as_bytes(), true));
@@ -155,8 +154,15 @@ fn config_get(context: &mut Context<'_>, args: Args<'_>) -> Answer {
 }
 
 /// Settings that can be changed.
-const CHANGEABLE: [&str; 5] =
-    ["maxmemory", "maxmemory-policy", "maxmemory-samples", "notify-keyspace-events", "tracking-table-max-keys"];
+const CHANGEABLE: [&str; 7] = [
+    "maxmemory",
+    "maxmemory-policy",
+    "maxmemory-samples",
+    "notify-keyspace-events",
+    "slowlog-log-slower-than",
+    "slowlog-max-len",
+    "tracking-table-max-keys",
+];
 
 /// A change of a setting, whose name is among [`CHANGEABLE`].
 enum Change {
@@ -165,6 +171,8 @@ enum Change {
     Samples(usize),
     TrackedKeys(usize),
     Events(u16),
+    SlowFrom(i64),
+    SlowCommands(usize),
 }
 
 impl Change {
@@ -172,6 +180,12 @@ impl Change {
         let value = text(value);
         let refused =
             |why: &str| Failure::new(format!("ERR CONFIG SET failed (possibly related to argument '{name}') - {why}"));
+        let number = |least: i64, most: i64| match super::super::number::parse_int(value.as_bytes()) {
+            Some(number) if (least..=most).contains(&number) => Ok(number),
+            Some(_) => Err(refused(&format!("argument must be between {least} and {most} inclusive"))),
+            None => Err(refused("argument couldn't be parsed into an integer")),
+        };
+        let size = |number: i64| usize::try_from(number).unwrap_or(usize::MAX);
         match name {
             "maxmemory" => {
                 parse_bytes(&value).map(Self::Limit).ok_or_else(|| refused("argument must be a memory value"))
@@ -182,15 +196,10 @@ impl Change {
             "notify-keyspace-events" => Notifications::parse(value.as_bytes())
                 .map(Self::Events)
                 .ok_or_else(|| refused("Invalid event class character. Use 'Ag$lshzxeKEtmdn'.")),
-            "tracking-table-max-keys" => {
-                let number = value.parse().map_err(|_| refused("argument couldn't be parsed into an integer"));
-                number.map(Self::TrackedKeys)
-            }
-            _ => match value.parse() {
-                Ok(samples) if (1..=64).contains(&samples) => Ok(Self::Samples(samples)),
-                Ok(_) => Err(refused("argument must be between 1 and 64 inclusive")),
-                Err(_) => Err(refused("argument couldn't be parsed into an integer")),
-            },
+            "slowlog-log-slower-than" => number(-1, i64::MAX).map(Self::SlowFrom),
+            "slowlog-max-len" => number(0, i64::MAX).map(|most| Self::SlowCommands(size(most))),
+            "tracking-table-max-keys" => number(0, i64::MAX).map(|most| Self::TrackedKeys(size(most))),
+            _ => number(1, 64).map(|samples| Self::Samples(size(samples))),
         }
     }
 }
@@ -224,6 +233,8 @@ fn config_set(context: &mut Context<'_>, args: Args<'_>) -> Answer {
         match change {
             Change::Limit(limit) => context.state.bound_memory(limit, now),
             Change::Policy(policy) => context.state.evict_by(policy, now),
+            Change::SlowFrom(threshold) => context.state.slow_log.threshold = threshold,
+            Change::SlowCommands(most) => context.state.slow_log.most = most,
             Change::Events(kinds) => context.state.notifications.set(kinds),
             Change::TrackedKeys(most) => context.state.tracking.most_keys = most,
             Change::Samples(samples) => context.state.memory.samples = samples,
@@ -234,7 +245,22 @@ fn config_set(context: &mut Context<'_>, args: Args<'_>) -> Answer {
     Ok(ok())
 }
 
+fn config_resetstat(context: &mut Context<'_>, _: Args<'_>) -> Answer {
+    let sessions = context.state.counters.sessions;
+    // The number of the last client is what the next one's follows.
+    context.state.counters = Counters { sessions, ..Counters::default() };
+    Ok(ok())
+}
+
 fn memory_usage(context: &mut Context<'_>, args: Args<'_>) -> Answer {
+    // What a value weighs is known without samples.
+    let mut rest = &args[3..];
+    while let [word, after @ ..] = rest {
+        match after {
+            [samples, after @ ..] if is(word, "SAMPLES") && int(samples)? >= 0 => rest = after,
+            _ => return Err(SYNTAX),
+        }
+    }
     let now = context.now;
     let Some(entry) = context.db().entry(args[2], now) else { return Ok(Value::Nil) };
     Ok(count(args[2].len() + entry.data.weight() + 64))
@@ -284,8 +310,16 @@ fn command_count(_: &mut Context<'_>, _: Args<'_>) -> Answer {
     Ok(count(table::all().count()))
 }
 
-fn command_list(_: &mut Context<'_>, _: Args<'_>) -> Answer {
-    Ok(bulks(table::all().map(|row| row.name.as_bytes())))
+/// There are no modules, and nobody's rights go by categories.
+fn command_list(_: &mut Context<'_>, args: Args<'_>) -> Answer {
+    let pattern = match args[2..] {
+        [] => None,
+        [filter, by, pattern] if is(filter, "FILTERBY") && is(by, "PATTERN") => Some(pattern),
+        [filter, by, _] if is(filter, "FILTERBY") && is(by, "MODULE") => return Ok(Value::Array(Vec::new())),
+        _ => return Err(SYNTAX),
+    };
+    let fits = |name: &&[u8]| pattern.is_none_or(|pattern| glob_matches(pattern, name, true));
+    Ok(bulks(table::all().map(|row| row.name.as_bytes()).filter(fits)))
 }
 
 fn command_info(context: &mut Context<'_>, args: Args<'_>) -> Answer {
@@ -309,6 +343,9 @@ fn command_getkeys(_: &mut Context<'_>, args: Args<'_>) -> Answer {
         return Err(Failure::fixed("ERR Invalid number of arguments specified for command"));
     }
     let keys = row.keys_of(args);
+    if !row.counts_right(args) {
+        return Err(Failure::fixed("ERR Invalid arguments specified for command"));
+    }
     if keys.is_empty() {
         return Err(Failure::fixed("ERR The command has no key arguments"));
     }

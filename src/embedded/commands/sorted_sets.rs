@@ -68,7 +68,7 @@ fn add_one(set: &mut SortedSet, options: Options, member: &[u8], score: f64) -> 
     Ok(Added::Updated(score))
 }
 
-fn zadd(context: &mut Context<'_>, args: Args<'_>) -> Answer {
+pub(super) fn zadd(context: &mut Context<'_>, args: Args<'_>) -> Answer {
     let (mut options, mut at) = (Options::default(), 2);
     while let Some(arg) = args.get(at) {
         match () {

@@ -1,6 +1,6 @@
 //! `MULTI`, `EXEC` and `WATCH`.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
 use super::super::{
     args::Args,
@@ -46,7 +46,9 @@ fn exec(context: &mut Context<'_>, _: Args<'_>) -> Answer {
     let mut replies = Vec::with_capacity(transaction.commands.len());
     for command in &transaction.commands {
         let args: Vec<&[u8]> = command.iter().map(|arg| &**arg).collect();
+        let began = Instant::now();
         let answer = resolve(&args).and_then(|row| perform(context, row, &args));
+        context.note_duration(began, &args);
         replies.push(answer.unwrap_or_else(Failure::into_value));
     }
     context.origin = origin;

@@ -4,8 +4,9 @@ use super::{
     super::{
         args::{Args, is},
         context::Context,
-        data::{List, Stream, Text},
+        data::{List, SortedSet, Stream, Text},
         keyspace::NEVER,
+        number::float_text,
         table::Row,
     },
     stream_groups,
@@ -21,6 +22,8 @@ pub(in crate::embedded) fn record(context: &mut Context<'_>, row: &Row, args: Ar
         "set" | "setex" | "psetex" | "incrbyfloat" => record_string(context, args[1]),
         "expire" | "pexpire" | "expireat" | "pexpireat" | "persist" | "getex" => record_end(context, args[1]),
         "sort" => record_sorted(context, args),
+        "georadius" | "georadiusbymember" => record_places(context, args),
+        "geosearchstore" => record_sorted_set(context, args[1]),
         "getdel" => push(context, &[b"DEL", args[1]]),
         "spop" => {
             let members: Vec<&[u8]> = match reply {
@@ -34,6 +37,7 @@ pub(in crate::embedded) fn record(context: &mut Context<'_>, row: &Row, args: Ar
                 push(context, &[b"HSET", args[1], args[2], sum]);
             }
         }
+        "restore" => record_restored(context, args),
         "xadd" => record_entry(context, args, reply),
         "xtrim" => {
             let length = stream_length(context, args[1]);
@@ -117,6 +121,42 @@ fn record_sorted(context: &mut Context<'_>, args: Args<'_>) {
     if !items.is_empty() {
         let words: Vec<&[u8]> = [&b"RPUSH"[..], key].into_iter().chain(items.iter().map(Vec::as_slice)).collect();
         push(context, &words);
+    }
+}
+
+/// What `GEORADIUS` stored.
+fn record_places(context: &mut Context<'_>, args: Args<'_>) {
+    let stores = |word: &&[u8]| is(word, "STORE") || is(word, "STOREDIST");
+    // The last one counts.
+    if let Some(key) = args.iter().rposition(stores).and_then(|at| args.get(at + 1)) {
+        record_sorted_set(context, key);
+    }
+}
+
+/// A sorted set as it is now: which places are found first is nobody else's.
+fn record_sorted_set(context: &mut Context<'_>, key: &[u8]) {
+    let members: Vec<(String, Vec<u8>)> = match context.get::<SortedSet>(key) {
+        Ok(Some(set)) => set.iter().map(|(member, score)| (float_text(score), member.to_vec())).collect(),
+        _ => Vec::new(),
+    };
+    push(context, &[b"DEL", key]);
+    if !members.is_empty() {
+        let words = members.iter().flat_map(|(score, member)| [score.as_bytes(), member.as_slice()]);
+        let words: Vec<&[u8]> = [&b"ZADD"[..], key].into_iter().chain(words).collect();
+        push(context, &words);
+    }
+}
+
+/// `RESTORE`, with when the key ends.
+fn record_restored(context: &mut Context<'_>, args: Args<'_>) {
+    let now = context.now;
+    match context.db().entry(args[1], now).map(|entry| entry.expires) {
+        None => push(context, &[b"DEL", args[1]]),
+        Some(expires) => {
+            let expires = if expires == NEVER { 0 } else { expires };
+            let at = expires.to_string();
+            push(context, &[b"RESTORE", args[1], at.as_bytes(), args[3], b"REPLACE", b"ABSTTL"]);
+        }
     }
 }
 

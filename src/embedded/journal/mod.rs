@@ -36,6 +36,7 @@ mod syncer;
 pub(super) use effect::record;
 pub use load::LoadReport;
 pub(super) use lock::announced;
+pub(super) use rdb::{Refusal, dump, restore};
 pub(super) use recorder::Recorder;
 
 use std::{io, path::Path};

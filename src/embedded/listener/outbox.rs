@@ -135,6 +135,11 @@ impl PushSink for Outbox {
         self.push(parts);
     }
 
+    fn sharded(&self, channel: &[u8], payload: &[u8]) {
+        let bulk = |bytes: &[u8]| Value::Bulk(bytes.to_vec());
+        self.push(vec![bulk(b"smessage"), bulk(channel), bulk(payload)]);
+    }
+
     fn hang_up(&self) {
         self.give_up();
     }

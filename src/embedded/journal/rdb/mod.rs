@@ -3,6 +3,7 @@
 //! Versions of Redis from 2.6 to 7.4 are read, as far as what they hold exists here. Functions, values of modules and
 //! fields of hashes that expire do not, and are said to be the reason; nothing is left out in silence.
 
+mod dump;
 mod lzf;
 mod packed;
 mod source;
@@ -10,6 +11,8 @@ mod streams;
 mod values;
 
 use std::{io::Read, path::Path};
+
+pub(in crate::embedded) use dump::{Refusal, dump, restore};
 
 use self::source::{Fault, Outcome, Source, damage};
 use super::{damaged, failed};
