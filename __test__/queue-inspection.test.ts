@@ -251,6 +251,22 @@ test('a queue that version 5 has paused refuses jobs until it is resumed', async
     code: 'ERR_INCOMPATIBLE_DATA',
     message: expect.stringContaining('BullMQ 5'),
   });
+  const refused = { code: 'ERR_INCOMPATIBLE_DATA' };
+  await expect(queue.pause()).rejects.toMatchObject(refused);
+  await expect(queue.upsertJobScheduler('s', { every: 1000 })).rejects.toMatchObject(refused);
+  const byHand = bench.worker(queue.name, null);
+  await expect(byHand.getNextJob('token', { block: false })).rejects.toMatchObject(refused);
+  const taken: unknown[] = [];
+  const worker = bench.worker(queue.name, async (job) => void taken.push(job.data), { autorun: false });
+  const told: Error[] = [];
+  worker.on('error', (error) => told.push(error));
+  void worker.run();
+  await waitFor(() => told.length > 0);
+  // A pause that failed of taking and one of looking for stalled jobs; not one for each time it tries again.
+  expect(told.length).toBeLessThanOrEqual(2);
+  expect(told[0]).toMatchObject(refused);
+  expect(taken).toEqual([]);
+  await worker.close();
   await queue.resume();
   await queue.add('a', { n: 2 });
   expect((await queue.getWaiting()).map((job) => job.data.n)).toEqual([1, 2]);

@@ -223,7 +223,7 @@ describe.skipIf(inMemory)('beside the stock package', () => {
     await add.trimEvents(100);
     await worker.close();
     const spans = telemetry.spans
-      // What a native thread does has no span here: the next job of a scheduler, lock renewal, the look for stalled jobs.
+      // The next job of a scheduler is made on a native thread, and so in no other span.
       .filter(({ name: span, parent }) => span !== 'add compared.ticked' || parent === undefined)
       .filter(({ name: span }) => !/^(extendLocks|moveStalledJobsToWait|startStalledCheckTimer|getNextJob) /.test(span))
       .map(({ name: span, kind: spanKind, attributes, events, parent }) => {
@@ -239,6 +239,59 @@ describe.skipIf(inMemory)('beside the stock package', () => {
     const ours = await record('ours');
     expect(ours.measured).toEqual(theirs.measured);
     expect(ours.spans).toEqual(theirs.spans);
+  });
+});
+
+test('what the native thread does has the spans of BullMQ', async () => {
+  const telemetry = new RecordingTelemetry();
+  const queue = bench.queue(uniquePrefix('queue'));
+  const gone = await queue.add('gone', {});
+  const dying = bench.worker(queue.name, () => new Promise(() => undefined), {
+    lockDuration: 300,
+    stalledInterval: 100,
+  });
+  await waitFor(async () => (await gone.getState()) === 'active');
+  await dying.close(true);
+  await queue.upsertJobScheduler('tick', { every: 3600_000 }, { name: 'ticked' });
+  let release = () => {};
+  const worker = bench.worker(
+    queue.name,
+    (job) =>
+      job.name === 'ticked'
+        ? new Promise<void>((resolve) => {
+            release = resolve;
+          })
+        : undefined,
+    { telemetry, name: 'w', concurrency: 2, lockDuration: 300, lockRenewTime: 50, stalledInterval: 100 },
+  );
+  await waitFor(() =>
+    ['extendLocks', 'moveStalledJobsToWait', 'add'].every((name) => telemetry.named(name).length > 0),
+  );
+  release();
+  const [renewal, stalled, added] = ['extendLocks', 'moveStalledJobsToWait', 'add'].map(
+    (name) => telemetry.named(name)[0]!,
+  );
+  const of = { [TelemetryAttributes.WorkerId]: worker.id, [TelemetryAttributes.WorkerName]: 'w' };
+  expect(renewal).toMatchObject({
+    name: `extendLocks ${queue.name}`,
+    kind: SpanKind.INTERNAL,
+    isEnded: true,
+    attributes: of,
+  });
+  expect(renewal?.attributes[TelemetryAttributes.WorkerJobsToExtendLocks]).toContainEqual(expect.any(String));
+  expect(stalled).toMatchObject({
+    name: `moveStalledJobsToWait ${queue.name}`,
+    kind: SpanKind.INTERNAL,
+    attributes: { ...of, [TelemetryAttributes.WorkerStalledJobs]: [gone.id] },
+    events: [{ name: 'job stalled', attributes: { [TelemetryAttributes.JobId]: gone.id } }],
+  });
+  expect(added).toMatchObject({
+    name: `add ${queue.name}.ticked`,
+    kind: SpanKind.PRODUCER,
+    attributes: {
+      [TelemetryAttributes.JobSchedulerId]: 'tick',
+      [TelemetryAttributes.JobId]: expect.stringMatching(/^repeat:tick:\d+$/),
+    },
   });
 });
 

@@ -710,6 +710,48 @@ fn rows() -> Vec<Row> {
             "s 900 1500 1000 n {} {} 0 0 1500 g",
         ),
         row(
+            "queue/fetch_jobs",
+            "of a queue that an old version has paused",
+            &[JOB, "HSET p:meta paused 1", "LPUSH p:paused 2", "ZADD p:delayed 1 1", "ZADD p:failed 1 1"],
+            "1000 5 0 t2 30000 w '' ''",
+        ),
+        row(
+            "queue/pause",
+            "of a queue that an old version has paused",
+            &[JOB, "HSET p:meta paused 1", "LPUSH p:paused 2", "ZADD p:delayed 1 1", "ZADD p:failed 1 1"],
+            "",
+        ),
+        row(
+            "queue/retry_job",
+            "of a queue that an old version has paused",
+            &[JOB, "HSET p:meta paused 1", "LPUSH p:paused 2", "ZADD p:delayed 1 1", "ZADD p:failed 1 1"],
+            "1 failed ''",
+        ),
+        row(
+            "queue/promote_job",
+            "of a queue that an old version has paused",
+            &[JOB, "HSET p:meta paused 1", "LPUSH p:paused 2", "ZADD p:delayed 1 1", "ZADD p:failed 1 1"],
+            "1",
+        ),
+        row(
+            "queue/move_stalled_jobs_to_wait",
+            "of a queue that an old version has paused",
+            &[JOB, "HSET p:meta paused 1", "LPUSH p:paused 2", "ZADD p:delayed 1 1", "ZADD p:failed 1 1"],
+            "30000 1 '' 100",
+        ),
+        row(
+            "queue/change_priority",
+            "of a queue that an old version has paused",
+            &[JOB, "HSET p:meta paused 1", "LPUSH p:paused 2", "ZADD p:delayed 1 1", "ZADD p:failed 1 1"],
+            "1 0 0",
+        ),
+        row(
+            "scheduler/upsert_scheduler",
+            "of a queue that an old version has paused",
+            &[JOB, "HSET p:meta paused 1", "LPUSH p:paused 2", "ZADD p:delayed 1 1", "ZADD p:failed 1 1"],
+            "s '' 1500 1000 n {} {} 0 0 1500 '' every 500 name n",
+        ),
+        row(
             "scheduler/remove_scheduler",
             "its pending job waits in a group",
             &[

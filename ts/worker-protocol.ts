@@ -32,6 +32,7 @@ export const WORKER_EVENT = {
   resumed: 7,
   closed: 8,
   schedulersRepaired: 40,
+  runAdded: 41,
   locksRenewed: 9,
   cancelRequested: 10,
 } as const;

@@ -60,6 +60,7 @@ export class Worker<
   /** Jobs that the native side may hold. */
   #capacity: number;
   readonly #startCapacity: number;
+  readonly #tracing: JobTracing | undefined;
   #started: Promise<void> | undefined;
   #isStarted = false;
   #ended: (() => void) | undefined;
@@ -138,9 +139,10 @@ export class Worker<
         ),
     );
     this.#startCapacity = this.#capacity;
+    this.#tracing = tracer && new JobTracing(tracer, name, { id: this.id, name: opts.name });
     this.#running = new RunningJobs<Data, Result, Name, J>({
       backoffStrategy: opts.settings?.backoffStrategy,
-      tracing: tracer && new JobTracing(tracer, name, { id: this.id, name: opts.name }),
+      tracing: this.#tracing,
       report: (args) => this.#call(WORKER_CALL.report, args),
       active: (job) => this.fire('active', job, 'waiting'),
       completed: (job, result) => this.fire('completed', job, result, 'active'),
@@ -377,11 +379,13 @@ export class Worker<
         break;
       case WORKER_EVENT.lockLost: {
         const [id, token] = values as [string, string];
+        this.#tracing?.renewed([id]);
         this.#abort(id, token, jobLockLost(id, this.name));
         this.fire('lockRenewalFailed', [id]);
         break;
       }
       case WORKER_EVENT.locksRenewed:
+        this.#tracing?.renewed(values as string[]);
         this.fire('locksRenewed', { count: values.length, jobIds: values as string[] });
         break;
       case WORKER_EVENT.cancelRequested: {
@@ -398,10 +402,14 @@ export class Worker<
         break;
       }
       case WORKER_EVENT.stalled:
+        this.#tracing?.stalled(values as string[]);
         for (const id of values as string[]) this.fire('stalled', id, 'active');
         break;
       case WORKER_EVENT.schedulersRepaired:
         this.fire('schedulersRepaired', values as string[]);
+        break;
+      case WORKER_EVENT.runAdded:
+        this.#tracing?.runAdded(...(values as [string, string, string]));
         break;
       case WORKER_EVENT.drained:
         this.#running.whenIdle(() => this.fire('drained'));
@@ -441,7 +449,9 @@ export class Worker<
   async #advance(job: J): Promise<void> {
     try {
       const next = await nextRun(job, this.opts.settings?.repeatStrategy, this.#connection.now());
-      if (next !== NEVER) await this.#call(QUEUE_CALL.advanceScheduler, [job.id, next]);
+      if (next === NEVER) return;
+      const made = (await this.#call(QUEUE_CALL.advanceScheduler, [job.id, next])) as string | null;
+      if (made !== null) this.#tracing?.runAdded(job.repeatJobKey ?? '', job.name, made);
     } catch (error) {
       this.fire('error', error as Error);
     }

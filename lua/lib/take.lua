@@ -89,6 +89,10 @@ end
 local function take_jobs(q, meta, take)
   local taken = { 0, 0 }
   local now, wanted = tonumber(take.time), tonumber(take.wanted)
+  if meta[1] and call('EXISTS', q.prefix .. 'paused') == 1 then
+    -- A version before 6 has paused the queue: its resume would write over what became due now.
+    return taken
+  end
   q.grouped = meta[6] and true or false
   promote_due(q, q.delayed, now)
   if q.grouped then

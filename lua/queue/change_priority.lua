@@ -9,15 +9,19 @@
 -- @arg priority
 -- @arg front     1: before all others of that priority
 -- @ret 1
--- @err JOBNOTFOUND
--- @use lib/groups, lib/place
+-- @err JOBNOTFOUND INCOMPATIBLEDATA
+-- @use lib/groups, lib/old_pause, lib/place
 
 if call('EXISTS', job) == 0 then
   return redis.error_reply('JOBNOTFOUND job ' .. id .. ' does not exist')
 end
+local prefix = string.sub(job, 1, #job - #id)
+local refusal = paused_by_old_version(prefix .. 'meta', prefix .. 'paused')
+if refusal then
+  return refusal
+end
 priority = tonumber(priority)
 call('HSET', job, 'priority', priority)
-local prefix = string.sub(job, 1, #job - #id)
 local group = call('HGET', job, 'gid')
 if group then
   if call('ZSCORE', group_jobs(prefix, group), id) then

@@ -15,8 +15,13 @@
 -- @arg cursor         '' starts a pass; what the call before gave goes on with it
 -- @arg slice          jobs a call
 -- @ret { cursor or '' when the pass is over, ids put back }
--- @use lib/event, lib/groups, lib/marker
+-- @err INCOMPATIBLEDATA
+-- @use lib/event, lib/groups, lib/marker, lib/old_pause
 
+local refusal = paused_by_old_version(meta, prefix .. 'paused')
+if refusal then
+  return refusal
+end
 slice = tonumber(slice)
 if cursor == '' then
   if not call('SET', stalled_check, '1', 'PX', interval_ms, 'NX') then

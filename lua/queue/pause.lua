@@ -3,11 +3,13 @@
 -- @key meta
 -- @key marker
 -- @key events
+-- @key paused
 -- @ret 1, or 0 when it was paused already
--- @use lib/event
+-- @err INCOMPATIBLEDATA
+-- @use lib/event, lib/old_pause
 
 if call('HGET', meta, 'paused') then
-  return 0
+  return paused_by_old_version(meta, paused) or 0
 end
 call('HSET', meta, 'paused', '1')
 call('DEL', marker)

@@ -12,9 +12,13 @@
 -- @key groups:*  see lib/groups
 -- @arg id
 -- @ret 1
--- @err JOBNOTFOUND NOTINSTATE
--- @use lib/event, lib/marker, lib/place
+-- @err JOBNOTFOUND NOTINSTATE INCOMPATIBLEDATA
+-- @use lib/event, lib/marker, lib/old_pause, lib/place
 
+local refusal = paused_by_old_version(meta, string.sub(job, 1, #job - #id) .. 'paused')
+if refusal then
+  return refusal
+end
 if call('EXISTS', job) == 0 then
   return redis.error_reply('JOBNOTFOUND job ' .. id .. ' does not exist')
 end

@@ -11,9 +11,14 @@
 -- @arg last
 -- @arg ...redriven    2 each: id of the letter, data of the job as it was stored
 -- @ret how many went; a letter stays that a worker has taken, or whose job's id is in use again
--- @use lib/event, lib/job_keys, lib/marker, lib/place, lib/queue_keys
+-- @err INCOMPATIBLEDATA
+-- @use lib/event, lib/job_keys, lib/marker, lib/old_pause, lib/place, lib/queue_keys
 
 local to = queue_keys(target)
+local refusal = paused_by_old_version(to.meta, target .. 'paused')
+if refusal then
+  return refusal
+end
 local from = math.max(tonumber(first) - 100, 0)
 local window, places = call('LRANGE', wait, -1 - tonumber(last), -1 - from), {}
 for index, id in ipairs(window) do

@@ -26,9 +26,13 @@
 -- @arg group          of the job, or ''
 -- @arg ...fields      of the scheduler's hash, names and values
 -- @ret 1; 0 when the scheduler is no longer as expected
--- @err SLOTTAKEN
--- @use lib/event, lib/iteration
+-- @err SLOTTAKEN INCOMPATIBLEDATA
+-- @use lib/event, lib/iteration, lib/old_pause
 
+local refusal = paused_by_old_version(meta, prefix .. 'paused')
+if refusal then
+  return refusal
+end
 local q = {
   prefix = prefix, counter = counter, wait = wait, prioritized = prioritized, pc = pc, delayed = delayed,
   active = active, meta = meta, marker = marker, events = events,

@@ -54,6 +54,7 @@ mod code {
     pub(super) const PAUSED: u16 = 6;
     pub(super) const RESUMED: u16 = 7;
     pub(super) const SCHEDULERS_REPAIRED: u16 = 40;
+    pub(super) const RUN_ADDED: u16 = 41;
     pub(super) const LOCKS_RENEWED: u16 = 9;
     pub(super) const CANCEL_REQUESTED: u16 = 10;
 }
@@ -371,6 +372,9 @@ impl JobSink for ToDoor {
                 for ids in ids.chunks(MOST_VALUES) {
                     self.emit(code::SCHEDULERS_REPAIRED, ids.iter().map(|id| Answer::from(id.as_str())).collect());
                 }
+            }
+            WorkerEvent::RunAdded { scheduler_id, name, job_id } => {
+                self.emit(code::RUN_ADDED, vec![scheduler_id.into(), name.into(), job_id.into()]);
             }
             WorkerEvent::Drained => self.emit(code::DRAINED, Vec::new()),
             WorkerEvent::Error(error) => self.emit(code::ERROR, vec![Answer::Error(error)]),

@@ -24,8 +24,13 @@ pub type Suspects = HashMap<String, i64>;
 pub trait Recurrence: Send + Sync + 'static {
     fn plan(&self, queue: &Queue, job: &JobRecord) -> RunPlan;
 
-    /// Makes the job that follows this one; nothing when that was done before.
-    fn advance<'a>(&'a self, queue: &'a Queue, job: &'a JobRecord, at_end: bool) -> BoxFuture<'a, Result<()>>;
+    /// Makes the job that follows this one, and gives its id; nothing when that was done before.
+    fn advance<'a>(
+        &'a self,
+        queue: &'a Queue,
+        job: &'a JobRecord,
+        at_end: bool,
+    ) -> BoxFuture<'a, Result<Option<String>>>;
 
     /// Lets a missed run go, which this worker holds with `token`.
     fn drop_missed<'a>(&'a self, queue: &'a Queue, job: &'a JobRecord, token: &'a str) -> BoxFuture<'a, Result<()>>;

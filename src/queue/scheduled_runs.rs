@@ -100,22 +100,31 @@ async fn record(core: &Core, job: &JobRecord, end: Option<(&Settlement, &str)>) 
 
 /// Not giving up matters: a job that is not made ends the series, until the repair sweep finds it.
 async fn advance(core: &Core, job: &JobRecord, at_end: bool) {
-    persist(core, "the next job of a scheduler could not be made", || {
+    let made = persist(core, "the next job of a scheduler could not be made", || {
         core.recurrence.advance(&core.queue, job, at_end)
     })
     .await;
+    if let Some(job_id) = made.flatten() {
+        let scheduler_id = job.scheduler_id.clone().unwrap_or_default();
+        core.tell(WorkerEvent::RunAdded { scheduler_id, name: job.name.clone(), job_id });
+    }
 }
 
-async fn persist<'a>(core: &Core, what: &str, mut attempt: impl FnMut() -> BoxFuture<'a, Result<()>>) {
+/// What `attempt` gives, or nothing when it was given up.
+async fn persist<'a, T>(core: &Core, what: &str, mut attempt: impl FnMut() -> BoxFuture<'a, Result<T>>) -> Option<T> {
     let mut pause = FIRST_PAUSE;
-    while let Err(error) = attempt().await {
+    loop {
+        let error = match attempt().await {
+            Ok(done) => return Some(done),
+            Err(error) => error,
+        };
         let passing = is_passing(&error);
         if pause == FIRST_PAUSE || !passing {
             core.tell(WorkerEvent::Error(error.during(what)));
         }
         // Whoever takes the job again, after the stalled check, does it then.
         if !passing || core.has_left() {
-            return;
+            return None;
         }
         sleep(pause).await;
         pause = (pause * 2).min(LONGEST_PAUSE);

@@ -334,7 +334,9 @@ impl Storage {
 
     pub(super) async fn pause(&self) -> Result<()> {
         let keys = &self.keys;
-        self.run(lua::PAUSE.with([&keys.meta, &keys.marker, &keys.events], []).repeatable()).await.map(drop)
+        self.run(lua::PAUSE.with([&keys.meta, &keys.marker, &keys.events, &keys.paused], []).repeatable())
+            .await
+            .map(drop)
     }
 
     pub(super) async fn resume(&self) -> Result<()> {

@@ -60,6 +60,12 @@ pub enum WorkerEvent {
     SchedulersRepaired {
         ids: Vec<String>,
     },
+    /// The next job of a scheduler was made; `name` is that of the job before.
+    RunAdded {
+        scheduler_id: String,
+        name: String,
+        job_id: String,
+    },
     /// Nothing is left to take, and nothing runs here.
     Drained,
     /// The worker goes on by itself.

@@ -2,7 +2,10 @@
 
 use serde_json::{Map, Value as Json};
 
-use super::{RepeatOptions, RunPolicy, SchedulerRecord, keys, last_run, repair, scheduler, scripts};
+use super::{
+    RepeatOptions, RunPolicy, SchedulerRecord, keys, last_run, repair, scheduler,
+    scripts::{self, Step},
+};
 use crate::{
     connection::BoxFuture,
     error::Result,
@@ -28,7 +31,12 @@ impl Recurrence for NextIteration {
         }
     }
 
-    fn advance<'a>(&'a self, queue: &'a Queue, job: &'a JobRecord, at_end: bool) -> BoxFuture<'a, Result<()>> {
+    fn advance<'a>(
+        &'a self,
+        queue: &'a Queue,
+        job: &'a JobRecord,
+        at_end: bool,
+    ) -> BoxFuture<'a, Result<Option<String>>> {
         Box::pin(advance(queue, job, at_end, None))
     }
 
@@ -63,8 +71,8 @@ impl Recurrence for OwnerIteration {
         RunPlan::default()
     }
 
-    fn advance<'a>(&'a self, _: &'a Queue, _: &'a JobRecord, _: bool) -> BoxFuture<'a, Result<()>> {
-        Box::pin(async { Ok(()) })
+    fn advance<'a>(&'a self, _: &'a Queue, _: &'a JobRecord, _: bool) -> BoxFuture<'a, Result<Option<String>>> {
+        Box::pin(async { Ok(None) })
     }
 
     fn drop_missed<'a>(&'a self, _: &'a Queue, _: &'a JobRecord, _: &'a str) -> BoxFuture<'a, Result<()>> {
@@ -85,19 +93,24 @@ impl Recurrence for OwnerIteration {
     }
 }
 
-/// `chosen` is the next run when a strategy of the caller tells it.
-pub(super) async fn advance(queue: &Queue, job: &JobRecord, at_end: bool, chosen: Option<i64>) -> Result<()> {
-    let (Some(id), Some(run)) = (job.scheduler_id.as_deref(), keys::run_of(&job.id)) else { return Ok(()) };
-    let Some(record) = scheduler::read(queue, id).await? else { return Ok(()) };
+/// Gives the id of the job that it made. `chosen` is the next run when a strategy of the caller tells it.
+pub(super) async fn advance(
+    queue: &Queue,
+    job: &JobRecord,
+    at_end: bool,
+    chosen: Option<i64>,
+) -> Result<Option<String>> {
+    let (Some(id), Some(run)) = (job.scheduler_id.as_deref(), keys::run_of(&job.id)) else { return Ok(None) };
+    let Some(record) = scheduler::read(queue, id).await? else { return Ok(None) };
     // One that is ahead was advanced by whoever took this job first.
     if record.next != Some(run) {
-        return Ok(());
+        return Ok(None);
     }
     let repeat = repeat_of(&job.opts).unwrap_or_default();
     let number = |name: &str| repeat.get(name).and_then(Json::as_i64);
     let count = number("count").unwrap_or(record.iterations) + 1;
     if record.repeat.limit.is_some_and(|limit| count > limit) {
-        return Ok(());
+        return Ok(None);
     }
     let passed =
         Passed { run, started: job.processed_on.unwrap_or(run), made_up: number("madeUp").unwrap_or(0), at_end };
@@ -110,11 +123,13 @@ pub(super) async fn advance(queue: &Queue, job: &JobRecord, at_end: bool, chosen
             None => passed.next(&record.repeat, now)?,
             Some(taken) => (record.repeat.next(taken, now)?, 0),
         };
-        let Some(next) = next else { return Ok(()) };
+        let Some(next) = next else { return Ok(None) };
         let repeat = record.repeat.clone().with_grid_of(run);
         let iteration = template.iteration(&repeat, count, made_up, id, next, now);
-        if scripts::advance_scheduler(queue, &job.id, &iteration.borrowed(&template, id)).await? {
-            return Ok(());
+        match scripts::advance_scheduler(queue, &job.id, &iteration.borrowed(&template, id)).await? {
+            Step::Nothing => return Ok(None),
+            Step::Done => return Ok(Some(keys::job_id(id, next))),
+            Step::SlotUsed => {}
         }
         if chosen.is_some() {
             break;

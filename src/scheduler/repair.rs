@@ -11,7 +11,7 @@ use super::{
     iteration::Template,
     keys,
     scheduler::{self, SLOTS},
-    scripts::{self, Repaired},
+    scripts::{self, Step},
 };
 use crate::{
     codec::resp::Value,
@@ -91,9 +91,9 @@ async fn repair(queue: &Queue, id: &str, run: i64) -> Result<bool> {
         let repeat = record.repeat.clone().with_grid_of(run);
         let made = template.iteration(&repeat, record.iterations + 1, 0, id, next.unwrap_or(run), now);
         match scripts::repair_scheduler(queue, run, is_over, &made.borrowed(&template, id)).await? {
-            Repaired::Nothing => return Ok(false),
-            Repaired::Done => return Ok(true),
-            Repaired::SlotUsed => after = next,
+            Step::Nothing => return Ok(false),
+            Step::Done => return Ok(true),
+            Step::SlotUsed => after = next,
         }
     }
     Err(scheduler::no_slot(queue, id))

@@ -190,11 +190,11 @@ impl JobScheduler {
     }
 
     /// Makes the job after `job_id`, which a worker has taken; with `chosen` at that time. For workers that were started
-    /// with [`OwnerIteration`](super::OwnerIteration).
-    pub async fn advance(&self, job_id: &str, chosen: Option<i64>) -> Result<()> {
+    /// with [`OwnerIteration`](super::OwnerIteration). Gives its id, when it made one.
+    pub async fn advance(&self, job_id: &str, chosen: Option<i64>) -> Result<Option<String>> {
         match self.queue.get_job(job_id).await? {
             Some(job) => iteration::advance(&self.queue, &job, false, chosen).await,
-            None => Ok(()),
+            None => Ok(None),
         }
     }
 

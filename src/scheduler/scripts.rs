@@ -1,6 +1,6 @@
 //! One typed function for each script of `lua/scheduler`.
 
-use crate::{error::Result, queue::Queue, script::scheduler as lua};
+use crate::{codec::resp::Value, error::Result, queue::Queue, script::scheduler as lua};
 
 /// The next job of a scheduler, as its scripts take it.
 pub(super) struct Iteration<'a> {
@@ -60,6 +60,26 @@ fn adding_keys<'a>(queue: &'a Queue, scheduler: &'a str) -> [&'a str; 12] {
     ]
 }
 
+/// What a call that may add the next job of a scheduler has done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Step {
+    /// Its job is there, or the scheduler has changed since or is gone.
+    Nothing,
+    Done,
+    /// The job of that run has finished already, so that a later one must be tried.
+    SlotUsed,
+}
+
+impl Step {
+    fn of(reply: Value) -> Result<Self> {
+        Ok(match reply.into_int()? {
+            1 => Self::Done,
+            -1 => Self::SlotUsed,
+            _ => Self::Nothing,
+        })
+    }
+}
+
 /// False when the scheduler is no longer `expected`.
 pub(super) async fn upsert_scheduler(
     queue: &Queue,
@@ -76,15 +96,14 @@ pub(super) async fn upsert_scheduler(
     Ok(call.run(&*storage.link).await?.into_int()? == 1)
 }
 
-/// False when the job of that run has finished already, so that a later one must be tried. When another worker has
-/// added the next job, or the scheduler is gone, there is nothing left to do.
-pub(super) async fn advance_scheduler(queue: &Queue, taken: &str, next: &Iteration<'_>) -> Result<bool> {
+/// Adds the job after `taken`.
+pub(super) async fn advance_scheduler(queue: &Queue, taken: &str, next: &Iteration<'_>) -> Result<Step> {
     let storage = queue.storage();
     let call = lua::ADVANCE_SCHEDULER.with(
         adding_keys(queue, &storage.keys.scheduler(next.scheduler)),
         next.arguments(taken, &next.numbers(queue.now())),
     );
-    Ok(call.repeatable().run(&*storage.link).await?.into_int()? >= 0)
+    Step::of(call.repeatable().run(&*storage.link).await?)
 }
 
 /// False when there was none.
@@ -106,23 +125,8 @@ pub(super) async fn remove_scheduler(queue: &Queue, scheduler: &str) -> Result<b
     Ok(call.run(&*storage.link).await?.into_int()? == 1)
 }
 
-/// What a look at a scheduler without a next job has led to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Repaired {
-    /// Its job is there, or the scheduler has changed since.
-    Nothing,
-    Done,
-    /// The job of that run has finished already, so that a later one must be tried.
-    SlotUsed,
-}
-
 /// `lost` is the run whose job may be lost; `next` the one that follows it, unless the series is over.
-pub(super) async fn repair_scheduler(
-    queue: &Queue,
-    lost: i64,
-    is_over: bool,
-    next: &Iteration<'_>,
-) -> Result<Repaired> {
+pub(super) async fn repair_scheduler(queue: &Queue, lost: i64, is_over: bool, next: &Iteration<'_>) -> Result<Step> {
     let storage = queue.storage();
     let mut numbers = next.numbers(queue.now());
     if is_over {
@@ -131,11 +135,7 @@ pub(super) async fn repair_scheduler(
     let lost = lost.to_string();
     let call = lua::REPAIR_SCHEDULER
         .with(adding_keys(queue, &storage.keys.scheduler(next.scheduler)), next.arguments(&lost, &numbers));
-    Ok(match call.repeatable().run(&*storage.link).await?.into_int()? {
-        1 => Repaired::Done,
-        -1 => Repaired::SlotUsed,
-        _ => Repaired::Nothing,
-    })
+    Step::of(call.repeatable().run(&*storage.link).await?)
 }
 
 /// Removes an active job that must not run any more. Nothing when its lock is no longer held by `token`.

@@ -77,6 +77,12 @@ pub(super) fn rows() -> Vec<Row> {
         ),
         row(
             "queue/redrive_jobs",
+            "to a queue that an old version has paused",
+            &["HSET d:meta paused 1", "LPUSH d:paused 5"],
+            "1000 0 100 7 {}",
+        ),
+        row(
+            "queue/redrive_jobs",
             "a child is missed again",
             &[
                 r#"HSET p:7 name failed-job dl {"queue":"q","id":"1","name":"n","opts":"{}","priority":"0","parentKey":"o:q:9","parent":"{}"}"#,

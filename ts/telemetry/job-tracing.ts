@@ -1,6 +1,6 @@
 import type { AttemptOutcome } from '../attempt.js';
 import type { Job } from '../job.js';
-import { SpanKind, type Telemetry } from '../types/telemetry.js';
+import { type Attributes, SpanKind, type Telemetry } from '../types/telemetry.js';
 import type { Settlement } from '../worker-protocol.js';
 import { TelemetryAttributes } from './attributes.js';
 import { JobMetrics, type MeasuredState } from './job-metrics.js';
@@ -49,6 +49,36 @@ export class JobTracing {
     return trace(this.telemetry, step, (span) => {
       span.setAttributes({ [TelemetryAttributes.JobName]: job.name, [TelemetryAttributes.JobId]: job.id });
       return store();
+    });
+  }
+
+  /** The native thread has renewed the locks of these jobs, or found them lost. */
+  renewed(jobIds: string[]): void {
+    this.#done('extendLocks', { [TelemetryAttributes.WorkerJobsToExtendLocks]: jobIds });
+  }
+
+  /** The native thread has put these jobs of dead workers back. */
+  stalled(jobIds: string[]): void {
+    this.#done('moveStalledJobsToWait', { [TelemetryAttributes.WorkerStalledJobs]: jobIds }, (span) => {
+      for (const id of jobIds) span.addEvent('job stalled', { [TelemetryAttributes.JobId]: id });
+    });
+  }
+
+  /** The next job of a scheduler was made. */
+  runAdded(schedulerId: string, name: string, jobId: string): void {
+    const { queue } = this;
+    const step = { kind: SpanKind.PRODUCER, queue, operation: 'add', destination: `${queue}.${name}` };
+    const attributes = { [TelemetryAttributes.JobSchedulerId]: schedulerId, [TelemetryAttributes.JobId]: jobId };
+    void trace(this.telemetry, step, (span) => span.setAttributes(attributes));
+  }
+
+  /** A span of what the native thread has done by itself: it begins when it is told of. */
+  #done(operation: string, attributes: Attributes, more?: (span: TracedSpan) => void): void {
+    const step = { kind: SpanKind.INTERNAL, queue: this.queue, operation, destination: this.queue };
+    const { id, name } = this.worker;
+    void trace(this.telemetry, step, (span) => {
+      span.setAttributes({ [TelemetryAttributes.WorkerId]: id, [TelemetryAttributes.WorkerName]: name, ...attributes });
+      more?.(span);
     });
   }
 
