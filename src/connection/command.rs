@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use super::link::ReplySink;
+use crate::embedded::NativeScript;
 
 /// Where a command may run. A single server ignores it; a cluster routes by it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -34,6 +35,8 @@ pub struct Command {
     pub flags: CommandFlags,
     /// Time until its caller is told `CommandTimedOut`; `None` takes the connection's `commandTimeout`.
     pub deadline: Option<Duration>,
+    /// What an engine in this process may run instead of the script that the command calls.
+    pub(crate) native: Option<NativeScript>,
 }
 
 impl Command {
@@ -101,6 +104,13 @@ impl Command {
         self
     }
 
+    /// Gives an engine in this process what it may run instead of the script that this command calls.
+    #[must_use]
+    pub fn native(mut self, script: Option<NativeScript>) -> Self {
+        self.native = script;
+        self
+    }
+
     /// Writes the whole command as RESP.
     pub fn encode(&self, into: &mut Vec<u8>) {
         push_header(into, b'*', self.argc);
@@ -128,6 +138,7 @@ pub struct Entry {
     pub route: Route,
     pub flags: CommandFlags,
     pub deadline: Option<Duration>,
+    pub(crate) native: Option<NativeScript>,
 }
 
 impl Batch {
@@ -144,6 +155,7 @@ impl Batch {
             route: command.route,
             flags: command.flags,
             deadline: command.deadline,
+            native: command.native,
         });
     }
 }

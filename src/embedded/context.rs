@@ -8,6 +8,7 @@ use super::{
     data::{Blob, Data, Kind},
     failure::Failure,
     keyspace::Db,
+    native::NativeScript,
     number::float_text,
     session::Session,
     state::State,
@@ -35,6 +36,8 @@ pub(super) struct Context<'s> {
     pub origin: Origin,
     /// Set by a command that would rather wait; its answer is then `Nil`.
     pub wish: Option<Wish>,
+    /// What may be run instead of the script that the client calls.
+    pub native: Option<NativeScript>,
 }
 
 impl Context<'_> {

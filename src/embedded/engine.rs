@@ -22,6 +22,7 @@ use super::{
     failure::Failure,
     journal::Recorder,
     link::EmbeddedLink,
+    native::NativeScript,
     pubsub::Named as Subscribed,
     session::{PushSink, Session},
     state::{Pending, State, Step},
@@ -309,7 +310,7 @@ impl Engine {
             for entry in &batch.entries {
                 let reply = if split(&batch.bytes[start..entry.end], &mut args) {
                     let (sink, token) = (&batch.sink, entry.token);
-                    this.run(state, session, &args, || {
+                    this.run(state, session, &args, entry.native, || {
                         let sink = Arc::clone(sink);
                         Box::new(move |reply| {
                             sink.settle_owned(token, reply);
@@ -349,7 +350,7 @@ impl Engine {
             if !split(command, &mut args) {
                 return Some(malformed());
             }
-            let reply = this.run(state, session, &args, || done.take().unwrap_or_else(|| Box::new(drop)));
+            let reply = this.run(state, session, &args, None, || done.take().unwrap_or_else(|| Box::new(drop)));
             let reply = told(state, reply)?;
             match done.take() {
                 Some(done) if state.must_hold() => {
@@ -370,7 +371,7 @@ impl Engine {
     /// writes.
     pub(super) fn call(self: &Arc<Self>, session: u64, args: Args<'_>) -> Value {
         let reply =
-            self.with_session(session, |this, state, session| this.run(state, session, args, || Box::new(drop)));
+            self.with_session(session, |this, state, session| this.run(state, session, args, None, || Box::new(drop)));
         reply.flatten().unwrap_or_else(closed)
     }
 
@@ -385,7 +386,7 @@ impl Engine {
         write: impl FnOnce(&mut Session, Value) -> W,
     ) -> bool {
         let answered = self.with_session(session, |this, state, session| {
-            let reply = this.run(state, session, args, || done);
+            let reply = this.run(state, session, args, None, || done);
             let reply = told(state, reply);
             if state.dbs.iter().any(|db| db.volatile_len() > 0) {
                 this.volatile.notify_one();
@@ -424,10 +425,11 @@ impl Engine {
         state: &mut State,
         session: &mut Session,
         args: Args<'_>,
+        native: Option<NativeScript>,
         completion: impl FnOnce() -> Completion,
     ) -> Option<Value> {
         // A fault of ours must not take the engine with it, nor leave callers without a reply.
-        let step = catch_unwind(AssertUnwindSafe(|| state.command(session, args)));
+        let step = catch_unwind(AssertUnwindSafe(|| state.command(session, args, native)));
         let reply = match step {
             Ok(Step::Reply(reply)) => Some(reply),
             Ok(Step::Wait(wish)) => {

@@ -78,6 +78,11 @@ impl Db {
         None
     }
 
+    /// What stands under a key, expired or not; looking does not count as use.
+    pub(super) fn peek(&self, key: &[u8]) -> Option<&Entry> {
+        self.entries.get(key)
+    }
+
     fn lapse(&mut self, index: usize) {
         if let Some((key, entry)) = self.entries.swap_remove_index(index) {
             self.weight -= entry.weight as usize;

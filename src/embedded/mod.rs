@@ -22,6 +22,7 @@ mod link;
 mod listener;
 mod lua;
 mod memory;
+mod native;
 mod notifications;
 mod number;
 mod published;
@@ -43,6 +44,7 @@ pub use journal::load_file;
 pub use journal::{Fsync, JournalOptions, LoadReport};
 pub(crate) use listener::HANDOVER;
 pub use listener::Listener;
+pub use native::{HashFields, NativeCall, NativeScript};
 pub use test_engine::{TEST_ENGINE_PREFIX, TestEngine};
 
 use crate::{

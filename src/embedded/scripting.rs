@@ -4,6 +4,7 @@ use super::{
     context::{Context, Origin},
     failure::Failure,
     lua::{Limits, LuaRuntime, ScriptHash, ScriptHost},
+    native,
     number::parse_float,
     state::{perform, resolve},
     table::{self, GROWS, NO_SCRIPT, WRITE},
@@ -42,6 +43,11 @@ pub(super) fn run(
     args: &[&[u8]],
     access: Access,
 ) -> Value {
+    if let Some(script) = context.native.take_if(|_| access == Access::Write)
+        && let Some(reply) = native::run(context, script, keys, args)
+    {
+        return reply;
+    }
     // The state is lent to the script, and Lua is part of it.
     let Some(mut runtime) = context.state.scripts.runtime.take() else {
         return Failure::fixed("NOSCRIPT No matching script. Please use EVAL.").into_value();

@@ -19,6 +19,7 @@ use super::{
     journal::{Recorder, record},
     keyspace::Db,
     memory::{Memory, OUT_OF_MEMORY},
+    native::NativeScript,
     notifications::{self, EXPIRED, Notifications},
     published::Published,
     pubsub::{Board, Delivery, Named},
@@ -73,6 +74,9 @@ pub(super) struct Counters {
     pub expired: u64,
     pub evicted: u64,
     pub sessions: u64,
+    /// Scripts that ran natively, and those that could have but for what they found.
+    pub native: u64,
+    pub declined: u64,
 }
 
 /// Everything.
@@ -190,7 +194,7 @@ impl State {
     }
 
     /// Runs a client's command, and serves those who waited for what it left.
-    pub(super) fn command(&mut self, session: &mut Session, args: Args<'_>) -> Step {
+    pub(super) fn command(&mut self, session: &mut Session, args: Args<'_>, native: Option<NativeScript>) -> Step {
         let now = self.clock.now_ms();
         self.counters.commands += 1;
         self.acting = Some(session.id);
@@ -201,7 +205,7 @@ impl State {
             self.dbs.iter_mut().for_each(|db| db.note_use(false));
         }
         let began = (self.slow_log.threshold >= 0).then(Instant::now);
-        let mut context = Context { state: self, session, now, origin: Origin::Client, wish: None };
+        let mut context = Context { state: self, session, now, origin: Origin::Client, wish: None, native };
         let answer = dispatch(&mut context, args);
         if let Some(began) = began {
             context.note_duration(began, args);
@@ -260,8 +264,14 @@ impl State {
                 let args: Vec<&[u8]> = args.iter().map(|arg| &**arg).collect();
                 let now = self.clock.now_ms();
                 self.acting = Some(session.id);
-                let mut context =
-                    Context { state: self, session: &mut session, now, origin: Origin::Retry, wish: None };
+                let mut context = Context {
+                    state: self,
+                    session: &mut session,
+                    now,
+                    origin: Origin::Retry,
+                    wish: None,
+                    native: None,
+                };
                 let answer = match resolve(&args) {
                     Ok(row) => perform(&mut context, row, &args),
                     Err(failure) => Err(failure),
@@ -296,6 +306,14 @@ impl State {
                     }
                 }
             }
+        }
+    }
+
+    /// Notes a command that does again what was just done, behind what expired before it.
+    pub(super) fn note_effect(&mut self, db: usize, words: &[&[u8]]) {
+        self.collect_lapsed();
+        if let Some(journal) = &mut self.journal {
+            journal.group().push(db, words);
         }
     }
 
@@ -382,7 +400,7 @@ impl State {
     }
 
     /// See [`Db::set_writing`].
-    fn set_writing(&mut self, writing: bool) -> bool {
+    pub(super) fn set_writing(&mut self, writing: bool) -> bool {
         self.dbs.iter_mut().fold(false, |was, db| was | db.set_writing(writing))
     }
 }

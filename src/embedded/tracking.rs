@@ -75,6 +75,11 @@ impl Tracking {
         }
     }
 
+    /// Whether it is remembered what a client reads.
+    pub(super) fn follows(&self, id: u64) -> bool {
+        self.clients.contains_key(&id)
+    }
+
     /// Keys that are remembered.
     pub(super) fn len(&self) -> usize {
         self.readers.len()
@@ -104,7 +109,7 @@ impl Tracking {
 impl State {
     /// Remembers that a client has read these keys, where it wants to be told of them.
     pub(super) fn remember_read(&mut self, session: &Session, keys: &[&[u8]]) {
-        if !self.tracking.clients.contains_key(&session.id) {
+        if !self.tracking.follows(session.id) {
             return;
         }
         // What is gone already need not be told.

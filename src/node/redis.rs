@@ -171,7 +171,7 @@ impl Target for Redis {
             Ok(Encoded { flags, route, shape }) => {
                 let form = if op.flags() & BUFFERS == 0 { ReplyForm::Text } else { ReplyForm::Buffer };
                 let token = DoorSink::token(reply.into_slot(), ReplyStyle { form, shape });
-                batch.entries.push(Entry { end: batch.bytes.len(), token, route, flags, deadline: None });
+                batch.entries.push(Entry { end: batch.bytes.len(), token, route, flags, deadline: None, native: None });
             }
             Err(error) => reply.fail(error),
         }

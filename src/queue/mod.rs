@@ -16,6 +16,7 @@ mod keys;
 mod lock_keeper;
 mod manual_worker;
 mod marker_watcher;
+mod native;
 mod outcome;
 mod overload;
 mod pace;
@@ -46,6 +47,8 @@ pub use job_children::{Children, ChildrenPage, DependencyKind, DependencyPage, R
 pub use job_options::{Backoff, Deduplication, JobOptions, JobTelemetry, KeepPolicy, MAX_PRIORITY, Number};
 pub use job_state::{JobCounts, JobState};
 pub use manual_worker::{ManualWorker, NextJob};
+#[cfg(feature = "testing")]
+pub use native::NATIVE_SCRIPTS;
 pub use outcome::{Outcome, Retry, Settlement};
 pub use overload::{Overload, OverloadPolicy};
 pub use parent_options::{ChildFailure, ParentJob};

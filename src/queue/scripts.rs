@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 use super::{
     JobRecord, JobState, Reset,
     keys::QueueKeys,
+    native,
     profiles::{Profiled, Profiles},
     rests::Rests,
 };
@@ -161,7 +162,7 @@ impl Storage {
             [&text(now), &text(profiles.known.len() as u64)],
             &rest,
         );
-        let reply = call.start(Arc::clone(&self.link));
+        let reply = call.native(native::add_jobs).start(Arc::clone(&self.link));
         async move { texts(reply.await?) }
     }
 
@@ -192,7 +193,7 @@ impl Storage {
                 &ms,
             ],
         );
-        taken(self.run(call).await?).map(|taken| taken.since(now))
+        taken(self.run(call.native(native::fetch_jobs)).await?).map(|taken| taken.since(now))
     }
 
     /// Stores outcomes, and takes jobs when `take` wants some. A result for each outcome.
@@ -251,7 +252,7 @@ impl Storage {
             ],
             &rest,
         );
-        let [results, jobs] = pair(self.run(call).await?)?;
+        let [results, jobs] = pair(self.run(call.native(native::finish_jobs)).await?)?;
         let results = results
             .into_items()?
             .into_iter()

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use crate::{
     codec::resp::Value,
-    connection::{Command, Link},
+    connection::{Command, Link, NativeScript},
     error::{Error, ErrorCode, Result},
 };
 
@@ -90,6 +90,13 @@ pub struct ScriptCall {
 }
 
 impl ScriptCall {
+    /// Gives an engine in this process what does the same as the script, where it is not declined.
+    #[must_use]
+    pub fn native(mut self, script: NativeScript) -> Self {
+        self.tail = self.tail.native(Some(script));
+        self
+    }
+
     /// Marks the call as safe to resend after a connection broke.
     #[must_use]
     pub fn repeatable(mut self) -> Self {
@@ -117,6 +124,7 @@ impl ScriptCall {
     fn command(&self, name: &str, what: &str) -> Command {
         let mut command = Command::new(name).arg(what).arg(itoa::Buffer::new().format(self.keys)).append(&self.tail);
         (command.route, command.flags, command.deadline) = (self.tail.route, self.tail.flags, self.tail.deadline);
+        command.native = self.tail.native;
         command
     }
 

@@ -9,6 +9,7 @@
 mod compare;
 mod grammar;
 mod heard;
+mod native;
 mod scripts;
 
 use std::sync::Arc;
@@ -17,6 +18,7 @@ use compare::{Reply, difference, dump_calls};
 use fastrand::Rng;
 use grammar::{Call, step};
 use heard::Heard;
+use native::native_of;
 use oxcart::{
     clock::Clock,
     connection::{self, Command, Link},
@@ -34,11 +36,17 @@ struct Pair {
     embedded: Arc<dyn Link>,
     /// What both tell of keys: embedded, Redis. Compared where it is listened to.
     heard: Option<(Arc<Heard>, Arc<Heard>)>,
+    /// Whether the embedded engine runs natively what it can.
+    native: bool,
 }
 
 impl Pair {
     async fn run(&self, calls: &[Call]) -> (Vec<Reply>, Vec<Reply>) {
-        let commands: Vec<Command> = calls.iter().map(|call| Command::default().args(call)).collect();
+        let command = |call: &Call| {
+            let native = if self.native { native_of(call) } else { None };
+            Command::default().args(call).native(native)
+        };
+        let commands: Vec<Command> = calls.iter().map(command).collect();
         let (embedded, redis) = (self.embedded.call_many(&commands), self.redis.call_many(&commands));
         (embedded.await, redis.await)
     }
@@ -129,15 +137,25 @@ fn setting(name: &str) -> Option<u64> {
     std::env::var(name).ok().and_then(|value| value.parse().ok())
 }
 
-/// Tries `total` commands in sequences, and shows what they do differently.
-async fn try_many(total: u64, with_events: bool, mut sequence: impl FnMut(&mut Rng) -> Vec<Vec<Call>>) {
+/// Tries `total` commands in sequences on an engine of its own, and shows what they do differently.
+async fn try_many(total: u64, with_events: bool, sequence: impl FnMut(&mut Rng) -> Vec<Vec<Call>>) {
+    try_on(&Embedded::private(Clock::system()), false, total, with_events, sequence).await;
+}
+
+async fn try_on(
+    embedded: &Embedded,
+    native: bool,
+    total: u64,
+    with_events: bool,
+    mut sequence: impl FnMut(&mut Rng) -> Vec<Vec<Call>>,
+) {
     let seed = setting("OXCART_DIFFERENTIAL_SEED").unwrap_or_else(|| fastrand::u64(..1 << 32));
     println!("OXCART_DIFFERENTIAL_SEED={seed}");
     let server = RedisServer::builder().process().start();
     let redis = connection::open(server.options()).unwrap();
-    let embedded = Embedded::private(Clock::system()).link(0);
+    let embedded = embedded.link(0);
     let heard = if with_events { Some((Heard::of(&embedded).await, Heard::of(&redis).await)) } else { None };
-    let pair = Pair { redis, embedded, heard };
+    let pair = Pair { redis, embedded, heard, native };
     let mut random = Rng::with_seed(seed);
     let (mut done, mut differences) = (0, Vec::new());
     // One run shows several faults, each by one sequence.

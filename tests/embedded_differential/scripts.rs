@@ -50,6 +50,71 @@ pub(crate) fn script_call(random: &mut Rng, engine: Engine, now: i64) -> Call {
     call_of(random, script, now)
 }
 
+/// How far plain calls have come, if nothing else came between.
+#[derive(Default)]
+pub(crate) struct Progress {
+    added: usize,
+    taken: usize,
+    finished: usize,
+}
+
+/// A call that adds, takes or finishes jobs of which nothing unusual is asked.
+pub(crate) fn plain_call(random: &mut Rng, now: i64, progress: &mut Progress) -> Call {
+    let name = ["queue/add_jobs", "queue/fetch_jobs", "queue/finish_jobs", "queue/finish_jobs"][random.usize(..4)];
+    let script = ALL.iter().find(|script| script.name == name).unwrap();
+    let mut call: Call = vec![b"EVAL".to_vec(), script.text.into(), script.keys.len().to_string().into()];
+    call.extend(script.keys.iter().map(|key_name| key(random, name, key_name).unwrap().into_bytes()));
+    // By calls before this one.
+    let taken = progress.taken;
+    for name in script.args {
+        call.push(match *name {
+            "limiter_max" | "limiter_ms" => Vec::new(),
+            "token" => b"t1".to_vec(),
+            "metrics_points" => b"0".to_vec(),
+            "wanted" | "ahead" => {
+                let wanted = if *name == "wanted" { random.usize(..6) } else { random.usize(..6).saturating_sub(3) };
+                progress.taken = progress.added.min(progress.taken + wanted);
+                wanted.to_string().into_bytes()
+            }
+            name => argument(random, name, now).unwrap().into_bytes(),
+        });
+    }
+    let most = [1, 3, 12][random.usize(..3)];
+    let rounds = random.usize(1..=most);
+    let mut items: Vec<String> = Vec::new();
+    if name == "queue/add_jobs" {
+        for _ in 0..PROFILES {
+            let lifo = if random.u8(..12) == 0 { "1" } else { "0" };
+            let profile = [&pick(random, &["mail", "sms"]), "{}", "0", "0", lifo, "", "0", ""];
+            items.extend(profile.map(str::to_owned));
+        }
+        progress.added += rounds;
+        for _ in 0..rounds {
+            let own = if random.u8(..12) == 0 { format!("own{}", random.u8(..5)) } else { String::new() };
+            // Short: a real server gives the fields of a hash with a long value in any order.
+            let data = "x".repeat(random.usize(..50));
+            items.extend([own, format!(r#"{{"to":"{data}"}}"#), now.to_string(), pick(random, &["1", "2"])]);
+        }
+    } else if name == "queue/finish_jobs" {
+        let kept = pick(random, &["-1", "-1", "0", "2", "5"]);
+        let age = pick(random, &["", "", "", "3", "1000000"]);
+        for attempts in ["1", "2"] {
+            let plain = pick(random, &["1", "1", ""]);
+            let profile = ["t1", "completed", "", attempts, "0", "0", &kept, &age, "100", "", &plain];
+            items.extend(profile.map(str::to_owned));
+        }
+        let from = progress.finished.saturating_sub(usize::from(random.u8(..8) == 0));
+        let until = taken.min(from + rounds);
+        progress.finished = progress.finished.max(until);
+        for id in from + 1..=until.max(from + 1) {
+            items.extend([id.to_string(), (now - i64::from(random.u8(..50))).to_string(), "5".to_owned()]);
+            items.push(pick(random, &["1", "2"]));
+        }
+    }
+    call.extend(items.into_iter().map(String::into_bytes));
+    call
+}
+
 /// A call of each script, so that one without a generator is found whatever is drawn.
 pub(crate) fn call_of_each(random: &mut Rng, now: i64) -> Vec<Call> {
     ALL.iter().map(|script| call_of(random, script, now)).collect()

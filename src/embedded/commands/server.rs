@@ -82,7 +82,8 @@ fn info(context: &mut Context<'_>, args: Args<'_>) -> Answer {
             "Stats",
             format!(
                 "total_connections_received:{}\r\ntotal_commands_processed:{}\r\nexpired_keys:{}\r\nevicted_keys:{}\r\n\
-                 pubsub_channels:{}\r\npubsub_patterns:{}\r\ntracking_total_keys:{}\r\ntracking_total_items:{}\r\n",
+                 pubsub_channels:{}\r\npubsub_patterns:{}\r\ntracking_total_keys:{}\r\ntracking_total_items:{}\r\n\
+                 native_script_calls:{}\r\nnative_script_declines:{}\r\n",
                 state.counters.sessions,
                 state.counters.commands,
                 state.counters.expired,
@@ -90,7 +91,9 @@ fn info(context: &mut Context<'_>, args: Args<'_>) -> Answer {
                 state.board.channels.len(),
                 state.board.patterns.len(),
                 state.tracking.len(),
-                state.tracking.items()
+                state.tracking.items(),
+                state.counters.native,
+                state.counters.declined
             ),
         ),
         ("Replication", "role:master\r\nconnected_slaves:0\r\n".to_owned()),

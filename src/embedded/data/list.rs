@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 
 use super::{
     Blob,
-    hash::{push_packed, read_packed},
+    hash::{packed_length, push_packed, read_packed},
 };
 
 /// What a list of small elements may weigh before Redis would split it.
@@ -151,6 +151,86 @@ impl List {
         list.bytes -= item.len();
         list.count -= 1;
         Some(item)
+    }
+
+    /// Puts items before all others, one after the other: the last one stands first.
+    pub(in crate::embedded) fn push_all_front(&mut self, items: &[&[u8]]) {
+        let list = &mut *self.0;
+        let mut rest = items;
+        while let Some(first) = rest.first() {
+            if !list.chunks.front().is_some_and(|chunk| chunk.has_room_for(first)) {
+                if let Some(full) = list.chunks.front_mut() {
+                    full.packed.shrink_to_fit();
+                }
+                list.chunks.push_front(Chunk::default());
+            }
+            let Some(chunk) = list.chunks.front_mut() else { return };
+            let mut weight = chunk.packed.len();
+            let fits = rest.iter().take_while(|item| {
+                let fits = weight == 0 || weight + item.len() < CHUNK;
+                weight += packed_length(item.len());
+                fits
+            });
+            let (run, others) = rest.split_at(fits.count());
+            let mut packed = Vec::with_capacity(weight - chunk.packed.len());
+            run.iter().rev().for_each(|item| push_packed(&mut packed, item));
+            chunk.packed.splice(0..0, packed);
+            chunk.count += run.len();
+            list.count += run.len();
+            list.bytes += run.iter().map(|item| item.len()).sum::<usize>();
+            rest = others;
+        }
+    }
+
+    /// Takes up to `wanted` items off the end, the last one first.
+    pub(in crate::embedded) fn take_back(&mut self, wanted: usize) -> Vec<Vec<u8>> {
+        let list = &mut *self.0;
+        let mut taken = Vec::with_capacity(wanted.min(list.count));
+        while taken.len() < wanted
+            && let Some(chunk) = list.chunks.back_mut()
+        {
+            let stay = chunk.count.saturating_sub(wanted - taken.len());
+            let (start, _) = chunk.place(stay);
+            let before = taken.len();
+            taken.extend(Items { packed: &chunk.packed, at: start }.map(<[u8]>::to_vec));
+            taken[before..].reverse();
+            chunk.packed.truncate(start);
+            chunk.count = stay;
+            if stay == 0 {
+                list.chunks.pop_back();
+            }
+        }
+        list.count -= taken.len();
+        list.bytes -= taken.iter().map(Vec::len).sum::<usize>();
+        taken
+    }
+
+    /// Removes those items at `from` and behind it that `keep` does not want, in one pass.
+    pub(in crate::embedded) fn retain_from(&mut self, from: usize, mut keep: impl FnMut(&[u8]) -> bool) {
+        if from >= self.len() {
+            return;
+        }
+        let (first, skip) = self.locate(from);
+        let list = &mut *self.0;
+        for (at, chunk) in list.chunks.range_mut(first..).enumerate() {
+            let (mut read, _) = chunk.place(if at == 0 { skip } else { 0 });
+            let mut write = read;
+            while read < chunk.packed.len() {
+                let (item, end) = read_packed(&chunk.packed, read);
+                let length = item.len();
+                if keep(item) {
+                    chunk.packed.copy_within(read..end, write);
+                    write += end - read;
+                } else {
+                    chunk.count -= 1;
+                    list.count -= 1;
+                    list.bytes -= length;
+                }
+                read = end;
+            }
+            chunk.packed.truncate(write);
+        }
+        list.chunks.retain(|chunk| chunk.count > 0);
     }
 
     /// The chunk of an item below [`len`](Self::len), and its place there. Walks from the nearer end.
@@ -373,7 +453,7 @@ mod tests {
             };
             let front = random.bool();
             let index = random.usize(..=model.len());
-            match random.u8(..if model.len() > 3000 { 12 } else { 8 }) {
+            match random.u8(..if model.len() > 3000 { 13 } else { 8 }) {
                 0..=3 => {
                     list.push(&item, front);
                     if front { model.push_front(item) } else { model.push_back(item) }
@@ -408,6 +488,24 @@ mod tests {
                     assert_eq!(ours, if front { model.pop_front() } else { model.pop_back() });
                 }
                 8 => {
+                    let many: Vec<Vec<u8>> = (0..random.usize(..300)).map(|one| one.to_string().into_bytes()).collect();
+                    list.push_all_front(&many.iter().map(Vec::as_slice).collect::<Vec<_>>());
+                    for item in many {
+                        model.push_front(item);
+                    }
+                }
+                9 => {
+                    let wanted = random.usize(..200);
+                    let theirs: Vec<_> = (0..wanted).map_while(|_| model.pop_back()).collect();
+                    assert_eq!(list.take_back(wanted), theirs);
+                }
+                10 => {
+                    let keeps = |item: &[u8]| item.len() != 2;
+                    let kept = model.split_off(index);
+                    list.retain_from(index, keeps);
+                    model.extend(kept.into_iter().filter(|item| keeps(item)));
+                }
+                11 => {
                     let from = random.usize(..=index);
                     list.keep(from, index);
                     model.truncate(index);

@@ -183,6 +183,7 @@ impl Reader<'_> {
             now: 0,
             origin: Origin::Transaction,
             wish: None,
+            native: None,
         };
         let answer = resolve(args).and_then(|row| {
             // Servers note `PFCOUNT`, because it may keep what it counted.

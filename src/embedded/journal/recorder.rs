@@ -350,7 +350,7 @@ mod tests {
     fn run(state: &mut State, line: &str) -> Value {
         let args: Vec<&[u8]> = line.split(' ').map(str::as_bytes).collect();
         let mut session = Session::new(1, 0, false, None, 0);
-        let Step::Reply(reply) = state.command(&mut session, &args) else { panic!("{line} waits") };
+        let Step::Reply(reply) = state.command(&mut session, &args, None) else { panic!("{line} waits") };
         state.write_journal().map_or_else(Failure::into_value, |()| reply)
     }
 

@@ -26,7 +26,7 @@ impl Bench {
     fn run(&mut self, call: &[Vec<u8>]) {
         let args: Vec<&[u8]> = call.iter().map(Vec::as_slice).collect();
         // Many are wrong on purpose.
-        let _ = self.state.command(&mut self.session, &args);
+        let _ = self.state.command(&mut self.session, &args, None);
     }
 
     fn run_some(&mut self, count: usize) {
