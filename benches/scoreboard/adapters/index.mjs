@@ -1,0 +1,7 @@
+import { bentocache } from './bentocache.mjs';
+import { cacheManager } from './cache-manager.mjs';
+import { cacheable } from './cacheable.mjs';
+import { oxcart } from './oxcart.mjs';
+
+/** The caches, by name, in the order of the table. Each loads its package when it is opened. */
+export const adapters = { oxcart, bentocache, cacheable, 'cache-manager': cacheManager };

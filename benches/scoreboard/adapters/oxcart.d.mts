@@ -1,0 +1,3 @@
+import type { Adapter } from '../world.mjs';
+
+export const oxcart: Adapter & { fails: readonly string[] };

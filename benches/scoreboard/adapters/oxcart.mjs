@@ -1,0 +1,35 @@
+import { createRequire } from 'node:module';
+import { until } from '../until.mjs';
+
+const { CacheService } = createRequire(import.meta.url)('../../../index.js');
+
+export const oxcart = {
+  name: 'oxcart',
+  packages: ['oxcart'],
+  /** What the scenarios need and it does not offer. */
+  lacks: ['loads once across processes', 'grace', 'factory timeouts', 'abort'],
+  /** Titles of scenarios that it is known to fail; the suite leaves them out. */
+  fails: [
+    'delete by another process during a load',
+    'pattern by another process during a load',
+    'clear by another process during a load',
+    'a delete while Redis is down: the old value does not come back',
+  ],
+  /** Of the keys in Redis, those that say which tags were invalidated. */
+  tagMarkers: (keys) => keys.filter((key) => key.includes('#tag')),
+  async open({ port, prefix, reachable = true, patienceMs }) {
+    const cache = new CacheService({ redis: { host: '127.0.0.1', port, commandTimeout: patienceMs }, prefix });
+    cache.on('error', () => undefined);
+    if (reachable) await until(async () => (await cache.health()).coherent, 'the server that tells of changes');
+    return {
+      get: (key) => cache.get(key),
+      set: (key, value, options) => cache.set(key, value, options),
+      getOrSet: (key, factory, options) => cache.getOrSet(key, factory, options),
+      delete: (key) => cache.delete(key),
+      invalidateTag: (tag) => cache.invalidateByTag(tag),
+      deletePattern: (pattern) => cache.deletePattern(pattern),
+      clear: () => cache.flush(),
+      close: () => cache.close(),
+    };
+  },
+};
