@@ -143,6 +143,12 @@ export declare class NativeTestTime {
   /** What the URLs of such engines begin with. */
   static prefix(): string
   get nowMs(): number
+  /** The target whose events tell of timers. */
+  get id(): number
+  /** Tells by an event when so many milliseconds are over; gives the timer's number, which the event carries. */
+  startTimer(ms: number): number
+  /** Ends a timer, whether it was due or not. */
+  stopTimer(timer: number): void
 }
 
 /** A worker. */

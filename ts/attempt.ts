@@ -18,6 +18,12 @@ export type AttemptOutcome<Result> =
   | { kind: 'delayed'; untilMs: number; error: Error | undefined }
   | { kind: 'waiting' | 'waiting-children'; error: Error | undefined };
 
+/** What a run needs of its worker. */
+interface AttemptHost {
+  readonly backoffStrategy: BackoffStrategy | undefined;
+  after(ms: number, act: () => void): () => void;
+}
+
 /** One run of a processor on one job, with its time limit and its signal. */
 export class Attempt<Data, Result, Name extends string> {
   #controller: AbortController | undefined;
@@ -27,7 +33,7 @@ export class Attempt<Data, Result, Name extends string> {
     readonly job: Job<Data, Result, Name>,
     readonly token: string,
     private readonly process: ProcessorFunction<Data, Result, Name>,
-    private readonly backoffStrategy: BackoffStrategy | undefined,
+    private readonly host: AttemptHost,
   ) {
     if (process.length >= 3) this.#controller = new AbortController();
   }
@@ -88,25 +94,25 @@ export class Attempt<Data, Result, Name extends string> {
           kind: 'failed',
           error,
           timedOut: error === this.#timeout,
-          ...(await retryAfter(this.job, error, this.backoffStrategy)),
+          ...(await retryAfter(this.job, error, this.host.backoffStrategy)),
         };
     }
   }
 
   async #within(timeoutMs: number, running: Promise<Result>): Promise<Result> {
-    let timer: NodeJS.Timeout | undefined;
+    let callOff: (() => void) | undefined;
     const over = new Promise<never>((_resolve, reject) => {
-      timer = setTimeout(() => {
+      callOff = this.host.after(timeoutMs, () => {
         const error = jobTimedOut(this.job.id, this.job.queueName, timeoutMs);
         this.#timeout = error;
         this.abort(error);
         reject(error);
-      }, timeoutMs);
+      });
     });
     try {
       return await Promise.race([running, over]);
     } finally {
-      clearTimeout(timer);
+      callOff?.();
     }
   }
 }

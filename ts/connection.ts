@@ -1,6 +1,6 @@
 import { invalidOption } from './errors.js';
 import { door, NativeRetryStrategy } from './native.js';
-import { timeAt } from './service-time.js';
+import { type ServiceTime, timeAt } from './service-time.js';
 import type { ConnectionState, RedisConfig } from './types/redis-config.js';
 
 /** What a service does with news of its connection. */
@@ -15,6 +15,8 @@ export interface ServiceConnection {
   readonly json: string;
   /** The time that is stored there, in milliseconds since the epoch. */
   readonly now: () => number;
+  /** Calls back when so much of that time is over. */
+  readonly after: ServiceTime['after'];
   /** Takes the news of a target; `others` takes its other events. */
   listen(target: number, others?: (event: number, a: number, b: number, values: unknown[]) => void): void;
   /** Ends the news. Closing twice is safe. */
@@ -61,12 +63,13 @@ export function openConnection(config: RedisConfig, listener: ConnectionListener
     throw invalidOption('retryStrategy', `a ${typeof retryStrategy}`, 'a function');
   }
   noteIfNothingIsConfigured(plain);
-  const now = timeAt(plain.url ?? (plain.host === undefined ? process.env['REDIS_URL'] : undefined));
+  const { now, after } = timeAt(plain.url ?? (plain.host === undefined ? process.env['REDIS_URL'] : undefined));
   const strategy = retryStrategy && share(retryStrategy, listener);
   let listened: number | undefined;
   return {
     json: JSON.stringify(strategy ? { ...plain, retryStrategy: strategy.native.key } : plain),
     now,
+    after,
     listen(target, others) {
       listened = target;
       door.listen(target, (event, a, b, values) => {

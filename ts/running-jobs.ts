@@ -20,6 +20,8 @@ export interface RunningJobsHost<Result, J> {
   error(error: Error): void;
   /** The time of what the worker stores, in milliseconds since the epoch. */
   now(): number;
+  /** Calls back when so many milliseconds of that time are over; gives what calls that off. */
+  after(ms: number, act: () => void): () => void;
   /** Whether the worker was closed, so that outcomes may find nobody. */
   isClosing(): boolean;
 }
@@ -61,7 +63,7 @@ export class RunningJobs<Data, Result, Name extends string, J extends Job<Data, 
     const { host } = this;
     const token = job.token ?? '';
     const key = `${job.id} ${token}`;
-    const attempt = new Attempt<Data, Result, Name>(job, token, process, host.backoffStrategy);
+    const attempt = new Attempt<Data, Result, Name>(job, token, process, host);
     this.#attempts.set(key, attempt);
     if (!byHand) host.active(job);
     const outcome = await attempt.run();

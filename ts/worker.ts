@@ -149,6 +149,7 @@ export class Worker<
       failed: (job, error) => this.fire('failed', job, error, 'active'),
       error: (error) => this.fire('error', error),
       now: connection.now,
+      after: connection.after,
       isClosing: () => this.#closing !== undefined,
     });
     this.#host = {

@@ -23,6 +23,32 @@ afterEach(async () => {
 });
 
 describe('time', () => {
+  it('ends a job whose timeout is over, at its own time, and no job that was done before', async () => {
+    const infra = infraOf({ jobPatience: 20 });
+    const aborted: unknown[] = [];
+    infra.queues.registerProcessor('slow', (_job, _token, signal) => {
+      signal?.addEventListener('abort', () => aborted.push(infra.now() - NEW_YEAR));
+      return new Promise(() => undefined);
+    });
+    infra.queues.registerProcessor('quick', async () => 'done');
+    const slow = await infra.queues.addJob(
+      'slow',
+      {},
+      { timeout: HOUR, attempts: 2, backoff: { type: 'fixed', delay: HOUR } },
+    );
+    const quick = await infra.queues.addJob('quick', {}, { timeout: 5 * SECOND });
+    await infra.advanceTime(HOUR - 1);
+    expect(aborted).toEqual([]);
+    expect(await (await infra.queues.getJob('quick', quick.id))?.getState()).toBe('completed');
+    await infra.advanceTime(1);
+    expect(aborted).toEqual([HOUR]);
+    await infra.advanceTime(2 * HOUR);
+    expect(aborted).toEqual([HOUR, 3 * HOUR]);
+    const failed = await infra.queues.getJob('slow', slow.id);
+    expect(failed?.failedReason).toContain('ran longer than its timeout of 3600000 ms');
+    expect(failed?.finishedOn).toBe(NEW_YEAR + 3 * HOUR);
+  });
+
   it('stands where it is told until it is moved', async () => {
     const infra = infraOf({ now: '2026-01-01T00:00:00Z' });
     expect(infra.now()).toBe(NEW_YEAR);

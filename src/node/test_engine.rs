@@ -1,6 +1,11 @@
 //! The engine of a test and its clock, behind the door.
 
-use std::{cell::RefCell, rc::Rc, time::Duration};
+use std::{
+    cell::{Cell, RefCell},
+    collections::HashMap,
+    rc::Rc,
+    time::Duration,
+};
 
 use napi::bindgen_prelude::Buffer;
 use napi_derive::napi;
@@ -9,7 +14,7 @@ use super::door::{Answer, Emitter, NativeDoor, Op, Responder, Target, TargetHand
 use crate::{
     clock::Clock,
     embedded::{Embedded, TEST_ENGINE_PREFIX, TestEngine},
-    error::Result,
+    error::{Error, Result},
     service::{self, Duty},
 };
 
@@ -101,6 +106,10 @@ impl NativeTestEngine {
 #[napi]
 pub struct NativeTestTime {
     clock: Clock,
+    handle: TargetHandle,
+    emitter: Emitter,
+    timers: RefCell<HashMap<u32, Duty>>,
+    last_timer: Cell<u32>,
 }
 
 #[napi]
@@ -110,7 +119,13 @@ impl NativeTestTime {
     pub fn of(door: &NativeDoor, url: String) -> napi::Result<Self> {
         let name = url.strip_prefix("memory://").unwrap_or_default().split('/').next().unwrap_or_default();
         let engine = Embedded::open_named(name).map_err(|error| door.js_error(&error))?;
-        Ok(Self { clock: engine.clock() })
+        let mut emitter = None;
+        let handle = door.add(|own| {
+            emitter = Some(own);
+            Rc::new(Timers)
+        });
+        let emitter = emitter.ok_or_else(|| door.js_error(&Error::closed("door")))?;
+        Ok(Self { clock: engine.clock(), handle, emitter, timers: RefCell::default(), last_timer: Cell::new(0) })
     }
 
     /// What the URLs of such engines begin with.
@@ -122,6 +137,43 @@ impl NativeTestTime {
     #[napi(getter)]
     pub fn now_ms(&self) -> f64 {
         number(self.clock.now_ms())
+    }
+
+    /// The target whose events tell of timers.
+    #[napi(getter)]
+    pub fn id(&self) -> u32 {
+        self.handle.id()
+    }
+
+    /// Tells by an event when so many milliseconds are over; gives the timer's number, which the event carries.
+    #[napi]
+    pub fn start_timer(&self, ms: f64) -> u32 {
+        // Such as fit both sides of the event.
+        let number = self.last_timer.get() % i32::MAX.unsigned_abs() + 1;
+        self.last_timer.set(number);
+        let (clock, emitter) = (self.clock.clone(), self.emitter.clone());
+        let due = clock.moment() + Duration::from_millis(whole(ms).max(0).unsigned_abs());
+        let duty = Duty::start(async move {
+            clock.sleep_until(due).await;
+            emitter.emit(code::DUE, number.cast_signed(), 0, Vec::new());
+        });
+        self.timers.borrow_mut().insert(number, duty);
+        number
+    }
+
+    /// Ends a timer, whether it was due or not.
+    #[napi]
+    pub fn stop_timer(&self, timer: u32) {
+        self.timers.borrow_mut().remove(&timer);
+    }
+}
+
+/// Is told nothing; it tells when timers are due.
+struct Timers;
+
+impl Target for Timers {
+    fn accept(&self, op: Op<'_>, reply: Responder) {
+        reply.fail(op.unknown_code());
     }
 }
 
