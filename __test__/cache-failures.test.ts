@@ -221,7 +221,7 @@ describe('bad input', () => {
 
   const options: [option: string, options: object][] = [
     ['level3', { level3: { url: 'sqlite:x' } }],
-    ['serializer', { serializer: 'msgpack' }],
+    ['serialiser', { serialiser: 'msgpack' }],
     ['serializer', { serializer: () => 1 }],
     ['prefix', { prefix: 5 }],
     ['defaultTtl', { defaultTtl: 0 }],

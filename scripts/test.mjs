@@ -104,6 +104,7 @@ const stages = [
         ...[
           'batch',
           'cache-flights',
+          'cache-format',
           'cache-service',
           'cache-threads',
           'lock-service',

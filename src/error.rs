@@ -73,6 +73,8 @@ codes! {
     CacheKeyTooLong = "ERR_CACHE_KEY_TOO_LONG",
     /// A cache value is larger than `limits.maxValueSize`.
     CacheValueTooLarge = "ERR_CACHE_VALUE_TOO_LARGE",
+    /// A stored cache entry is in an unknown form, damaged or too large. It counts as missing; told as an event.
+    CacheEntryUnreadable = "ERR_CACHE_ENTRY_UNREADABLE",
     /// A bulk call names more keys than `limits.maxBulkKeys`.
     CacheBulkTooLarge = "ERR_CACHE_BULK_TOO_LARGE",
     /// No queue of that name was defined.

@@ -16,7 +16,7 @@ import {
 import { CacheEngine } from './cache/engine.js';
 import type { HotView } from './cache/hot-view.js';
 import { CacheReader } from './cache/reader.js';
-import { encode } from './cache/values.js';
+import { encode, type Serializer } from './cache/values.js';
 import { openConnection } from './connection.js';
 import {
   ConnectionError,
@@ -69,6 +69,7 @@ export class CacheService<
   readonly #hot: HotView;
   readonly #names: Names;
   readonly #throws: boolean;
+  readonly #serializer: Serializer;
   /** Whether there may be listeners of `hit`: asking the emitter would cost a tenth of a hit. */
   #hearsHits = false;
   #errorsUntil = 0;
@@ -83,6 +84,7 @@ export class CacheService<
     super();
     if (typeof options !== 'object' || options === null) throw invalidOption('options', kindOf(options), 'an object');
     const { redis = {}, onError = 'swallow', clone = false, ttls = {}, domains = {}, ...engine } = options;
+    this.#serializer = engine.serializer ?? 'json';
     if (onError !== 'swallow' && onError !== 'throw')
       throw invalidOption('onError', `\`${onError}\``, '`swallow`, `throw`');
     if (typeof clone !== 'boolean') throw invalidOption('clone', kindOf(clone), 'a boolean');
@@ -93,17 +95,22 @@ export class CacheService<
       error: (error) => this.#tell(error),
     });
     try {
-      this.#engine = new CacheEngine(connection, engineOptions(engine));
+      this.#engine = new CacheEngine(connection, engineOptions(engine), (error) => this.#tell(error));
     } catch (error) {
       connection.close();
       throw error;
     }
-    this.#reader = new CacheReader(this.#engine, clone, {
-      hit: (key, level) => this.#hearsHits && this.#hit(key, level),
-      miss: (key) => this.listenerCount('miss') > 0 && this.fire('miss', { key }),
-      stored: (key) => this.#stored(key),
-      failed: (error) => this.#failed(error),
-    });
+    this.#reader = new CacheReader(
+      this.#engine,
+      { clone, serializer: this.#serializer },
+      {
+        unreadable: (error) => this.#tell(error),
+        hit: (key, level) => this.#hearsHits && this.#hit(key, level),
+        miss: (key) => this.listenerCount('miss') > 0 && this.fire('miss', { key }),
+        stored: (key) => this.#stored(key),
+        failed: (error) => this.#failed(error),
+      },
+    );
     this.#hot = this.#reader.hot;
     this.#notice();
   }
@@ -210,7 +217,7 @@ export class CacheService<
       const deleted = condition === 'NX' ? false : await this.delete(key);
       return conditional ? deleted : undefined;
     }
-    const text = encode(key, value);
+    const text = encode(key, value, this.#serializer);
     const written = await this.#attempt(this.#engine.set({ key, text, ttl, tags }, condition), false);
     if (written) this.#stored(key);
     return conditional ? written : undefined;
@@ -301,7 +308,9 @@ export class CacheService<
       return setCall([entry], this.#names);
     });
     const isValue = ({ value }: { value: unknown }) => value !== undefined && value !== null;
-    const writes = calls.filter(isValue).map((call) => ({ ...call, text: encode(call.key, call.value) }));
+    const writes = calls
+      .filter(isValue)
+      .map((call) => ({ ...call, text: encode(call.key, call.value, this.#serializer) }));
     const deleted = calls.filter((call) => !isValue(call)).map(({ key }) => key);
     const written =
       writes.length === 0

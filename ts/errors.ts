@@ -114,6 +114,7 @@ export const ERROR_CLASSES = {
   ERR_NOT_SERIALIZABLE: ArgumentError,
   ERR_CACHE_KEY_TOO_LONG: ArgumentError,
   ERR_CACHE_VALUE_TOO_LARGE: ArgumentError,
+  ERR_CACHE_ENTRY_UNREADABLE: InternalError,
   ERR_CACHE_BULK_TOO_LARGE: ArgumentError,
   ERR_QUEUE_NOT_FOUND: JobStateError,
   ERR_JOB_NOT_FOUND: JobStateError,

@@ -13,6 +13,7 @@ const BY_CLOCK = /\bclock(\(\))?\.(sleep|sleep_until|rest)\(/;
 
 /** What has nothing to do with stored time, and why. */
 const ALLOWED: Record<string, string> = {
+  'src/cache/unreadable.rs': 'how often an unreadable entry is told of',
   'src/cache/remote_tier.rs': 'how long a server that does not answer is left alone',
   'src/pubsub/publisher.rs': 'a pause before a server is tried again',
   'src/queue/cancel_listener.rs': 'a pause before a server is tried again',

@@ -4,12 +4,14 @@ use std::{collections::BTreeSet, slice, sync::Arc, time::Duration};
 
 use super::{
     epochs::{Epochs, Shard, Watch, epochs},
+    format,
     keys::Keys,
     local_tier::{LocalEntry, LocalTier},
     options::CacheOptions,
     remote_tier::{RawEntry, Remaining, RemoteTier},
     scripts,
     tags::{self, Stored},
+    unreadable::Unreadable,
 };
 use crate::{
     clock::Clock,
@@ -34,6 +36,7 @@ pub(super) struct Inner {
     pub(super) remote: Arc<RemoteTier>,
     pub(super) clock: Clock,
     pub(super) sweep: Shard,
+    pub(super) unreadable: Unreadable,
 }
 
 /// When a write takes place.
@@ -87,7 +90,14 @@ impl Cache {
         let keys = Keys::new(options.prefix.clone(), options.limits.max_key_length as usize);
         let sweep = Epochs::sweep(&options.prefix);
         let remote = Arc::new(RemoteTier::new(link, deadline));
-        Ok(Self { inner: Arc::new(Inner { keys, options, local, remote, clock, sweep }) })
+        Ok(Self {
+            inner: Arc::new(Inner { keys, options, local, remote, clock, sweep, unreadable: Unreadable::default() }),
+        })
+    }
+
+    /// Has `listener` told of stored entries that cannot be read and so count as missing, at most one a second.
+    pub fn on_unreadable(&self, listener: impl Fn(Error) + Send + Sync + 'static) {
+        self.inner.unreadable.listen(Box::new(listener));
     }
 
     /// The counters that a value under `key` with `tags` depends on.
@@ -320,22 +330,32 @@ impl Inner {
     async fn finish(&self, keys: Vec<String>, read: Vec<(Watch, u32, Option<RawEntry>)>) -> Result<Vec<Option<Hit>>> {
         // The tags' counters are noted before their versions are asked for: an invalidation in between moves one of them.
         let mut pending = Vec::with_capacity(read.len());
-        for (mut watch, mut stamp, entry) in read {
-            pending.push(entry.and_then(|entry| {
-                let (line, text) = match tags::parse(&entry.bytes) {
-                    Stored::Plain(text) => (None, text),
-                    Stored::Tagged(line, text) => (Some(line), text),
-                    Stored::Broken => return None,
-                };
-                if let Some(line) = &line {
-                    watch.tags = line.versions.keys().map(|tag| self.tag(tag)).collect();
-                    // The sum of the tags' counters now, and of the others as they were when the read was sent.
-                    stamp = stamp.wrapping_add(watch.tags_stamp());
+        for ((mut watch, mut stamp, entry), key) in read.into_iter().zip(&keys) {
+            let Some(entry) = entry else {
+                pending.push(None);
+                continue;
+            };
+            let (line, value) = match tags::parse(&entry.bytes) {
+                Stored::Plain(value) => (None, Ok(value)),
+                Stored::Tagged(line, value) => (Some(line), Ok(value)),
+                Stored::Broken => (None, Err(format::unreadable("has a first line that names no tags"))),
+            };
+            let text = match value {
+                Ok(value) => format::unpack(value, self.options.max_value_size()).await,
+                Err(error) => Err(error),
+            };
+            if let Some(line) = &line {
+                watch.tags = line.versions.keys().map(|tag| self.tag(tag)).collect();
+                // The sum of the tags' counters now, and of the others as they were when the read was sent.
+                stamp = stamp.wrapping_add(watch.tags_stamp());
+            }
+            pending.push(match text {
+                Ok(text) => Some((line, Hit { text, watch, stamp, life: self.life(entry.remaining) })),
+                Err(error) => {
+                    self.unreadable.tell(|| error.with("key", key.as_str()));
+                    None
                 }
-                let text = String::from_utf8(text.to_vec())
-                    .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned());
-                Some((line, Hit { text, watch, stamp, life: self.life(entry.remaining) }))
-            }));
+            });
         }
         let wanted: BTreeSet<&String> = pending
             .iter()

@@ -3,6 +3,7 @@
 mod cache;
 mod coherence;
 pub mod epochs;
+pub mod format;
 mod gates;
 mod invalidate;
 mod keys;
@@ -12,6 +13,7 @@ mod registered;
 mod remote_tier;
 mod scripts;
 mod tags;
+mod unreadable;
 mod write;
 
 pub use cache::{Cache, Condition, Hit, Loaded};

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use super::format::{Compression, Serializer};
 use crate::{
     codec::option_text::read_options,
     error::{Error, Result},
@@ -24,6 +25,10 @@ pub struct CacheOptions {
     pub level1: Level1Options,
     pub level2: Level2Options,
     pub limits: Limits,
+    /// How values are written; what the other one wrote is read all the same.
+    pub serializer: Serializer,
+    /// Off by default.
+    pub compression: Option<Compression>,
 }
 
 /// The level in this process.
@@ -79,6 +84,8 @@ impl Default for CacheOptions {
             level1: Level1Options::default(),
             level2: Level2Options::default(),
             limits: Limits::default(),
+            serializer: Serializer::default(),
+            compression: None,
         }
     }
 }
@@ -134,7 +141,19 @@ impl CacheOptions {
                 return Err(Error::invalid_option(option, &number.to_string(), "a whole number above 0"));
             }
         }
+        if let Some(Compression { threshold, .. }) = self.compression
+            && (threshold.fract() != 0.0 || !(0.0..=1e15).contains(&threshold))
+        {
+            let value = threshold.to_string();
+            return Err(Error::invalid_option("compression.threshold", &value, "whole bytes, 0 or more"));
+        }
         Ok(())
+    }
+
+    /// Most bytes of one value, as it crosses.
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked to be whole and above 0")]
+    pub(super) fn max_value_size(&self) -> usize {
+        self.limits.max_value_size as usize
     }
 
     /// Life of an entry whose writer names none.
@@ -193,6 +212,7 @@ mod tests {
             (r#"{"level1":{"maxSize":1.5}}"#, "level1.maxSize"),
             (r#"{"level2":{"ttl":0}}"#, "level2.ttl"),
             (r#"{"limits":{"maxBulkKeys":0}}"#, "limits.maxBulkKeys"),
+            (r#"{"compression":{"threshold":-1}}"#, "compression.threshold"),
         ] {
             let error = parse(text).check().unwrap_err();
             assert_eq!(error.code(), ErrorCode::InvalidOption);

@@ -38,7 +38,7 @@ pub(super) fn read_tags(
 /// An entry on its way to [`write_tagged`].
 pub(super) struct TaggedWrite<'a> {
     pub key: &'a str,
-    pub text: &'a str,
+    pub value: &'a [u8],
     pub ttl: Duration,
     pub condition: Condition,
     pub created_ms: i64,
@@ -67,7 +67,7 @@ pub(super) fn write_tagged(
         .with(
             [&keys.entry(write.key), keys.prefix()],
             [
-                write.text.as_bytes(),
+                write.value,
                 ttl.as_bytes(),
                 write.condition.word().unwrap_or_default().as_bytes(),
                 created.as_bytes(),

@@ -54,11 +54,11 @@ pub(super) fn holds(line: &TagLine, current: &[Option<String>]) -> bool {
 }
 
 /// Puts the line in front of a value.
-pub(super) fn encode(line: &TagLine, value: &str) -> Vec<u8> {
+pub(super) fn encode(line: &TagLine, value: &[u8]) -> Vec<u8> {
     let mut bytes = vec![TAGGED];
     serde_json::to_writer(&mut bytes, line).expect("strings and a number can be written as JSON to memory");
     bytes.push(b'\n');
-    bytes.extend_from_slice(value.as_bytes());
+    bytes.extend_from_slice(value);
     bytes
 }
 
@@ -72,7 +72,7 @@ mod tests {
 
     #[test]
     fn a_tagged_entry_comes_apart_as_it_was_put_together() {
-        let bytes = encode(&line(), "{\"x\":1}");
+        let bytes = encode(&line(), b"{\"x\":1}");
         assert_eq!(bytes, b"\x01{\"t\":{\"a\\n\":\"1\",\"b\":\"2\"},\"c\":5}\n{\"x\":1}");
         assert_eq!(parse(&bytes), Stored::Tagged(line(), b"{\"x\":1}"));
     }

@@ -1,11 +1,11 @@
 //! Writing to a cache.
 
-use std::{sync::Arc, time::Duration};
+use std::{borrow::Cow, sync::Arc, time::Duration};
 
 use super::{
     cache::{Cache, Condition, Inner, Loaded},
     epochs::{Watch, epochs},
-    gates, registered,
+    format, gates, registered,
     remote_tier::RemoteTier,
     scripts::{self, Tagged, TaggedWrite},
     tags::{self, TagLine},
@@ -86,7 +86,7 @@ impl Cache {
             for (key, text, ttl) in &writes {
                 let ttl = inner.check(key, &[], *ttl)?;
                 inner.check_value(key, text)?;
-                commands.push(inner.set_command(key, text.as_bytes(), ttl, Condition::Always));
+                commands.push(inner.set_command(key, &inner.packed(text), ttl, Condition::Always));
                 lives.push(ttl);
             }
             let watches: Vec<_> = keys.iter().map(|key| inner.watch(key, &[])).collect();
@@ -128,13 +128,16 @@ impl Cache {
             }
             let watch = inner.watch(&fill.key, &fill.tags);
             let available = if fill.local_only { Ok(false) } else { inner.remote.available().map(|()| true) };
+            let value = inner.packed(&fill.text);
             let sent = available.map(|available| {
                 let stored = inner.keys.entry(&fill.key);
                 gates::pass([watch.key], || {
                     let moved = watch.stamp().wrapping_sub(fill.stamp);
                     let by_gaps = inner.gaps().wrapping_sub(fill.gaps);
                     (moved == by_gaps).then(|| {
-                        available.then(|| inner.write_entries(inner.fill_commands(&fill, ttl), &[stored], &fill.tags))
+                        available.then(|| {
+                            inner.write_entries(inner.fill_commands(&fill, &value, ttl), &[stored], &fill.tags)
+                        })
                     })
                 })
             });
@@ -250,11 +253,17 @@ impl Inner {
     #[expect(clippy::cast_precision_loss, reason = "no text has 2^53 bytes")]
     fn check_value(&self, key: &str, text: &str) -> Result<()> {
         let limit = self.options.limits.max_value_size;
-        if text.len() as f64 > limit {
-            let message = format!("a cache value of {} bytes is too large; allowed: {limit}", text.len());
+        // A text has at least as many bytes as the value that it stands for.
+        if text.len() as f64 > limit && format::size(text) as f64 > limit {
+            let message = format!("a cache value of {} bytes is too large; allowed: {limit}", format::size(text));
             return Err(Error::new(ErrorCode::CacheValueTooLarge, message).with("key", key).with("limit", limit));
         }
         Ok(())
+    }
+
+    /// What is stored for a text.
+    fn packed<'a>(&self, text: &'a str) -> Cow<'a, [u8]> {
+        format::pack(text, self.options.compression)
     }
 
     /// Moves the counter and sends the write; afterwards the counter still has to move once more.
@@ -270,16 +279,17 @@ impl Inner {
         let watch = self.watch(&write.key, &write.tags);
         let inner = Arc::clone(self);
         let tags = write.tags.clone();
+        let value = &*self.packed(&write.text);
         let (pending, sent) = gates::pass([watch.key], || {
             let pending = PendingWrite::begin(watch);
             let link = self.remote.link();
             let sent = if write.tags.is_empty() {
-                let command = self.set_command(&write.key, write.text.as_bytes(), ttl, write.condition);
+                let command = self.set_command(&write.key, value, ttl, write.condition);
                 Sent::Plain(self.write_entries(vec![command], &[self.keys.entry(&write.key)], &[]))
             } else {
-                let (key, text, tags) = (&write.key, &write.text, &write.tags);
+                let (key, tags) = (&write.key, &write.tags);
                 let created_ms = self.clock.now_ms();
-                let write = TaggedWrite { key, text, ttl, condition: write.condition, created_ms, tags };
+                let write = TaggedWrite { key, value, ttl, condition: write.condition, created_ms, tags };
                 Sent::Tagged(scripts::write_tagged(link, &self.keys, &write))
             };
             (pending, sent)
@@ -365,16 +375,16 @@ impl Inner {
     }
 
     /// The entry, counted as written under each of its tags.
-    fn fill_commands(&self, fill: &Fill, ttl: Duration) -> Vec<Command> {
+    fn fill_commands(&self, fill: &Fill, value: &[u8], ttl: Duration) -> Vec<Command> {
         let deadline = self.remote.deadline();
         if fill.tags.is_empty() {
-            return vec![self.set_command(&fill.key, fill.text.as_bytes(), ttl, Condition::Always).deadline(deadline)];
+            return vec![self.set_command(&fill.key, value, ttl, Condition::Always).deadline(deadline)];
         }
         let line = TagLine {
             versions: fill.tags.iter().cloned().zip(fill.versions.iter().cloned()).collect(),
             created_ms: self.clock.now_ms(),
         };
-        let value = tags::encode(&line, &fill.text);
+        let value = tags::encode(&line, value);
         let mut commands = vec![self.set_command(&fill.key, &value, ttl, Condition::Always).deadline(deadline)];
         let stored = self.keys.entry(&fill.key);
         commands.extend(fill.tags.iter().map(|tag| {

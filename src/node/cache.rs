@@ -10,11 +10,12 @@ use napi_derive::napi;
 
 use super::{
     cache_functions::CacheView,
+    cache_order::CallOrder,
     door::{Answer, NativeDoor, Op, Responder, Target, TargetHandle},
     link_events::{LinkEvents, state_name},
 };
 use crate::{
-    cache::{Cache, CacheOptions, Condition, Fill, Hit, Loaded, Write},
+    cache::{Cache, CacheOptions, Condition, Fill, Hit, Loaded, Write, format},
     connection::{self, BoxFuture, ConnectionOptions, DatabaseRole, Link},
     error::Result,
 };
@@ -38,6 +39,9 @@ mod code {
     pub(super) const COUNT: u16 = 14;
     pub(super) const PING: u16 = 15;
 }
+
+/// The event that a stored entry could not be read: its value is the error. Read by `ts/cache/engine.ts`.
+const UNREADABLE_EVENT: u16 = 1;
 
 /// Longest time for what a cache can do without, where `commandTimeout` allows more: a reader rather asks its source.
 const DEADLINE: Duration = Duration::from_secs(1);
@@ -68,8 +72,10 @@ impl NativeCache {
         let view = Rc::new(CacheView::new(env, cache.clone(), lanes)?);
         let mut watch = None;
         let handle = door.add(|emitter| {
+            let unreadable = emitter.clone();
+            cache.on_unreadable(move |error| unreadable.emit(UNREADABLE_EVENT, 0, 0, vec![Answer::Error(error)]));
             watch = Some(link.watch_state(Arc::new(LinkEvents::new(emitter))));
-            Rc::new(Behind(cache))
+            Rc::new(Behind { cache, order: CallOrder::default() })
         });
         Ok(Self { handle, view, link: RefCell::new(Some(link)), watch: RefCell::new(watch), describe })
     }
@@ -149,7 +155,10 @@ fn open(redis: &str, options: &str) -> Result<(Cache, Arc<dyn Link>)> {
     Ok((cache, link))
 }
 
-struct Behind(Cache);
+struct Behind {
+    cache: Cache,
+    order: CallOrder,
+}
 
 impl Target for Behind {
     fn accept(&self, mut op: Op<'_>, reply: Responder) {
@@ -161,7 +170,8 @@ impl Target for Behind {
     }
 }
 
-type Work = BoxFuture<'static, Result<Answer>>;
+/// What a call comes to, once its commands were sent.
+pub(super) type Work = BoxFuture<'static, Result<Answer>>;
 
 fn work<T: Into<Answer>>(work: impl Future<Output = Result<T>> + Send + 'static) -> Work {
     Box::pin(async move { work.await.map(Into::into) })
@@ -173,22 +183,28 @@ fn counting(work: impl Future<Output = Result<u64>> + Send + 'static) -> Work {
 
 impl Behind {
     fn start(&self, op: &mut Op<'_>) -> Result<Work> {
-        let cache = &self.0;
+        let cache = &self.cache;
         Ok(match op.code() {
             code::LOAD => self.load(op)?,
             code::LOAD_MANY => self.load_many(op)?,
             code::FILL => self.fill(op)?,
             code::SET => self.set(op)?,
             code::SET_MANY => self.set_many(op)?,
-            code::DELETE_MANY => counting(cache.delete_many(&op.rest_of_texts()?)),
-            code::EXISTS => work(cache.exists(&op.text()?)),
-            code::TTL => work(cache.ttl(&op.text()?)),
-            code::EXPIRE => work(cache.expire(&op.text()?, op.number()?)),
-            code::INCREMENT => work(cache.increment(&op.text()?, op.integer()?)),
-            code::INVALIDATE_TAGS => counting(cache.invalidate_tags(&op.rest_of_texts()?)),
-            code::DELETE_PATTERN => counting(cache.delete_pattern(&op.text()?)),
-            code::CLEAR => counting(cache.clear(&op.text()?)),
-            code::FLUSH => counting(cache.flush()),
+            code::DELETE_MANY => self.texts(op, |cache, keys| counting(cache.delete_many(&keys)))?,
+            code::EXISTS => self.text(op, |cache, key| work(cache.exists(&key)))?,
+            code::TTL => self.text(op, |cache, key| work(cache.ttl(&key)))?,
+            code::EXPIRE => {
+                let (key, seconds) = (op.text()?, op.number()?);
+                self.order.next(cache, move |cache| work(cache.expire(&key, seconds)))
+            }
+            code::INCREMENT => {
+                let (key, by) = (op.text()?, op.integer()?);
+                self.order.next(cache, move |cache| work(cache.increment(&key, by)))
+            }
+            code::INVALIDATE_TAGS => self.texts(op, |cache, tags| counting(cache.invalidate_tags(&tags)))?,
+            code::DELETE_PATTERN => self.text(op, |cache, pattern| counting(cache.delete_pattern(&pattern)))?,
+            code::CLEAR => self.text(op, |cache, namespace| counting(cache.clear(&namespace)))?,
+            code::FLUSH => self.order.next(cache, |cache| counting(cache.flush())),
             code::COUNT => self.count(),
             code::PING => work(cache.ping()),
             _ => return Err(op.unknown_code()),
@@ -197,24 +213,28 @@ impl Behind {
 
     /// `key, ttl, ...tags`: the entry; or, when it is missing, the versions of the tags.
     fn load(&self, op: &mut Op<'_>) -> Result<Work> {
-        let (key, ttl) = (op.text()?, op.optional_number()?);
-        let loading = self.0.load(&key, op.rest_of_texts()?, ttl);
-        Ok(work(async move {
-            Ok(match loading.await? {
-                Loaded::Hit(hit) => Answer::Text(told(&hit)),
-                Loaded::Miss(versions) if versions.is_empty() => Answer::Null,
-                Loaded::Miss(versions) => Answer::from(versions),
+        let (key, ttl, tags) = (op.text()?, op.optional_number()?, op.rest_of_texts()?);
+        Ok(self.order.next(&self.cache, move |cache| {
+            let loading = cache.load(&key, tags, ttl);
+            work(async move {
+                Ok(match loading.await? {
+                    Loaded::Hit(hit) => Answer::Text(told(&hit)),
+                    Loaded::Miss(versions) if versions.is_empty() => Answer::Null,
+                    Loaded::Miss(versions) => Answer::from(versions),
+                })
             })
         }))
     }
 
     /// `...keys`.
     fn load_many(&self, op: &mut Op<'_>) -> Result<Work> {
-        let loading = self.0.load_many(op.rest_of_texts()?);
-        Ok(work(async move {
-            let hits = loading.await?;
-            Ok(Answer::List(hits.iter().map(|hit| hit.as_ref().map(told).into()).collect()))
-        }))
+        self.texts(op, |cache, keys| {
+            let loading = cache.load_many(keys);
+            work(async move {
+                let hits = loading.await?;
+                Ok(Answer::List(hits.iter().map(|hit| hit.as_ref().map(told).into()).collect()))
+            })
+        })
     }
 
     /// `key, text, ttl, stamp, gaps, local only, number of tags, ...tags, ...versions`.
@@ -225,7 +245,9 @@ impl Behind {
         let count = usize::try_from(op.integer()?).unwrap_or(0);
         let mut tags = op.rest_of_texts()?;
         let versions = tags.split_off(count.min(tags.len()));
-        Ok(work(self.0.fill(Fill { key, text, ttl, tags, versions, stamp, gaps, local_only })))
+        let fill = Fill { key, text, ttl, tags, versions, stamp, gaps, local_only };
+        let is_long = self.is_long(&fill.text);
+        Ok(self.order.next_after(&self.cache, is_long, move |cache| work(cache.fill(fill))))
     }
 
     /// `key, text, ttl, condition, ...tags`.
@@ -236,7 +258,9 @@ impl Behind {
             Some("XX") => Condition::IfExists,
             _ => Condition::Always,
         };
-        Ok(work(self.0.set(Write { key, text, ttl, condition, tags: op.rest_of_texts()? })))
+        let write = Write { key, text, ttl, condition, tags: op.rest_of_texts()? };
+        let is_long = self.is_long(&write.text);
+        Ok(self.order.next_after(&self.cache, is_long, move |cache| work(cache.set(write))))
     }
 
     /// `key, text, ttl` of each.
@@ -245,12 +269,28 @@ impl Behind {
         while op.remaining() > 0 {
             writes.push((op.text()?, op.text()?, op.optional_number()?));
         }
-        Ok(work(self.0.set_many(writes)))
+        let is_long = writes.iter().any(|(_, text, _)| self.is_long(text));
+        Ok(self.order.next_after(&self.cache, is_long, move |cache| work(cache.set_many(writes))))
+    }
+
+    /// Whether a value is packed on a thread of its own.
+    fn is_long(&self, text: &str) -> bool {
+        format::is_long_to_pack(text, self.cache.options().compression)
+    }
+
+    fn text(&self, op: &mut Op<'_>, call: impl FnOnce(&Cache, String) -> Work + Send + 'static) -> Result<Work> {
+        let text = op.text()?;
+        Ok(self.order.next(&self.cache, move |cache| call(cache, text)))
+    }
+
+    fn texts(&self, op: &mut Op<'_>, call: impl FnOnce(&Cache, Vec<String>) -> Work + Send + 'static) -> Result<Work> {
+        let texts = op.rest_of_texts()?;
+        Ok(self.order.next(&self.cache, move |cache| call(cache, texts)))
     }
 
     /// Keys in Redis, and whether all of the database was looked at.
     fn count(&self) -> Work {
-        let cache = self.0.clone();
+        let cache = self.cache.clone();
         work(async move {
             let (keys, complete) = cache.count_keys().await?;
             Ok(Answer::List(vec![count(keys).into(), complete.into()]))

@@ -8,6 +8,7 @@
 
 mod cache;
 mod cache_functions;
+mod cache_order;
 mod connect;
 mod cron;
 mod door;

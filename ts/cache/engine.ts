@@ -24,6 +24,9 @@ const FLUSH = 13;
 const COUNT = 14;
 const PING = 15;
 
+/** The event that a stored entry could not be read: `src/node/cache.rs`. */
+const UNREADABLE_EVENT = 1;
+
 /** Where `peek` says more than it returns: `LANES` of `src/node/cache_functions.rs`. */
 const MAX_TAGS = 64;
 const LANES = 5 + MAX_TAGS;
@@ -84,7 +87,7 @@ export class CacheEngine {
   #idle: (() => void) | undefined;
   #closing: Promise<void> | undefined;
 
-  constructor(connection: ServiceConnection, options: string) {
+  constructor(connection: ServiceConnection, options: string, unreadable: (error: Error) => void) {
     this.#connection = connection;
     this.#native = new NativeCache(door.native, connection.json, options, this.#lanes);
     this.#id = this.#native.id;
@@ -95,7 +98,9 @@ export class CacheEngine {
     this.localLifeMs = lifeMs;
     this.localBytes = bytes;
     this.defaultTtlMs = defaultTtlMs;
-    connection.listen(this.#id);
+    connection.listen(this.#id, (event, _a, _b, [error]) => {
+      if (event === UNREADABLE_EVENT) unreadable(error as Error);
+    });
   }
 
   get closed(): boolean {

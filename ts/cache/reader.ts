@@ -1,6 +1,7 @@
+import { createError } from '../errors.js';
 import { type CacheEngine, epochs, type Found, generation, type Peeked } from './engine.js';
 import { type HotEntry, HotView, type Validity } from './hot-view.js';
-import { decode, encode, freeze } from './values.js';
+import { copy, decode, encode, freeze, isBinary, type Serializer } from './values.js';
 
 /** Values that one thread keeps decoded, at most; and the part of `level1.maxSize` that they may take. */
 const MOST_HOT = 10_000;
@@ -13,6 +14,8 @@ export interface ReaderEvents {
   hit(key: string, level: 1 | 2): void;
   miss(key: string): void;
   stored(key: string): void;
+  /** A stored value could not be read, and counts as missing. */
+  unreadable(error: Error): void;
   /** Takes an error of Redis: throws it if the caller is to hear of it. */
   failed(error: unknown): void;
 }
@@ -47,13 +50,19 @@ export class CacheReader {
   readonly #events: ReaderEvents;
   readonly #clone: boolean;
   readonly #frozen: boolean;
+  readonly #serializer: Serializer;
   readonly #loads = new Map<string, Flight>();
   readonly #factories = new Map<string, Flight>();
 
-  constructor(engine: CacheEngine, clone: boolean, events: ReaderEvents) {
+  constructor(
+    engine: CacheEngine,
+    { clone, serializer }: { clone: boolean; serializer: Serializer },
+    events: ReaderEvents,
+  ) {
     this.#engine = engine;
     this.#events = events;
     this.#clone = clone;
+    this.#serializer = serializer;
     this.#frozen = !clone && process.env['NODE_ENV'] !== 'production';
     this.hot = new HotView({
       epochs: epochs ?? new Int32Array(0),
@@ -106,6 +115,13 @@ export class CacheReader {
       text = found !== undefined && 'text' in found ? found.text : undefined;
     }
     this.#count(key, text === undefined ? undefined : level);
+    if (text !== undefined && isBinary(text)) {
+      throw createError({
+        code: 'ERR_NOT_SERIALIZABLE',
+        message: `cache key \`${key.slice(0, 64)}\` has a value in MessagePack, which has no text; read it without \`parse: false\``,
+        details: { key },
+      });
+    }
     return text ?? null;
   }
 
@@ -114,7 +130,9 @@ export class CacheReader {
     const running = this.#factories.get(key);
     const tags = running?.tags ?? storing.tags;
     const text = this.#engine.peek(key, tags);
-    if (text !== undefined) return this.#keepPeeked(key, text);
+    const kept = text === undefined ? undefined : this.#keepPeeked(key, text);
+    if (kept !== undefined) return kept;
+    if (text !== undefined) this.#engine.peek(key, tags);
     if (running !== undefined && running.generation === this.#engine.peekedGeneration)
       return this.#own(running.promise);
     if (tags !== storing.tags) this.#engine.peek(key, storing.tags);
@@ -137,7 +155,7 @@ export class CacheReader {
         this.#events.hit(key, 1);
       } else if (text !== undefined) {
         this.#count(key, 1);
-        values[index] = this.#keep(key, text, this.#engine.peeked, this.#engine.peekedLife);
+        values[index] = this.#keep(key, text, this.#engine.peeked, this.#engine.peekedLife) ?? null;
       } else {
         missing.push(index);
         shards.push(this.#engine.peekedShard);
@@ -148,7 +166,7 @@ export class CacheReader {
     const found = (await this.#attempt(this.#engine.loadMany(wanted, shards))) ?? [];
     for (const [at, index] of missing.entries()) {
       const one = found[at];
-      if (one !== undefined) values[index] = this.#keepFound(keys[index]!, one);
+      if (one !== undefined) values[index] = this.#keepFound(keys[index]!, one) ?? null;
       this.#count(keys[index]!, one === undefined ? undefined : 2);
     }
     return values;
@@ -191,28 +209,39 @@ export class CacheReader {
       return null;
     }
     this.#count(key, 2);
-    return this.#keepFound(key, found);
+    return this.#keepFound(key, found) ?? null;
   }
 
   async #make(key: string, factory: () => unknown, storing: Storing, validity: Peeked): Promise<unknown> {
     const { ttl, tags } = storing;
     const found = await this.#attempt(this.#engine.load(key, validity.shard, ttl, tags));
     if (found !== undefined && 'text' in found) {
-      this.#count(key, 2);
-      return this.#keepFound(key, found);
+      const value = this.#keepFound(key, found);
+      if (value !== undefined) {
+        this.#count(key, 2);
+        return value;
+      }
     }
     this.#count(key, undefined);
     const made = await factory();
     if (made === undefined || made === null) return made;
-    const text = encode(key, made);
+    const text = encode(key, made, this.#serializer);
     // When Redis could not be read, the value is kept in this process alone.
     const { stamp, gaps } = validity;
-    const fill = this.#engine.fill({ key, text, ttl, tags, stamp, gaps, versions: found });
+    const fill = this.#engine.fill({
+      key,
+      text,
+      ttl,
+      tags,
+      stamp,
+      gaps,
+      versions: found !== undefined && 'text' in found ? undefined : found,
+    });
     const stored = this.#engine.closed ? await fill.catch(() => false) : await this.#attempt(fill);
     if (stored === true) this.#events.stored(key);
     const ttlMs = ttl === undefined ? this.#engine.defaultTtlMs : ttl * 1000;
     const lifeMs = Math.min(ttlMs, this.#engine.localLifeMs);
-    return stored === false ? this.#decoded(text) : this.#keep(key, text, validity, lifeMs);
+    return stored === false ? this.#decoded(key, text) : this.#keep(key, text, validity, lifeMs);
   }
 
   /** The outcome; undefined when Redis failed and the caller is not to hear of it. */
@@ -236,23 +265,35 @@ export class CacheReader {
     this.#events.hit(key, level);
   }
 
-  #decoded(text: string): unknown {
-    const value = decode(text);
-    return this.#frozen ? freeze(value) : value;
+  /** Undefined for what cannot be read; it is removed. */
+  #decoded(key: string, text: string): unknown {
+    try {
+      const value = decode(text);
+      return this.#frozen ? freeze(value) : value;
+    } catch (cause) {
+      const why = cause instanceof Error ? cause.message : 'unknown';
+      const message = `a stored cache entry is no MessagePack: ${why}`;
+      this.#events.unreadable(createError({ code: 'ERR_CACHE_ENTRY_UNREADABLE', message, details: { key }, cause }));
+      this.#engine.deleteMany([key]).catch(() => undefined);
+      return undefined;
+    }
   }
 
   #keepFound(key: string, found: Found): unknown {
     return this.#keep(key, found.text, found, found.lifeMs);
   }
 
-  #keepPeeked(key: string, text: string): Promise<unknown> {
+  #keepPeeked(key: string, text: string): Promise<unknown> | undefined {
+    const value = this.#keep(key, text, this.#engine.peeked, this.#engine.peekedLife);
+    if (value === undefined) return undefined;
     this.#count(key, 1);
-    return Promise.resolve(this.#keep(key, text, this.#engine.peeked, this.#engine.peekedLife));
+    return Promise.resolve(value);
   }
 
   /** Puts a value into the hot view and gives it, the caller's own when callers get copies. */
   #keep(key: string, text: string, validity: Validity, lifeMs: number): unknown {
-    const value = this.#decoded(text);
+    const value = this.#decoded(key, text);
+    if (value === undefined) return undefined;
     const copied = this.#clone && typeof value === 'object';
     if (lifeMs > 0) {
       const content = {
@@ -268,6 +309,6 @@ export class CacheReader {
 
   /** The outcome of a flight that others share, as one caller gets it. */
   #own(promise: Promise<unknown>): Promise<unknown> {
-    return this.#clone ? promise.then((value) => structuredClone(value)) : promise;
+    return this.#clone ? promise.then((value) => copy(value, this.#serializer)) : promise;
   }
 }

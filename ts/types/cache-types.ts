@@ -45,10 +45,22 @@ export interface CacheOptions<
     /** Life of an entry for which neither its writer nor `defaultTtl` says one. Default 3600. */
     ttl?: number;
   };
+  /**
+   * How values are written. `json`, the default, is read by anything. `msgpack` gives back `Date`, `Map`, `Set`, `BigInt`,
+   * `Buffer`, typed arrays and `undefined` inside objects as they went in, and is smaller. Either reads what the other wrote.
+   */
+  serializer?: 'json' | 'msgpack';
+  /** Makes large values smaller in Redis. Off by default; compressed entries are read whether or not it is set. */
+  compression?: {
+    /** Bytes of a value from which on it is compressed, unless that would make it larger. */
+    threshold: number;
+    /** `zstd`, the default, is smaller; `lz4` is faster. */
+    algorithm?: 'zstd' | 'lz4';
+  };
   limits?: {
     /** Characters of a key, without the prefix. Beyond: `ERR_CACHE_KEY_TOO_LONG`. Default 512. */
     maxKeyLength?: number;
-    /** Bytes of a value as JSON. Beyond: `ERR_CACHE_VALUE_TOO_LARGE`. Default 5 MB. */
+    /** Bytes of a value as JSON or MessagePack, before compression. Beyond: `ERR_CACHE_VALUE_TOO_LARGE`. Default 5 MB. */
     maxValueSize?: number;
     /** Keys of one bulk call. Beyond: `ERR_CACHE_BULK_TOO_LARGE`. Default 1,000. */
     maxBulkKeys?: number;
