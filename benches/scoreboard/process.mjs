@@ -16,6 +16,11 @@ try {
       if (value !== undefined) source.value = value;
       return cache.getOrSet(key, () => source.load(load), options);
     },
+    /** Many callers at once; resolves to the different values that they got. */
+    async crowd(callers, key, load, options) {
+      const asking = Array.from({ length: callers }, () => cache.getOrSet(key, () => source.load(load), options));
+      return [...new Set(await Promise.all(asking))];
+    },
   };
   process.on('message', async ({ id, name: method, args }) => {
     try {

@@ -70,8 +70,9 @@ export class World {
     if (skewSeconds !== 0 && Math.abs(born - Date.now() - skewSeconds * 1000) > 10_000) {
       throw new Error('the clock of the other process was not moved');
     }
-    const names = ['get', 'set', 'getOrSet', 'delete', 'invalidateTag', 'deletePattern', 'clear', 'loads'];
-    return Object.fromEntries(names.map((name) => [name, (...args) => call(name, ...args)]));
+    const names = ['get', 'set', 'getOrSet', 'delete', 'invalidateTag', 'deletePattern', 'clear', 'loads', 'crowd'];
+    const calls = Object.fromEntries(names.map((name) => [name, (...args) => call(name, ...args)]));
+    return { ...calls, kill: () => child.kill('SIGKILL') };
   }
 
   /** A command by somebody who knows nothing of caches. */
