@@ -30,6 +30,8 @@ struct Machine {
     running: AtomicUsize,
     most_running: AtomicUsize,
     done: Mutex<Vec<String>>,
+    /// Jobs that failed before they were delivered, with the reason.
+    failed: Mutex<Vec<(String, String)>>,
 }
 
 /// The sink of a machine, which it outlives.
@@ -48,7 +50,12 @@ impl JobSink for Belt {
             }
         }));
     }
-    fn event(&self, _event: WorkerEvent) {}
+
+    fn event(&self, event: WorkerEvent) {
+        if let WorkerEvent::FailedUndelivered { job, reason } = event {
+            self.0.failed.lock().unwrap().push((job.id, reason));
+        }
+    }
 }
 
 impl Machine {
@@ -178,4 +185,41 @@ async fn nothing_is_taken_ahead_where_that_is_not_wanted() {
         }
         tokio::time::timeout(Duration::from_secs(10), machine.worker().close(PATIENCE)).await.unwrap();
     }
+}
+
+#[tokio::test]
+async fn a_job_that_was_taken_ahead_is_cancelled_before_it_begins() {
+    let server = RedisServer::start();
+    let link = open(&server);
+    let queue = queue(&link);
+    let machine = Machine::start(&queue, two_at_once());
+    let (mut added, end) = (0, tokio::time::Instant::now() + PATIENCE);
+    // What is taken ahead goes back in milliseconds, so not every request finds it.
+    let cancelled = loop {
+        assert!(tokio::time::Instant::now() < end, "nothing that was taken ahead was cancelled");
+        add_many(&queue, 1000).await;
+        added += 1000;
+        eventually("it is at work", || async { machine.done() + 700 > added }).await;
+        machine.holds.store(true, Ordering::SeqCst);
+        eventually("its slots are taken", || async { machine.held.lock().unwrap().len() == 2 }).await;
+        let begun: Vec<String> = machine.held.lock().unwrap().iter().map(|job| job.record.id.clone()).collect();
+        let ahead = ask_list(&link, &queue, "LRANGE @active 0 -1").await.into_iter().find(|id| !begun.contains(id));
+        if let Some(id) = ahead {
+            queue.cancel_job(&id, Some("not wanted")).await.unwrap();
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        machine.holds.store(false, Ordering::SeqCst);
+        machine.complete(std::mem::take(&mut *machine.held.lock().unwrap()));
+        if let Some((id, reason)) = machine.failed.lock().unwrap().pop() {
+            assert_eq!(reason, "not wanted");
+            break id;
+        }
+    };
+    eventually("all others are done", || async { machine.done() == added - 1 }).await;
+    machine.worker().close(PATIENCE).await;
+    assert!(!machine.done.lock().unwrap().contains(&cancelled));
+    let job = queue.get_job(&cancelled).await.unwrap().unwrap();
+    assert_eq!((job.failed_reason.as_deref(), job.attempts_made), (Some("not wanted"), 1));
+    let counts = queue.get_counts().await.unwrap();
+    assert_eq!((counts.completed, counts.failed, counts.active), (added as u64 - 1, 1, 0));
 }
