@@ -131,7 +131,8 @@ async fn much_is_removed_in_many_short_calls() {
         }
         let calls = info(&link, &queue, "commandstats", "cmdstat_evalsha:calls=").await;
         let ms = (server_ms(&link, &queue).await - before) / calls;
-        assert!(calls >= 50.0 && ms < 5.0, "{what}: {calls} calls of {ms} ms each");
+        // At most a hundred jobs a call, and none of the calls long.
+        assert!(calls * 100.0 >= 6000.0 && ms < 5.0, "{what}: {calls} calls of {ms} ms each");
         let counts = queue.get_counts().await.unwrap();
         assert_eq!((counts.completed, counts.waiting), (0, 0), "{what}");
         let told: Vec<_> =
