@@ -47,7 +47,7 @@ export class Attempt<Data, Result, Name extends string> {
   /** Never rejects. */
   async run(): Promise<AttemptOutcome<Result>> {
     try {
-      const { timeout } = this.job.opts;
+      const timeout = this.job.timeLimit;
       const returned = this.process(this.job, this.token, this.#controller?.signal);
       const result = isThenable(returned)
         ? await (timeout === undefined ? returned : this.#within(timeout, returned as Promise<Result>))
@@ -60,7 +60,8 @@ export class Attempt<Data, Result, Name extends string> {
 
   #completed(result: Result): AttemptOutcome<Result> {
     try {
-      return { kind: 'completed', value: toJson(result, `result of job ${this.job.id}`, 'null'), result };
+      const value = result === undefined ? 'null' : toJson(result, `result of job ${this.job.id}`, 'null');
+      return { kind: 'completed', value, result };
     } catch (error) {
       // The work is done: running it again would do it twice and end the same way.
       return { kind: 'failed', error: error as Error, retryAfterMs: -1 };

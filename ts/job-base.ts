@@ -127,6 +127,11 @@ export abstract class JobBase<Data = any, Result = any, Name extends string = st
     return this.#opts as JobOptions;
   }
 
+  /** @internal `opts.timeout`; options without one are not parsed for it. */
+  get timeLimit(): number | undefined {
+    return this.#opts === UNREAD && !this.#optsText.includes('"timeout"') ? undefined : this.opts.timeout;
+  }
+
   get queueName(): string {
     return this.#host.name;
   }
@@ -340,11 +345,16 @@ export abstract class JobBase<Data = any, Result = any, Name extends string = st
     this.attemptsMade = rest[4];
     this.stalledCounter = rest[5];
     this.processedOn = rest[6] ?? undefined;
+    // All that most jobs have when they start.
+    if (rest.length > 7) this.#readResults(rest);
+  }
+
+  #readResults(rest: JobRest): void {
     this.finishedOn = rest[7] ?? undefined;
-    if (rest[8] !== null) this.#progress = storedJson(rest[8]) as JobProgress;
-    if (rest[9] !== null) this.returnvalue = storedJson(rest[9]) as Result;
+    if (rest[8] != null) this.#progress = storedJson(rest[8]) as JobProgress;
+    if (rest[9] != null) this.returnvalue = storedJson(rest[9]) as Result;
     this.failedReason = rest[10] ?? undefined;
-    if (rest[11] !== null) {
+    if (rest[11] != null) {
       const traces = storedJson(rest[11]);
       // An empty array that passed through Redis' Lua comes back as an object.
       if (Array.isArray(traces)) this.stacktrace = traces as string[];
@@ -352,7 +362,7 @@ export abstract class JobBase<Data = any, Result = any, Name extends string = st
     this.deferredFailure = rest[12] ?? undefined;
     this.processedBy = rest[13] ?? undefined;
     this.parentKey = rest[14] ?? undefined;
-    if (rest[15] !== null) this.parent = storedJson(rest[15]) as { id: string; queueKey: string };
+    if (rest[15] != null) this.parent = storedJson(rest[15]) as { id: string; queueKey: string };
     this.repeatJobKey = rest[16] ?? undefined;
     this.deduplicationId = rest[17] ?? undefined;
   }

@@ -6,7 +6,23 @@ export const ROW_WIDTH = 6;
 /** A stored job as it crosses: id, name, lock token (empty: not held), data (JSON), opts (JSON), the rest (JSON). */
 export type JobRow = [id: string, name: string, token: string, data: string, opts: string, rest: string];
 
-/** The rest of a row, as the native side writes it. */
+/**
+ * Jobs of one delivery: the token of all, then for each id, name, data, opts and the rest. A name or options like those of
+ * the job before are null.
+ */
+export function rowsOf(values: unknown[], jobs: number): JobRow[] {
+  const token = values[0] as string;
+  const rows = new Array<JobRow>(jobs);
+  let [name, opts] = ['', ''];
+  for (let job = 0, at = 1; job < jobs; job++, at += 5) {
+    name = (values[at + 1] as string | null) ?? name;
+    opts = (values[at + 3] as string | null) ?? opts;
+    rows[job] = [values[at] as string, name, token, values[at + 2] as string, opts, values[at + 4] as string];
+  }
+  return rows;
+}
+
+/** The rest of a row, as the native side writes it: without what is null at its end. */
 export type JobRest = [
   timestamp: number,
   delay: number,
@@ -14,18 +30,18 @@ export type JobRest = [
   attemptsStarted: number,
   attemptsMade: number,
   stalledCounter: number,
-  processedOn: number | null,
-  finishedOn: number | null,
-  progress: string | null,
-  returnvalue: string | null,
-  failedReason: string | null,
-  stacktrace: string | null,
-  deferredFailure: string | null,
-  processedBy: string | null,
-  parentKey: string | null,
-  parent: string | null,
-  repeatJobKey: string | null,
-  deduplicationId: string | null,
+  processedOn?: number | null,
+  finishedOn?: number | null,
+  progress?: string | null,
+  returnvalue?: string | null,
+  failedReason?: string | null,
+  stacktrace?: string | null,
+  deferredFailure?: string | null,
+  processedBy?: string | null,
+  parentKey?: string | null,
+  parent?: string | null,
+  repeatJobKey?: string | null,
+  deduplicationId?: string | null,
 ];
 
 /**
@@ -68,7 +84,7 @@ export function storedJob([id, name, , data, opts, rest]: JobRow): StoredJobJson
     name,
     data: data === '' ? '{}' : data,
     opts: optionsFromStored(opts),
-    progress: progress === null ? 0 : storedJson(progress),
+    progress: progress == null ? 0 : storedJson(progress),
     delay,
     priority,
     timestamp,
@@ -85,11 +101,11 @@ export function storedJob([id, name, , data, opts, rest]: JobRow): StoredJobJson
     deferredFailure,
     processedBy,
     parentKey,
-    parent: parent === null ? null : storedJson(parent),
+    parent: parent == null ? null : storedJson(parent),
     repeatJobKey,
     deduplicationId,
   };
-  for (const [field, value] of Object.entries(optional)) if (value !== null) Object.assign(json, { [field]: value });
+  for (const [field, value] of Object.entries(optional)) if (value != null) Object.assign(json, { [field]: value });
   return json;
 }
 

@@ -6,7 +6,9 @@ import { JobCancelledError } from './steering.js';
 import type { JobTracing } from './telemetry/job-tracing.js';
 import type { TracedSpan } from './telemetry/trace.js';
 import type { BackoffStrategy } from './types/queue-options.js';
-import { keepLast, reportArguments, type Settlement } from './worker-protocol.js';
+import { keepLast, type Reported, reportArguments, type Settlement } from './worker-protocol.js';
+
+const COMPLETED: Settlement = ['completed', 0, 0, null];
 
 /** Whom running jobs tell what becomes of them. */
 export interface RunningJobsHost<Result, J> {
@@ -28,8 +30,8 @@ export interface RunningJobsHost<Result, J> {
 
 /** The jobs that a worker runs, from their delivery until their outcome is stored. */
 export class RunningJobs<Data, Result, Name extends string, J extends Job<Data, Result, Name, any>> {
-  /** By id and token: a job whose lock was lost may run a second time before its first run ends. */
-  readonly #attempts = new Map<string, Attempt<Data, Result, Name>>();
+  /** A job whose lock was lost may run a second time, with another token, before its first run ends. */
+  readonly #attempts = new Set<Attempt<Data, Result, Name>>();
 
   #idle: (() => void) | undefined;
 
@@ -44,7 +46,7 @@ export class RunningJobs<Data, Result, Name extends string, J extends Job<Data, 
    *
    * @param byHand Stores the outcome of a job that its user has fetched, and was told of.
    */
-  async run(
+  run(
     job: J,
     process: ProcessorFunction<Data, Result, Name>,
     byHand?: (args: Argument[]) => Promise<unknown>,
@@ -62,16 +64,17 @@ export class RunningJobs<Data, Result, Name extends string, J extends Job<Data, 
   ): Promise<void> {
     const { host } = this;
     const token = job.token ?? '';
-    const key = `${job.id} ${token}`;
     const attempt = new Attempt<Data, Result, Name>(job, token, process, host);
-    this.#attempts.set(key, attempt);
+    this.#attempts.add(attempt);
     if (!byHand) host.active(job);
     const outcome = await attempt.run();
     if (outcome.kind === 'failed' && outcome.fault) host.error(outcome.fault);
     try {
       const store = byHand ?? host.report;
-      const report = () => store(reportArguments(job.id, token, outcome));
-      const settlement = (await (host.tracing?.store(job, outcome, report) ?? report())) as Settlement;
+      const args = reportArguments(job.id, token, outcome);
+      const { tracing } = host;
+      const reported = (await (tracing ? tracing.store(job, outcome, () => store(args)) : store(args))) as Reported;
+      const settlement: Settlement = reported === true ? COMPLETED : reported;
       this.#settled(job, outcome, settlement);
       if (span) host.tracing?.stored(job, span, outcome, settlement);
     } catch (error) {
@@ -79,7 +82,7 @@ export class RunningJobs<Data, Result, Name extends string, J extends Job<Data, 
       const isLeftBehind = host.isClosing() && (error as { code?: string }).code === 'ERR_CLOSED';
       if (!isLeftBehind) host.error(error as Error);
     } finally {
-      this.#attempts.delete(key);
+      this.#attempts.delete(attempt);
       if (this.#attempts.size === 0) this.#becameIdle();
     }
   }
@@ -92,17 +95,20 @@ export class RunningJobs<Data, Result, Name extends string, J extends Job<Data, 
 
   /** Aborts the signal of one run. False when there is none, or its processor takes no signal. */
   abort(id: string, token: string, reason: Error): boolean {
-    return this.#attempts.get(`${id} ${token}`)?.abort(reason) ?? false;
+    for (const attempt of this.#attempts) {
+      if (attempt.token === token && attempt.job.id === id) return attempt.abort(reason);
+    }
+    return false;
   }
 
   abortAll(reason: Error): void {
-    for (const attempt of this.#attempts.values()) attempt.abort(reason);
+    for (const attempt of this.#attempts) attempt.abort(reason);
   }
 
   /** Cancels every run of a job here. */
   cancel(id: string, reason: string | undefined): boolean {
     let isAborted = false;
-    for (const attempt of this.#attempts.values()) {
+    for (const attempt of this.#attempts) {
       if (attempt.job.id === id && attempt.abort(new JobCancelledError(reason))) isAborted = true;
     }
     return isAborted;

@@ -45,6 +45,9 @@ export type Settlement = [
   refused: Error | null,
 ];
 
+/** What a report is answered: true, for short, where it was completed as reported. */
+export type Reported = Settlement | true;
+
 /** The answer of `QUEUE_CALL.finish`: the next job (or null), milliseconds of a rate limit, when the next one is due. */
 export type Finished = [settlement: Settlement, next: [JobRow | null, limited: number, due: number] | null];
 

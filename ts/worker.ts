@@ -8,7 +8,7 @@ import { extendLocks, fetchJob, type HandsOf, runJob } from './fetching-by-hand.
 import { Job, type JobMaker } from './job.js';
 import { jobLockLost } from './job-errors.js';
 import { type JobHost, QUEUE_CALL, setJobHost } from './job-host.js';
-import { type JobRow, ROW_WIDTH } from './job-row.js';
+import { type JobRow, ROW_WIDTH, rowsOf } from './job-row.js';
 import { type Argument, door, NativeWorker } from './native.js';
 import { nativePayload } from './payload-options.js';
 import type { Processor, ProcessorFile, ProcessorFunction } from './processor.js';
@@ -376,7 +376,7 @@ export class Worker<
   #hear(event: number, a: number, values: unknown[]): void {
     switch (event) {
       case WORKER_EVENT.jobs:
-        this.#take(Array.from({ length: a }, (_, at) => values.slice(at * ROW_WIDTH, (at + 1) * ROW_WIDTH) as JobRow));
+        this.#take(rowsOf(values, a));
         break;
       case WORKER_EVENT.lockLost: {
         const [id, token] = values as [string, string];

@@ -1,7 +1,5 @@
 //! A job as values for JavaScript.
 
-use std::fmt::Write as _;
-
 use super::door::Answer;
 use crate::queue::JobRecord;
 
@@ -21,19 +19,24 @@ pub(super) fn job_row(job: &JobRecord, token: &str) -> [Answer; ROW_WIDTH] {
     ]
 }
 
-fn rest(job: &JobRecord) -> String {
-    let mut out = String::with_capacity(160);
+/// Without what is missing at its end, which is most of it for a job that just began.
+pub(super) fn rest(job: &JobRecord) -> String {
+    let mut out = String::with_capacity(64);
+    let mut digits = itoa::Buffer::new();
     let counts = [job.timestamp, job.delay, job.priority, job.attempts_started, job.attempts_made, job.stalled_count];
-    for (index, count) in counts.iter().enumerate() {
-        // Writing to a string does not fail.
-        let _ = write!(out, "{}{count}", if index == 0 { '[' } else { ',' });
+    for (index, count) in counts.into_iter().enumerate() {
+        out.push(if index == 0 { '[' } else { ',' });
+        out.push_str(digits.format(count));
     }
+    let mut present = out.len();
     for time in [job.processed_on, job.finished_on] {
+        out.push(',');
         match time {
             Some(time) => {
-                let _ = write!(out, ",{time}");
+                out.push_str(digits.format(time));
+                present = out.len();
             }
-            None => out.push_str(",null"),
+            None => out.push_str("null"),
         }
     }
     let texts = [
@@ -51,10 +54,14 @@ fn rest(job: &JobRecord) -> String {
     for text in texts {
         out.push(',');
         match text {
-            Some(text) => out.push_str(&serde_json::Value::from(text.as_str()).to_string()),
+            Some(text) => {
+                out.push_str(&serde_json::Value::from(text.as_str()).to_string());
+                present = out.len();
+            }
             None => out.push_str("null"),
         }
     }
+    out.truncate(present);
     out.push(']');
     out
 }
@@ -72,6 +79,7 @@ mod tests {
             failed_reason: Some("a \"b\"\n".to_owned()),
             ..JobRecord::default()
         };
-        assert_eq!(rest(&job), r#"[5,0,0,0,2,0,7,null,null,null,"a \"b\"\n",null,null,null,null,null,null,null]"#);
+        assert_eq!(rest(&job), r#"[5,0,0,0,2,0,7,null,null,null,"a \"b\"\n"]"#);
+        assert_eq!(rest(&JobRecord::default()), "[0,0,0,0,0,0]");
     }
 }

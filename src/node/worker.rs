@@ -3,19 +3,19 @@
 
 use std::{
     cell::RefCell,
-    collections::HashMap,
     rc::Rc,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
+use hashbrown::HashMap;
 use napi_derive::napi;
 
 use super::{
     connect::Watch,
     door::{Answer, Emitter, NativeDoor, Op, Responder, Target, TargetHandle},
     job_calls,
-    job_row::{ROW_WIDTH, job_row},
+    job_row::{job_row, rest},
     queue::OpenQueue,
 };
 use crate::{
@@ -61,6 +61,10 @@ mod code {
 
 /// Values of one event, at most.
 const MOST_VALUES: usize = 1020;
+
+/// Values of one job in a delivery: id, name, data, options, and the rest, behind the token of all. A name or options like
+/// those of the job before are not repeated. `ts/job-row.ts` reads them.
+const BATCHED_ROW_WIDTH: usize = 5;
 
 /// How long a close without a limit waits: longer than any process lives.
 const NO_LIMIT: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
@@ -335,16 +339,32 @@ impl ToDoor {
 
 impl JobSink for ToDoor {
     fn deliver(&self, jobs: Vec<ActiveJob>) {
-        for jobs in jobs.chunks(MOST_VALUES / ROW_WIDTH) {
-            let values = jobs.iter().flat_map(|job| job_row(&job.record, &job.token)).collect();
-            self.emitter.emit(code::JOBS, i32::try_from(jobs.len()).unwrap_or(0), 0, values);
+        for jobs in jobs.chunk_by(|one, next| one.token == next.token) {
+            for jobs in jobs.chunks(MOST_VALUES / BATCHED_ROW_WIDTH) {
+                let rests: Vec<_> = jobs.iter().map(|job| rest(&job.record)).collect();
+                let mut values = Vec::with_capacity(1 + jobs.len() * BATCHED_ROW_WIDTH);
+                values.push(jobs.first().map(|job| job.token.as_str()));
+                let mut before = ("", "");
+                for (job, rest) in jobs.iter().zip(&rests) {
+                    let ActiveJob { record, .. } = job;
+                    let is_first = values.len() == 1;
+                    let name = Some(record.name.as_str()).filter(|&name| is_first || name != before.0);
+                    let opts = Some(record.opts.as_str()).filter(|&opts| is_first || opts != before.1);
+                    before = (&record.name, &record.opts);
+                    values.extend([Some(record.id.as_str()), name, Some(record.data.as_str()), opts, Some(rest)]);
+                }
+                self.emitter.emit_texts(code::JOBS, i32::try_from(jobs.len()).unwrap_or(0), 0, &values);
+            }
         }
     }
 
     fn event(&self, event: WorkerEvent) {
         match event {
             WorkerEvent::Settled { job_id, token, settlement, refused } => {
-                self.reported(job_id, token, Ok(told(&settlement, refused.as_ref())));
+                // Nearly always; a list of values would cost more than the rest of the way.
+                let is_done = settlement == Settlement::Completed && refused.is_none();
+                let answer = if is_done { Answer::Bool(true) } else { told(&settlement, refused.as_ref()) };
+                self.reported(job_id, token, Ok(answer));
             }
             WorkerEvent::NotSettled { job_id, token, error } => self.reported(job_id, token, Err(error)),
             WorkerEvent::LockLost { job_id, token } => {

@@ -1,5 +1,7 @@
 //! What bounds a queue's data where its user sets nothing. Every bound is documented in `docs/learning/queues.md`.
 
+use std::fmt;
+
 use crate::error::{Error, ErrorCode, Result};
 
 /// Entries of the event stream, about.
@@ -16,7 +18,7 @@ pub(super) const FAILURE_BYTES: usize = 32 << 10;
 pub(super) const PAYLOAD_BYTES: usize = 16 << 20;
 
 /// Fails for what is larger than `limit` bytes, or than [`PAYLOAD_BYTES`] without one.
-pub(super) fn check_payload(what: &str, payload: &str, limit: Option<i64>) -> Result<()> {
+pub(super) fn check_payload(what: impl fmt::Display, payload: &str, limit: Option<i64>) -> Result<()> {
     let limit = limit.and_then(|limit| usize::try_from(limit).ok());
     let most = limit.unwrap_or(PAYLOAD_BYTES);
     if payload.len() <= most {

@@ -193,7 +193,7 @@ impl Queue {
                 if fetch_next { self.storage().fetch_jobs(self.now(), &take).await? } else { Taken::default() };
             (results, fetched)
         } else {
-            self.storage().finish_jobs(self.now(), points, &take, &[self.sealed(stored)?]).await?
+            self.storage().finish_jobs(self.now(), points, &take, &[self.sealed(&stored)?]).await?
         };
         results
             .into_iter()

@@ -6,7 +6,7 @@
 //! ciphertext; what stands beside `data` is authenticated too. A reader knows several keys, a writer uses one: so keys are
 //! rotated by giving readers the new one first.
 
-use std::{collections::BTreeMap, fmt, sync::Arc};
+use std::{borrow::Cow, collections::BTreeMap, fmt, sync::Arc};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 use ring::{
@@ -138,8 +138,17 @@ fn header(zip: Option<&str>, key: Option<&str>) -> String {
 }
 
 impl PayloadCodec {
+    /// Whether [`seal`](Self::seal) gives this back as it is.
+    fn leaves(&self, json: &str) -> bool {
+        let Inner { threshold, current, .. } = &*self.inner;
+        current.is_none() && threshold.is_none_or(|threshold| json.len() < threshold)
+    }
+
     /// JSON text as it is stored. Compressed only where that makes it smaller.
     pub(crate) fn seal(&self, json: String) -> Result<String> {
+        if self.leaves(&json) {
+            return Ok(json);
+        }
         let Inner { threshold, keys, current } = &*self.inner;
         let packed = match threshold {
             Some(threshold) if json.len() >= *threshold => {
@@ -244,11 +253,12 @@ pub(super) fn is_sealed(text: &str) -> bool {
 
 impl Queue {
     /// An outcome as it is stored.
-    pub(super) fn sealed(&self, mut outcome: StoredOutcome) -> Result<StoredOutcome> {
-        if outcome.kind == "completed" {
-            outcome.text = self.payload().seal(outcome.text)?;
+    pub(super) fn sealed<'a>(&self, outcome: &'a StoredOutcome) -> Result<Cow<'a, StoredOutcome>> {
+        if outcome.kind != "completed" || self.payload().leaves(&outcome.text) {
+            return Ok(Cow::Borrowed(outcome));
         }
-        Ok(outcome)
+        let text = self.payload().seal(outcome.text.clone())?;
+        Ok(Cow::Owned(StoredOutcome { text, ..outcome.clone() }))
     }
 }
 

@@ -274,11 +274,11 @@ impl Queue {
         let mut options = job.options.or(&self.inner.options.default_job_options);
         options.check()?;
         let data = if job.data.is_empty() { "{}".to_owned() } else { job.data };
-        bounds::check_payload(&format!("the data of job `{}`", job.name), &data, options.size_limit)
+        bounds::check_payload(format_args!("the data of job `{}`", job.name), &data, options.size_limit)
             .map_err(|error| error.with("queue", self.name()))?;
         let data = self.payload().seal(data)?;
         // An envelope may be larger than what is in it.
-        bounds::check_payload(&format!("the stored data of job `{}`", job.name), &data, options.size_limit)
+        bounds::check_payload(format_args!("the stored data of job `{}`", job.name), &data, options.size_limit)
             .map_err(|error| error.with("queue", self.name()))?;
         // Stored beside the options, not among them: jobs of many moments share their options' text.
         let timestamp = options.timestamp.or(options.made_at).unwrap_or(now);

@@ -1,6 +1,6 @@
 //! One typed function for each script of `lua/queue`.
 
-use std::{sync::Arc, time::Duration};
+use std::{borrow::Cow, sync::Arc, time::Duration};
 
 use super::{
     JobRecord, JobState, Reset,
@@ -202,12 +202,12 @@ impl Storage {
         now: i64,
         metrics_points: i64,
         take: &Take,
-        outcomes: &[StoredOutcome],
+        outcomes: &[Cow<'_, StoredOutcome>],
     ) -> Result<(Vec<Result<()>>, Taken)> {
         let keys = &self.keys;
         let (max, ms) = limiter(take);
         let mut profiles = Profiles::default();
-        let numbers: Vec<_> = outcomes.iter().map(|one| profiles.number(one)).collect();
+        let numbers: Vec<_> = outcomes.iter().map(|one| profiles.number(&**one)).collect();
         let mut rest = Command::default();
         for one in &profiles.known {
             rest = rest.arg(&one.token).arg(one.kind).arg(&one.stacktrace).int(one.attempts_made).int(one.due);

@@ -69,6 +69,16 @@ struct State {
     advancing: usize,
 }
 
+/// A key of what runs, borrowed: to look is not worth two allocations.
+#[derive(Hash)]
+struct KeyOf<'a>(&'a str, &'a str);
+
+impl hashbrown::Equivalent<(String, String)> for KeyOf<'_> {
+    fn equivalent(&self, key: &(String, String)) -> bool {
+        self.0 == key.0 && self.1 == key.1
+    }
+}
+
 struct Slot {
     job: RunningJob,
     run: Option<Box<ScheduledRun>>,
@@ -100,7 +110,11 @@ pub(super) struct Report {
 }
 
 impl Report {
-    fn key(&self) -> (String, String) {
+    fn key(&self) -> KeyOf<'_> {
+        KeyOf(&self.stored.id, &self.stored.token)
+    }
+
+    fn owned_key(&self) -> (String, String) {
         (self.stored.id.clone(), self.stored.token.clone())
     }
 }
@@ -211,7 +225,7 @@ impl Core {
         }
         while state.delivered < state.concurrency {
             let Some(job) = state.ready.pop_front() else { break };
-            let key = (job.record.id.clone(), job.token.clone());
+            let key = KeyOf(&job.record.id, &job.token);
             match state.running.get_mut(&key) {
                 Some(slot) if !slot.lost => {
                     slot.delivered = true;
@@ -246,9 +260,9 @@ impl Core {
         self.put_back_untried(vec![report]);
     }
 
-    /// Up to `most` outcomes, and how many jobs may be taken, at most as many. A graceful close waits from here to
-    /// [`turned`](Self::turned).
-    pub(super) fn take_reports(&self, most: usize, most_bytes: usize) -> (Vec<Report>, Room) {
+    /// Up to `most` outcomes, and how many jobs may be taken, at most as many, beside those that are `coming` already. A
+    /// graceful close waits from here to [`turned`](Self::turned).
+    pub(super) fn take_reports(&self, most: usize, most_bytes: usize, coming: usize) -> (Vec<Report>, Room) {
         let mut state = self.state();
         state.taking = true;
         state.give_back_ready(self.queue.now());
@@ -263,10 +277,10 @@ impl Core {
         if state.paused || state.closing {
             return (reports, Room::default());
         }
-        let slots = state.concurrency.saturating_sub(state.delivered + state.ready.len()).min(most);
+        let slots = state.concurrency.saturating_sub(state.delivered + state.ready.len() + coming).min(most);
         // One job at a time: the next one begins when the one before is stored.
         let may_prefetch = self.options.prefetch && state.concurrency > 1 && self.options.limiter.is_none();
-        let ahead = if may_prefetch { state.pace.jobs_ahead().saturating_sub(state.ready.len()) } else { 0 };
+        let ahead = if may_prefetch { state.pace.jobs_ahead().saturating_sub(state.ready.len() + coming) } else { 0 };
         (reports, Room { slots, ahead: ahead.min(most - slots) })
     }
 
@@ -290,7 +304,7 @@ impl Core {
         for report in reports.into_iter().rev() {
             match state.running.get(&report.key()) {
                 Some(slot) if slot.lost => {
-                    let (job_id, token) = report.key();
+                    let (job_id, token) = report.owned_key();
                     state.running.remove(&report.key());
                     let error = lock_lost(&job_id);
                     state.events.push(WorkerEvent::NotSettled { job_id, token, error });
@@ -321,11 +335,11 @@ impl Core {
 
     /// The job no longer runs here. Gives the run of a scheduler that has ended with it and is to be recorded.
     pub(super) fn forget(&self, report: Report, result: Result<(), Error>) -> Option<EndedRun> {
-        let (job_id, token) = report.key();
-        let slot = self.state().running.remove(&(job_id.clone(), token.clone()));
+        let slot = self.state().running.remove(&report.key());
         self.settled.notify_waiters();
         let run = slot.and_then(|slot| slot.run).filter(|run| run.plan.is_tracked && result.is_ok());
-        let ended = run.map(|run| EndedRun { run, settlement: report.settlement.clone(), reason: report.stored.text });
+        let StoredOutcome { id: job_id, token, text: reason, .. } = report.stored;
+        let ended = run.map(|run| EndedRun { run, settlement: report.settlement.clone(), reason });
         self.tell(match result {
             Ok(()) => WorkerEvent::Settled { job_id, token, settlement: report.settlement, refused: report.refused },
             Err(error) => WorkerEvent::NotSettled { job_id, token, error },
@@ -440,7 +454,7 @@ impl Core {
         reports.retain(|report| {
             let lost = running.get(&report.key()).is_some_and(|slot| slot.lost);
             if lost {
-                let (job_id, token) = report.key();
+                let (job_id, token) = report.owned_key();
                 running.remove(&report.key());
                 let error = lock_lost(&job_id);
                 told.push(WorkerEvent::NotSettled { job_id, token, error });
@@ -484,6 +498,12 @@ impl Core {
         drop(state);
         self.settled.notify_waiters();
         self.wake.ring();
+    }
+
+    /// Nothing new should begin.
+    pub(super) fn is_stopping(&self) -> bool {
+        let state = self.state();
+        state.paused || state.closing
     }
 
     /// Nothing runs, nothing is on its way here, and nothing is being made.

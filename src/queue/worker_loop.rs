@@ -1,10 +1,11 @@
 //! The loop of a worker: stores outcomes and takes jobs, both in as few calls as possible.
 //!
 //! One call is in flight at a time. What is reported meanwhile goes with the next one, which also takes as many jobs as
-//! there are free slots; so under load a call carries a batch, and an idle worker with one job costs one round trip.
+//! there are free slots; so under load a call carries a batch, and an idle worker with one job costs one round trip. When
+//! an answer comes, the next call leaves first, if there is something for it: the server works while the answer is told.
 //! With free slots and an empty queue the loop waits for the marker, the next due delayed job, or `drain_delay`.
 
-use std::{sync::Arc, time::Duration};
+use std::{future::poll_fn, pin::pin, sync::Arc, task::Poll, time::Duration};
 
 use tokio::time::{Instant, sleep_until};
 
@@ -48,6 +49,18 @@ struct Looping {
     busy: bool,
     /// Tokens of calls that may have taken jobs, and when they were sent.
     unsure: Vec<(String, Instant)>,
+    /// What the last call gave, while nobody was told of it. Never across a wait, but that for the next call.
+    answer: Option<Answer>,
+}
+
+struct Answer {
+    reports: Vec<Report>,
+    results: Vec<Result<()>>,
+    jobs: Vec<JobRecord>,
+    token: String,
+    sent_at: Instant,
+    /// The call wanted jobs, and there were none.
+    found_nothing: bool,
 }
 
 /// Runs until the worker is closing and nothing runs.
@@ -62,10 +75,11 @@ pub(super) async fn run(core: Arc<Core>) {
         careful: 0,
         busy: false,
         unsure: Vec::new(),
+        answer: None,
         core,
     };
     looping.limit_groups().await;
-    while !looping.core.is_done() {
+    while looping.answer.is_some() || !looping.core.is_done() {
         looping.turn().await;
     }
     looping.watch(false);
@@ -85,6 +99,9 @@ impl Looping {
     }
 
     async fn turn(&mut self) {
+        if self.careful > 0 || !self.unsure.is_empty() || self.core.is_stopping() {
+            self.tell_answer().await;
+        }
         self.core.tell_all(self.core.take_events());
         for (run, report) in self.core.take_ending() {
             service::spawn(scheduled_runs::end(Arc::clone(&self.core), run, report));
@@ -97,14 +114,17 @@ impl Looping {
             return;
         }
         let batch = if self.careful > 0 { 1 } else { BATCH };
-        let (reports, room) = self.core.take_reports(batch, BATCH_BYTES);
+        let coming = self.answer.as_ref().map_or(0, |answer| answer.jobs.len());
+        let (reports, room) = self.core.take_reports(batch, BATCH_BYTES, coming);
         // An outcome that is tried alone takes nothing, so that what is refused is the outcome.
         let alone = self.careful > 0 && !reports.is_empty();
         let may_take = !alone && self.limited_until.is_none() && (self.hungry || !reports.is_empty());
         let wanted = if may_take { room } else { Room::default() };
         if reports.is_empty() && wanted.slots == 0 {
-            self.core.turned();
-            self.idle(room.slots > 0).await;
+            if !self.tell_answer().await {
+                self.core.turned();
+                self.idle(room.slots > 0).await;
+            }
             return;
         }
         let Some(reports) = self.bury(reports).await else {
@@ -112,27 +132,52 @@ impl Looping {
             return;
         };
         if reports.is_empty() && wanted.slots == 0 {
+            self.tell_answer().await;
             self.core.turned();
             return;
         }
         let token = format!("{}:{}", self.core.id, self.calls);
         self.calls += 1;
         let sent_at = Instant::now();
-        match self.call(wanted, &token, &reports).await {
+        let core = Arc::clone(&self.core);
+        let outcome = {
+            let mut calling = pin!(call(&core, wanted, &token, &reports));
+            // This sends it.
+            let at_once = poll_fn(|cx| Poll::Ready(calling.as_mut().poll(cx))).await;
+            self.tell_answer().await;
+            match at_once {
+                Poll::Ready(outcome) => outcome,
+                Poll::Pending => calling.await,
+            }
+        };
+        match outcome {
             Ok((results, got)) => {
                 self.failures = 0;
                 self.careful = self.careful.saturating_sub(reports.len());
-                self.stored(reports, results).await;
-                self.took(wanted, got, &token, sent_at);
+                let found_nothing = self.took(wanted, &got);
+                self.answer = Some(Answer { reports, results, jobs: got.jobs, token, sent_at, found_nothing });
             }
             Err(error) => {
                 if wanted.slots + wanted.ahead > 0 && is_maybe_executed(&error) {
                     self.unsure.push((token, sent_at));
                 }
                 self.failed(reports, error).await;
+                self.core.turned();
             }
         }
-        self.core.turned();
+    }
+
+    /// Tells what the last call gave: outcomes that are stored, and jobs that begin. False when there is nothing to tell.
+    async fn tell_answer(&mut self) -> bool {
+        let Some(answer) = self.answer.take() else { return false };
+        self.stored(answer.reports, answer.results).await;
+        if !answer.jobs.is_empty() {
+            self.deliver(answer.jobs, &answer.token, answer.sent_at);
+        } else if answer.found_nothing && self.busy && self.core.running() == 0 {
+            self.busy = false;
+            self.core.tell(WorkerEvent::Drained);
+        }
+        true
     }
 
     /// Delivers the jobs that a call took whose reply was lost, instead of leaving them to the stalled check. True when
@@ -152,33 +197,12 @@ impl Looping {
         }
     }
 
-    async fn call(&self, wanted: Room, token: &str, reports: &[Report]) -> Result<(Vec<Result<()>>, Taken)> {
-        let core = &self.core;
-        let ms = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
-        let take = Take {
-            wanted: wanted.slots,
-            ahead: wanted.ahead,
-            token: token.to_owned(),
-            lock_ms: ms(core.options.lock_duration),
-            worker_name: core.options.name.clone().unwrap_or_default(),
-            limiter: core.options.limiter.map(|limiter| (limiter.max, ms(limiter.duration))),
-        };
-        let storage = core.queue.storage();
-        let now = core.queue.now();
-        if reports.is_empty() {
-            return Ok((Vec::new(), storage.fetch_jobs(now, &take).await?));
-        }
-        // Here and not where they are reported, which is another thread's time.
-        let sealed = |report: &Report| core.queue.sealed(report.stored.clone());
-        let outcomes = reports.iter().map(sealed).collect::<Result<Vec<_>>>()?;
-        storage.finish_jobs(now, core.options.metrics_max_data_points, &take, &outcomes).await
-    }
-
     /// Moves those of the jobs to the dead letters that go there; gives the others back, or nothing when that failed.
     async fn bury(&mut self, reports: Vec<Report>) -> Option<Vec<Report>> {
         if reports.iter().all(|report| report.stored.burial.is_none()) {
             return Some(reports);
         }
+        self.tell_answer().await;
         let (mut dead, others): (Vec<_>, Vec<_>) =
             reports.into_iter().partition(|report| report.stored.burial.is_some());
         let (core, now) = (Arc::clone(&self.core), self.core.queue.now());
@@ -252,7 +276,8 @@ impl Looping {
         })
     }
 
-    fn took(&mut self, wanted: Room, answer: Taken, token: &str, sent_at: Instant) {
+    /// What an answer says of the queue. True when there was nothing to take.
+    fn took(&mut self, wanted: Room, answer: &Taken) -> bool {
         let got = answer.jobs.len();
         let asked = wanted.slots + wanted.ahead > 0;
         if asked {
@@ -265,12 +290,7 @@ impl Looping {
             self.limited_until = Some(self.core.queue.clock().moment() + rest);
             self.hungry = true;
         }
-        if got > 0 {
-            self.deliver(answer.jobs, token, sent_at);
-        } else if asked && answer.limited_ms == 0 && self.busy && self.core.running() == 0 {
-            self.busy = false;
-            self.core.tell(WorkerEvent::Drained);
-        }
+        got == 0 && asked && answer.limited_ms == 0
     }
 
     fn deliver(&mut self, jobs: Vec<JobRecord>, token: &str, taken_at: Instant) {
@@ -343,6 +363,27 @@ impl Looping {
         let (watcher, wake) = (&self.core.watcher, &self.core.wake);
         if on { watcher.add(marker, wake) } else { watcher.remove(marker, wake) }
     }
+}
+
+/// The server has it when this is awaited for the first time.
+async fn call(core: &Core, wanted: Room, token: &str, reports: &[Report]) -> Result<(Vec<Result<()>>, Taken)> {
+    let ms = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+    let take = Take {
+        wanted: wanted.slots,
+        ahead: wanted.ahead,
+        token: token.to_owned(),
+        lock_ms: ms(core.options.lock_duration),
+        worker_name: core.options.name.clone().unwrap_or_default(),
+        limiter: core.options.limiter.map(|limiter| (limiter.max, ms(limiter.duration))),
+    };
+    let storage = core.queue.storage();
+    let now = core.queue.now();
+    if reports.is_empty() {
+        return Ok((Vec::new(), storage.fetch_jobs(now, &take).await?));
+    }
+    // Here and not where they are reported, which is another thread's time.
+    let outcomes = reports.iter().map(|report| core.queue.sealed(&report.stored)).collect::<Result<Vec<_>>>()?;
+    storage.finish_jobs(now, core.options.metrics_max_data_points, &take, &outcomes).await
 }
 
 fn is_maybe_executed(error: &Error) -> bool {

@@ -259,6 +259,21 @@ impl Load {
             let stored = self.nested(value);
             self.values.push(stored);
         }
+        self.event_record(target, event, lanes, count);
+    }
+
+    /// The same for texts, which are copied once.
+    pub(super) fn event_of_texts(&mut self, target: u32, event: u16, lanes: [i32; 2], values: &[Option<&str>]) {
+        debug_assert!(values.len() <= LONGEST_FLAT_LIST, "an event carries at most {LONGEST_FLAT_LIST} values");
+        let count = u16::try_from(values.len()).unwrap_or(u16::MAX);
+        for value in values.iter().take(count.into()) {
+            let stored = value.map_or(Stored::Null, |text| self.stored_text(text.as_bytes()));
+            self.values.push(stored);
+        }
+        self.event_record(target, event, lanes, count);
+    }
+
+    fn event_record(&mut self, target: u32, event: u16, lanes: [i32; 2], count: u16) {
         let head = (u32::from(event) | (u32::from(count) << 16)).cast_signed();
         let lanes = [head, lanes[0], lanes[1]];
         self.records.push(Record { kind: Kind::Event, slot: target, lanes, values: count.into() });

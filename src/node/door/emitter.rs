@@ -22,4 +22,10 @@ impl Emitter {
         self.completions.push(|load| load.event(self.target, event, [a, b], values));
         self.completions.wake();
     }
+
+    /// The same for texts; what is missing arrives as null.
+    pub(crate) fn emit_texts(&self, event: u16, a: i32, b: i32, values: &[Option<&str>]) {
+        self.completions.push(|load| load.event_of_texts(self.target, event, [a, b], values));
+        self.completions.wake();
+    }
 }

@@ -1,6 +1,6 @@
 //! The arguments of a call, read where they lie.
 
-use std::ptr;
+use std::{cell::RefCell, ptr};
 
 use napi::sys;
 
@@ -111,10 +111,40 @@ impl<'a> Op<'a> {
 
     /// The next argument as text, if it is there.
     pub(crate) fn optional_text(&mut self) -> Result<Option<String>> {
-        match self.optional_bytes()? {
-            None => Ok(None),
-            Some(bytes) => String::from_utf8(bytes).map(Some).map_err(|_| self.wrong("not UTF-8", "a string")),
+        self.short(
+            |text| Ok(text.to_owned()),
+            |bytes| String::from_utf8(bytes).map_err(|_| ("not UTF-8", "a string")),
+            "a string",
+        )
+    }
+
+    /// Reads the next argument where all short ones are read, and keeps of it what `short` makes; a long one is kept as
+    /// it was read. Room for a string of unknown length is many times as large as most strings.
+    fn short<T>(
+        &mut self,
+        short: impl FnOnce(&str) -> Result<T, (&'static str, &'static str)>,
+        long: impl FnOnce(Vec<u8>) -> Result<T, (&'static str, &'static str)>,
+        allowed: &'static str,
+    ) -> Result<Option<T>> {
+        thread_local! {
+            static READ: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
         }
+        READ.with_borrow_mut(|bytes| {
+            bytes.clear();
+            if !self.read_into(bytes)? {
+                return Ok(None);
+            }
+            let kept = if bytes.len() > SHORT_STRING {
+                long(std::mem::take(bytes))
+            } else {
+                std::str::from_utf8(bytes).map_err(|_| ("not UTF-8", allowed)).and_then(short)
+            };
+            kept.map(Some).map_err(|(got, allowed)| self.wrong(got, allowed))
+        })
+    }
+
+    fn parsed<T: std::str::FromStr>(&mut self, got: &'static str, allowed: &'static str) -> Result<Option<T>> {
+        self.short(|text| text.parse().map_err(|_| (got, allowed)), |_| Err((got, allowed)), allowed)
     }
 
     /// The next argument as text.
@@ -124,10 +154,7 @@ impl<'a> Op<'a> {
 
     /// The next argument as a number, if it is there.
     pub(crate) fn optional_number(&mut self) -> Result<Option<f64>> {
-        match self.optional_text()? {
-            None => Ok(None),
-            Some(text) => text.parse().map(Some).map_err(|_| self.wrong("not a number", "a number")),
-        }
+        self.parsed("not a number", "a number")
     }
 
     /// The next argument as a number.
@@ -137,10 +164,7 @@ impl<'a> Op<'a> {
 
     /// The next argument as a whole number, if it is there.
     pub(crate) fn optional_integer(&mut self) -> Result<Option<i64>> {
-        match self.optional_text()? {
-            None => Ok(None),
-            Some(text) => text.parse().map(Some).map_err(|_| self.wrong("not a whole number", "a whole number")),
-        }
+        self.parsed("not a whole number", "a whole number")
     }
 
     /// The next argument as a whole number.
