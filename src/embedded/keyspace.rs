@@ -4,9 +4,10 @@
 //! nobody asks for are found by drawing from those that can expire.
 
 use super::{
-    copying::{Copied, Copying},
+    copying::{Copied, Copying, Partial},
     data::{Blob, Data, Indexed, IndexedSet, Kind},
     failure::{Failure, WRONG_TYPE},
+    journal::write_key,
     usage::Usage,
 };
 
@@ -286,7 +287,11 @@ impl Db {
         let Some((key, entry)) = self.entries.get_index_mut(index) else { return };
         if (changes || copying.writing) && entry.copied != copying.number {
             entry.copied = copying.number;
-            copying.images.push((copying.home, key.clone(), entry.clone()));
+            // What the walker has not come to yet.
+            let partial = copying.partial.take_if(|partial| partial.key == *key);
+            let mut commands = Vec::new();
+            write_key(&mut commands, key, entry, partial.map_or(0, |partial| partial.next), usize::MAX);
+            copying.images.push(Copied { home: copying.home, commands });
         }
     }
 
@@ -294,8 +299,11 @@ impl Db {
     pub(super) fn take_copied(&mut self, budget: &mut usize, into: &mut Vec<Copied>) -> bool {
         let Some(copying) = &mut self.copying else { return true };
         for image in copying.images.drain(..) {
-            *budget = budget.saturating_sub(image.2.data.weight());
+            *budget = budget.saturating_sub(image.commands.len());
             into.push(image);
+        }
+        if !Self::take_partial(&mut self.entries, copying, budget, into) {
+            return false;
         }
         // Downwards: a removal moves the last key into the gap, which is one that was visited, one that is younger, or one
         // that is yet to come.
@@ -305,12 +313,44 @@ impl Db {
             let Some((key, entry)) = self.entries.get_index_mut(copying.cursor) else { continue };
             *budget = budget.saturating_sub(1);
             if entry.copied != copying.number {
-                entry.copied = copying.number;
-                *budget = budget.saturating_sub(key.len() + entry.data.weight());
-                into.push((copying.home, key.clone(), entry.clone()));
+                let mut commands = Vec::new();
+                let next = write_key(&mut commands, key, entry, 0, *budget);
+                *budget = budget.saturating_sub(commands.len());
+                into.push(Copied { home: copying.home, commands });
+                match next {
+                    None => entry.copied = copying.number,
+                    Some(next) => {
+                        copying.partial = Some(Partial { key: key.clone(), next });
+                        return false;
+                    }
+                }
             }
         }
         copying.cursor == 0
+    }
+
+    /// Goes on with a large value; false where it is still not complete.
+    fn take_partial(
+        entries: &mut Indexed<Entry>,
+        copying: &mut Copying,
+        budget: &mut usize,
+        into: &mut Vec<Copied>,
+    ) -> bool {
+        if *budget == 0 {
+            return copying.partial.is_none();
+        }
+        let Some(Partial { key, next }) = copying.partial.take() else { return true };
+        // One that is gone, or another under its name, is not what was begun.
+        let Some(entry) = entries.get_mut(&key).filter(|entry| entry.copied != copying.number) else { return true };
+        let mut commands = Vec::new();
+        let next = write_key(&mut commands, &key, entry, next, *budget);
+        *budget = budget.saturating_sub(commands.len());
+        into.push(Copied { home: copying.home, commands });
+        match next {
+            None => entry.copied = copying.number,
+            Some(next) => copying.partial = Some(Partial { key, next }),
+        }
+        next.is_none()
     }
 
     /// Every key that has not expired.

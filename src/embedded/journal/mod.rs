@@ -38,6 +38,7 @@ pub use load::LoadReport;
 pub(super) use lock::announced;
 pub(super) use rdb::{Refusal, dump, restore};
 pub(super) use recorder::Recorder;
+pub(super) use snapshot::write_key;
 
 use std::{io, path::Path};
 

@@ -151,3 +151,66 @@ fn a_copy_is_the_data_of_one_moment_whatever_is_done_meanwhile() {
         assert_eq!(here.len(), there.len(), "OXCART_JOURNAL_SEED={seed}");
     }
 }
+
+/// Bytes of commands that a base of these would have.
+fn bytes_of(copied: &[crate::embedded::copying::Copied]) -> usize {
+    copied.iter().map(|copied| copied.commands.len()).sum()
+}
+
+#[test]
+fn large_values_are_copied_in_parts_and_the_rest_when_they_change() {
+    const ELEMENTS: usize = 3_000;
+    const BUDGET: usize = 3_000;
+    // What one command more than the budget can be.
+    const SLACK: usize = 2_000;
+    let writes = ["RPUSH l more", "SADD s more", "HSET h more 1", "ZADD z 1 more"];
+    for write in [None].into_iter().chain(writes.map(Some)) {
+        let directory = TemporaryDirectory::new();
+        let clock = Clock::manual(1_700_000_000_000);
+        let mut state = State::new(clock.clone());
+        open(directory.path(), JournalOptions::default(), &mut state).unwrap();
+        let mut bench = Bench { state, session: Session::new(1, 0, true, None, 0), random: Rng::with_seed(1) };
+        let words = |line: &str| line.split(' ').map(|word| word.as_bytes().to_vec()).collect::<Vec<_>>();
+        for number in 0..ELEMENTS {
+            for line in ["RPUSH l %", "SADD s m%", "HSET h f% v", "ZADD z % m%"] {
+                bench.run(&words(&line.replace('%', &number.to_string())));
+            }
+        }
+        bench.run(&words("PEXPIRE z 1000000"));
+        bench.state.write_journal().unwrap();
+        let before = shown(&bench.state, clock.now_ms());
+
+        let next = Part { name: "appendonly.aof.2.incr.aof".to_owned(), sequence: 2 };
+        fs::write(directory.path().join(&next.name), b"").unwrap();
+        let (file, _) = append_to(&directory.path().join(&next.name)).unwrap();
+        bench.state.begin_copy(|journal| journal.switch(file)).unwrap();
+        let (mut snapshot, mut copied, mut base, mut turns) = (Snapshot::default(), Vec::new(), Vec::new(), 0);
+        loop {
+            let is_last = bench.state.take_copied(BUDGET, &mut copied);
+            let bytes = bytes_of(&copied);
+            snapshot.write(&copied, &mut base).unwrap();
+            copied.clear();
+            turns += 1;
+            let may_be_an_image = write.is_some() && turns == 4;
+            assert!(bytes <= BUDGET + SLACK || may_be_an_image, "{bytes} bytes in turn {turns}, {write:?}");
+            if is_last {
+                break;
+            }
+            if let Some(write) = write.filter(|_| turns == 3) {
+                bench.run(&words(write));
+            }
+        }
+        bench.state.write_journal().unwrap();
+        assert!(turns > 50 || write.is_some(), "{turns}");
+        // The base alone is the data as it was when it was begun.
+        let part = Part { name: "appendonly.aof.1.base.aof".to_owned(), sequence: 1 };
+        fs::write(directory.path().join(&part.name), &base).unwrap();
+        let load = |increments| {
+            let mut again = State::new(clock.clone());
+            load::load(directory.path(), &Manifest { base: Some(part.clone()), increments }, &mut again).unwrap();
+            shown(&again, clock.now_ms())
+        };
+        assert_eq!(load(Vec::new()), before, "{write:?}");
+        assert_eq!(load(vec![next]), shown(&bench.state, clock.now_ms()), "{write:?}");
+    }
+}
