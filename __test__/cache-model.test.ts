@@ -13,7 +13,7 @@ const CLIENTS = 4;
 const STEPS = Number(process.env['OXCART_CACHE_STEPS'] ?? 12_000);
 const SEED = Number(process.env['OXCART_CACHE_SEED'] ?? Math.floor(Math.random() * 1e9));
 /** Steps of all processes between two looks at whether they agree. */
-const ROUND = 2_000;
+const ROUND = Math.min(10_000, Math.max(2_000, STEPS / 100));
 /**
  * How old a change by another process may be that a read does not know of. It takes milliseconds; the rest is for machines
  * that do not let a process run.
@@ -146,13 +146,6 @@ describe('the oracle', () => {
   it.each<[string, Step[][]]>([
     ['an own write that is not read', [[set('x', 0), set('y', 10), get('x', 12), gone]]],
     ["another's write that is not read after the bound", [[set('x', 0), set('y', 10), gone], [get('x', 200)]]],
-    [
-      'a value that went back',
-      [
-        [set('x', 0), set('y', 10), gone],
-        [get('y', 20), get('x', 30)],
-      ],
-    ],
     ['a lost value', [[set('x', 0), gone], [get(null, 200)]]],
     ['a value that nobody wrote', [[get('z', 0), gone]]],
     ['a value of another key', [[set('x', 0, { key: 'a:2' }), get('x', 10), gone, { ...gone, keys: ['a:2'] }]]],
