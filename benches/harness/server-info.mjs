@@ -1,4 +1,5 @@
 // What a redis-server says of itself, asked over a connection that the contender has no part in.
+import { readFileSync } from 'node:fs';
 import { connect } from 'node:net';
 
 /** Sends one command and resolves to its reply: a bulk string or null, or the line of a simple one. */
@@ -44,4 +45,17 @@ export async function serverMicros(port) {
 export async function datasetBytes(port) {
   const [used] = await info(port, 'memory', ['used_memory_dataset']);
   return used;
+}
+
+/**
+ * Milliseconds for which it could run and had no CPU: what of a slow command may be the machine's fault. Linux only;
+ * elsewhere NaN.
+ */
+export async function waitedForCpuMs(port) {
+  const [pid] = await info(port, 'server', ['process_id']);
+  try {
+    return Number(readFileSync(`/proc/${pid}/schedstat`, 'latin1').split(' ')[1]) / 1e6;
+  } catch {
+    return Number.NaN;
+  }
 }
