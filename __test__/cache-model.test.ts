@@ -155,7 +155,7 @@ describe('the oracle', () => {
         [
           { kind: 'load', key: 'a:1', value: 'x', tags: ['red'], start: 0, end: 0 },
           { kind: 'tag', tag: 'red', start: 5, end: 6 },
-          get('x', 10),
+          get('x', 200),
           gone,
         ],
       ],

@@ -23,7 +23,7 @@ test.skipIf(process.platform !== 'linux')(
     const { early, late, rounds } = JSON.parse(stdout) as {
       early: Held;
       late: Held;
-     
+
       rounds: number;
     };
     expect(rounds).toBe(100);

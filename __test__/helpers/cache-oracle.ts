@@ -61,7 +61,8 @@ interface History {
  * Judges what processes read from a shared cache, as a check of linearizability does: by intervals. Calls that overlap
  * may have happened in either order; of those that do not, the later one knows of the earlier.
  *
- * - A process never reads what it ended itself: a value whose write, or whose load's beginning, lies before that.
+ * - A process never reads what it ended itself: a value whose write, or whose load's beginning, lies before that. Ended by
+ *   a tag, it may be read for `boundMs`: a read that joins another which began before gets what that one gets.
  * - Nobody reads what anybody ended more than `boundMs` before.
  * - A value that was set is there until something ends it: at once for who set it, after `boundMs` for others.
  * - Nobody reads what nobody wrote under that key.
@@ -188,7 +189,8 @@ export class CacheOracle {
         (ending) =>
           ends(ending, version) &&
           ending.start > version.end &&
-          ending.end + (ending.process === read.process && !ending.foreign ? 0 : this.#boundMs) < read.start,
+          ending.end + (ending.process === read.process && !ending.foreign && !ending.tag ? 0 : this.#boundMs) <
+            read.start,
       );
       if (stale) {
         const when = `${stale.start.toFixed(1)} to ${stale.end.toFixed(1)}`;

@@ -12,7 +12,7 @@ export const scenarios = [
       const patient = cache.getOrSet('k', load, { ttl: 60 });
       await begun;
       abort.abort();
-      const error = await within(aborted, 250, 'the aborted caller');
+      const error = await within(aborted, 1_000, 'the aborted caller');
       if (error.name !== 'AbortError') throw new Wrong(`the aborted caller got ${error.name}: ${error.message}`);
       letGo();
       same(await patient, 'v1', 'the other caller');
@@ -37,7 +37,7 @@ export const scenarios = [
       await callers[0];
       if (told.aborted) throw new Wrong('one caller aborted the load of the other');
       aborts[1].abort();
-      await within(callers[1], 250, 'the last caller');
+      await within(callers[1], 1_000, 'the last caller');
       await until(() => told.aborted, 'the signal of the factory', 1_000);
       same(await cache.getOrSet('k', world.source.load, { ttl: 60 }), 'v1', 'the next caller');
     },

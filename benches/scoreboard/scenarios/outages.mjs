@@ -6,7 +6,7 @@ const COLD = 2_000;
 
 async function hits(cache, what) {
   await cache.get('known');
-  for (let n = 0; n < 20; n++) same(await within(cache.get('known'), 250, `a hit, ${what}`), 'v1', `a hit, ${what}`);
+  for (let n = 0; n < 20; n++) same(await within(cache.get('known'), 500, `a hit, ${what}`), 'v1', `a hit, ${what}`);
 }
 
 async function outage(world, begin, what) {

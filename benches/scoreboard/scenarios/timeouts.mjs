@@ -1,7 +1,7 @@
 // A factory that takes longer than its caller waits.
 import { failure, same, until, within } from '../until.mjs';
 
-const slow = (world) => () => world.source.load({ takesMs: 500 });
+const slow = (world) => () => world.source.load({ takesMs: 1_500 });
 
 export const scenarios = [
   {
@@ -13,8 +13,8 @@ export const scenarios = [
       await world.sleep(400);
       world.source.value = 'v2';
       const options = { ttl: 60, grace: 60, softTimeout: 0.1 };
-      same(await within(cache.getOrSet('k', slow(world), options), 400, 'the caller'), 'v1', 'the caller');
-      await until(async () => (await cache.get('k')) === 'v2', 'the late result', 3_000);
+      same(await within(cache.getOrSet('k', slow(world), options), 1_000, 'the caller'), 'v1', 'the caller');
+      await until(async () => (await cache.get('k')) === 'v2', 'the late result', 5_000);
       same(world.source.loads, 2, 'loads');
     },
   },
@@ -24,8 +24,8 @@ export const scenarios = [
     async play(world) {
       const cache = await world.cache();
       const options = { ttl: 60, hardTimeout: 0.1 };
-      await within(failure(cache.getOrSet('k', slow(world), options), 'the caller'), 400, 'the caller');
-      await until(async () => (await cache.get('k')) === 'v1', 'the late result', 3_000);
+      await within(failure(cache.getOrSet('k', slow(world), options), 'the caller'), 1_000, 'the caller');
+      await until(async () => (await cache.get('k')) === 'v1', 'the late result', 5_000);
     },
   },
   {
@@ -46,7 +46,8 @@ export const scenarios = [
       await failure(cache.getOrSet('k', slow(world), { ttl: 60, hardTimeout: 0.05 }), 'the caller');
       world.source.value = 'v2';
       await cache.delete('k');
-      await world.sleep(800);
+      await until(() => world.source.running === 0, 'the end of the load', 5_000);
+      await world.sleep(200);
       same(await cache.getOrSet('k', world.source.load, { ttl: 60 }), 'v2', 'after the late result');
     },
   },
