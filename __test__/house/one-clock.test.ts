@@ -50,12 +50,12 @@ test('engines read and wait for time through the clock of their link', () => {
 
 /** What reads the time of this process in ts/, and why. */
 const ALLOWED_IN_TS: Record<string, string> = {
-  'attempt.ts': "a job's timeout, which fake timers may move",
   'compat/bullmq/job-scheduler.ts': 'refuses what has ended, as BullMQ does',
   'compat/bullmq/queue.ts': 'refuses what has ended, as BullMQ does',
   'compat/bullmq/redis-client.ts': 'a pause between two looks at a connection',
   'compat/bullmq/repeat.ts': "BullMQ's own function, which has no queue",
   'dead-letter-queue-service.ts': 'only where a job does not say when it ended',
+  'service-time.ts': "the system's timers, which fake timers may move",
   'system-time.ts': 'where the others have it from',
   'telemetry/job-metrics.ts': 'how long jobs ran',
   'telemetry/job-tracing.ts': 'only where a job does not say when it ended',
