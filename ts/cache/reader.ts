@@ -5,7 +5,7 @@ import { copy, decode, encode, freeze, isBinary, type Serializer } from './value
 
 /** Values that one thread keeps decoded, at most; and the part of `level1.maxSize` that they may take. */
 const MOST_HOT = 10_000;
-const HOT_PART = 0.25;
+const HOT_PART = 1 / 32;
 
 const NO_TAGS: readonly string[] = [];
 

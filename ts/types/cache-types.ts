@@ -30,7 +30,10 @@ export interface CacheOptions<
   level1?: {
     /** Default true. */
     enabled?: boolean;
-    /** Bytes, shared by all threads of the process that have the same options. Default 100 MB. */
+    /**
+     * Bytes, shared by all threads of the process that have the same options, with about 500 for each copy beside its key and
+     * value. Each thread has decoded values of up to a thirty-second part beside them. Default 100 MB.
+     */
     maxSize?: number;
     /**
      * Longest life of a copy in seconds, and so how old a value can be while the server is away, or where it does not tell
