@@ -1,6 +1,7 @@
 // What a waiting job takes: the growth of the process with `memory://`, beside `used_memory` of a private redis-server that
-// holds the same jobs. Some ten megabytes that an engine takes once are spread over the jobs; fails when one of the largest number
-// of jobs takes more than 1.5 times what Redis needs.
+// holds the same jobs. What the same process grows by when it adds the jobs to that server is not the engine's, and is taken
+// off; what an engine takes once, a few megabytes, is spread over the jobs. Fails when a job takes more than 1.5 times what
+// Redis needs.
 //
 //   npm run bench:memory [-- --jobs 1000000]
 import { execFileSync } from 'node:child_process';
@@ -39,7 +40,7 @@ function child(job) {
 }
 
 const server = await startRedis();
-let last = 0;
+let most = 0;
 try {
   console.log(machine(server, ['oxcart']));
   console.log('A job of about 60 bytes of data, added 500 a call. Bytes per waiting job.\n');
@@ -48,19 +49,19 @@ try {
   for (const [index, jobs] of sizes.entries()) {
     const url = `redis://127.0.0.1:${server.port}/${index + 2}`;
     const before = await usedMemory(server.port);
-    child({ contender: 'redis', url, jobs, warm });
+    const client = child({ contender: 'redis', url, jobs, warm }).bytes;
     const redis = ((await usedMemory(server.port)) - before) / jobs;
-    const embedded = child({ contender: 'embedded', url: 'memory://', jobs, warm }).bytes / jobs;
-    last = embedded / redis;
+    const embedded = (child({ contender: 'embedded', url: 'memory://', jobs, warm }).bytes - client) / jobs;
+    most = Math.max(most, embedded / redis);
     rows.push([String(jobs), format(redis, 0), format(embedded, 0), `${format(embedded / redis, 2)}x`]);
   }
   console.log(table(['waiting jobs', 'redis-server', 'memory://', 'times Redis'], rows));
 } finally {
   await server.stop();
 }
-if (last > MOST) {
+if (most > MOST) {
   console.error(
-    `A waiting job takes ${format(last, 2)} times what Redis needs; ${MOST} times is the most that is allowed.`,
+    `A waiting job takes ${format(most, 2)} times what Redis needs; ${MOST} times is the most that is allowed.`,
   );
   process.exitCode = 1;
 }

@@ -1,6 +1,6 @@
 //! A stream: entries in order of their ids.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use super::{
     Blob, Group,
@@ -46,8 +46,9 @@ impl std::fmt::Display for StreamId {
 /// Entries.
 #[derive(Clone, Debug, Default)]
 pub(in crate::embedded) struct Stream {
-    /// Fields and values, each with its length in front.
-    entries: BTreeMap<StreamId, Blob>,
+    /// In order of their ids: fields and values, each with its length in front. Entries come at the end and mostly go from
+    /// the start.
+    entries: VecDeque<(StreamId, Blob)>,
     /// Of all entries.
     bytes: usize,
     pub last_id: StreamId,
@@ -69,11 +70,15 @@ impl Stream {
 
     /// The id of the first entry, the lowest of all where there is none.
     pub(in crate::embedded) fn first_id(&self) -> StreamId {
-        self.entries.first_key_value().map_or(StreamId::MIN, |(&id, _)| id)
+        self.entries.front().map_or(StreamId::MIN, |(id, _)| *id)
+    }
+
+    fn place(&self, id: StreamId) -> Option<usize> {
+        self.entries.binary_search_by_key(&id, |(id, _)| *id).ok()
     }
 
     pub(in crate::embedded) fn get(&self, id: StreamId) -> Option<Fields<'_>> {
-        self.entries.get(&id).map(|packed| Fields { packed, at: 0 })
+        self.place(id).map(|at| Fields { packed: &self.entries[at].1, at: 0 })
     }
 
     /// Adds an entry whose id is above [`last_id`](Self::last_id).
@@ -84,13 +89,13 @@ impl Stream {
             push_packed(&mut packed, field);
         }
         self.bytes += packed.len();
-        self.entries.insert(id, packed.into());
+        self.entries.push_back((id, packed.into()));
         self.last_id = id;
         self.added += 1;
     }
 
     pub(in crate::embedded) fn last(&self) -> Option<(StreamId, Fields<'_>)> {
-        self.entries.last_key_value().map(|(&id, packed)| (id, Fields { packed, at: 0 }))
+        self.entries.back().map(|(id, packed)| (*id, Fields { packed, at: 0 }))
     }
 
     /// Entries between two ids, both included.
@@ -99,16 +104,14 @@ impl Stream {
         from: StreamId,
         to: StreamId,
     ) -> impl DoubleEndedIterator<Item = (StreamId, Fields<'_>)> {
-        // An empty range the wrong way round would panic.
-        let to = if from <= to { Some(to) } else { None };
-        to.into_iter()
-            .flat_map(move |to| self.entries.range(from..=to))
-            .map(|(&id, packed)| (id, Fields { packed, at: 0 }))
+        let start = self.entries.partition_point(|(id, _)| *id < from);
+        let end = self.entries.partition_point(|(id, _)| *id <= to).max(start);
+        self.entries.range(start..end).map(|(id, packed)| (*id, Fields { packed, at: 0 }))
     }
 
     pub(in crate::embedded) fn remove(&mut self, id: StreamId) -> bool {
-        let removed = self.entries.remove(&id);
-        if let Some(packed) = &removed {
+        let removed = self.place(id).and_then(|at| self.entries.remove(at));
+        if let Some((_, packed)) = &removed {
             self.bytes -= packed.len();
             self.max_deleted = self.max_deleted.max(id);
         }
@@ -118,10 +121,10 @@ impl Stream {
     /// Removes the oldest entry, when `doomed` says so of the stream's length and the entry's id. What is trimmed does not
     /// count as deleted.
     pub(in crate::embedded) fn trim_one(&mut self, doomed: impl Fn(usize, StreamId) -> bool) -> bool {
-        match self.entries.first_key_value() {
-            Some((&id, packed)) if doomed(self.entries.len(), id) => {
+        match self.entries.front() {
+            Some((id, packed)) if doomed(self.entries.len(), *id) => {
                 self.bytes -= packed.len();
-                self.entries.pop_first().is_some()
+                self.entries.pop_front().is_some()
             }
             _ => false,
         }
