@@ -96,11 +96,11 @@ impl Plan<'_, '_> {
         if take.wanted == 0 {
             return vec![Value::Int(0), Value::Int(0)];
         }
-        let mut taken = Vec::with_capacity(2 + 2 * take.wanted);
-        taken.extend([Value::Int(0), Value::Int(0)]);
+        let mut next_due = 0;
         let ids = call.pop_back(keys.wait, take.wanted);
         let drained = ids.len() < take.wanted;
         let (mut key_of, mut locks) = (KeyOf::new(keys.prefix), KeyOf::new(keys.prefix));
+        let mut jobs = Vec::with_capacity(ids.len());
         let expires = call.now().saturating_add(take.lock_ms);
         for id in &ids {
             let key = key_of.job(id);
@@ -110,8 +110,7 @@ impl Plan<'_, '_> {
             let started = number.format(started).as_bytes();
             let fields = [[b"processedOn", take.time], [b"ats", started], [b"pb", take.worker_name]];
             call.set_fields(key, if take.worker_name.is_empty() { &fields[..2] } else { &fields });
-            taken.push(Value::Bulk(id.clone()));
-            taken.push(Value::Array(job));
+            jobs.push(Value::Array(job));
         }
         if !ids.is_empty() {
             let told: Vec<[&[u8]; 6]> =
@@ -122,11 +121,14 @@ impl Plan<'_, '_> {
         if drained {
             call.delete(keys.pc);
             #[expect(clippy::cast_possible_truncation, reason = "a time in milliseconds")]
-            let next = due.map_or(0, |score| (score / 4096.0).floor() as i64);
-            taken[1] = Value::Int(next);
+            let due = due.map_or(0, |score| (score / 4096.0).floor() as i64);
+            next_due = due;
         } else {
             call.add_members(keys.marker, &[(0.0, b"0", b"0")]);
         }
+        let mut taken = Vec::with_capacity(2 + 2 * ids.len());
+        taken.extend([Value::Int(0), Value::Int(next_due)]);
+        taken.extend(ids.into_iter().zip(jobs).flat_map(|(id, job)| [Value::Bulk(id), job]));
         taken
     }
 }
@@ -137,13 +139,14 @@ fn read_job(call: &NativeCall<'_, '_>, key: &[u8]) -> (Vec<Value>, i64) {
     let Some(Some(job)) = call.hash(key) else { return (Vec::new(), 1) };
     let bulk = |bytes: &[u8]| Value::Bulk(bytes.to_vec());
     if job.count() == PLAIN.len() {
-        let in_order = job.iter().zip(PLAIN).all(|((field, _), plain)| field == plain);
-        let values: Option<Vec<Value>> = if in_order {
-            Some(job.iter().map(|(_, value)| bulk(value)).chain([Value::Int(1)]).collect())
+        let mut values = Vec::with_capacity(PLAIN.len() + 1);
+        if job.iter().zip(PLAIN).all(|((field, _), plain)| field == plain) {
+            values.extend(job.iter().map(|(_, value)| bulk(value)));
         } else {
-            PLAIN.iter().map(|field| job.get(field).map(bulk)).chain([Some(Value::Int(1))]).collect()
-        };
-        if let Some(values) = values {
+            values.extend(PLAIN.iter().map_while(|field| job.get(field).map(bulk)));
+        }
+        if values.len() == PLAIN.len() {
+            values.push(Value::Int(1));
             return (values, 1);
         }
     }
