@@ -9,6 +9,18 @@
  */
 export declare const __napiBindingTarget: 'native' | 'wasm32-wasi' | 'wasm32-wasip1'
 
+/** Work of a cache that is done later. */
+export declare class NativeAgenda {
+  /**
+   * `redis` is the JSON text of a `RedisConfig`; the agenda is called `name` within the cache of this `prefix`.
+   * `limits` are the milliseconds of a claim, the most items, and those that are done at a time.
+   */
+  constructor(door: NativeDoor, redis: string, prefix: string, name: string, limits: Array<number>, keepsDue: boolean)
+  get id(): number
+  /** Looks for no more work, and leaves the connection. */
+  close(): void
+}
+
 /** A cache of one JavaScript thread. Its entries are shared with the caches of other threads that have the same options. */
 export declare class NativeCache {
   /** `redis` and `options` are JSON texts; `lanes` is where `peek` says more than it returns. */
@@ -29,6 +41,8 @@ export declare class NativeCache {
   get limits(): Array<number>
   /** Entries and bytes held in this process now. */
   get localSize(): Array<number>
+  /** The same of the entries whose keys begin with `start`. */
+  localSizeOf(start: string): Array<number>
   /** `peek`, `touch` and `touchTags`. */
   functions(): { peek(key: string, ...tags: readonly string[]): string | undefined; touch(...keys: readonly string[]): void; touchTags(...tags: readonly string[]): void }
   /** Leaves the connection at once. Calls in flight are still answered. */

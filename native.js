@@ -835,6 +835,7 @@ function __napiStampBindingTarget(exportsObject, target) {
 // linked import resolves to `undefined`.
 module.exports.__napiBindingTarget = __napiStampBindingTarget(nativeBinding, __napiLoadedBindingTarget)
 module.exports = nativeBinding
+module.exports.NativeAgenda = nativeBinding.NativeAgenda
 module.exports.NativeCache = nativeBinding.NativeCache
 module.exports.NativeDoor = nativeBinding.NativeDoor
 module.exports.NativeFlowProducer = nativeBinding.NativeFlowProducer

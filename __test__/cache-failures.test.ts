@@ -202,7 +202,7 @@ describe('bad input', () => {
       'ERR_INVALID_ARGUMENT',
     ],
     ['an empty pattern', () => cache.deletePattern(''), 'ERR_INVALID_ARGUMENT'],
-    ['a domain that nobody defined', () => any().get('users', 1), 'ERR_INVALID_ARGUMENT'],
+    ['a domain that nobody defined', () => any().get('users', 1), 'ERR_INVALID_CACHE_DOMAIN'],
     ['entries that are no array', () => any().mset({}), 'ERR_INVALID_ARGUMENT'],
     ['an entry with an unknown field', () => any().mset([{ key: 'k', value: 1, tag: 'x' }]), 'ERR_INVALID_OPTION'],
   ];

@@ -373,10 +373,10 @@ describe('invalidation', () => {
       { hit: { key: 'b', level: 2 } },
       { delete: { key: 'b' } },
       { delete: { key: 'c' } },
-      { invalidate: { count: 1, tags: ['t'] } },
-      { invalidate: { count: 0, pattern: 'x*' } },
-      { invalidate: { count: 0, namespace: 'n' } },
-      { invalidate: { count: 1, all: true } },
+      { invalidate: { count: 1, tags: ['t'], strategy: 'TAG_BASED' } },
+      { invalidate: { count: 0, pattern: 'x*', strategy: 'MANUAL' } },
+      { invalidate: { count: 0, namespace: 'n', strategy: 'MANUAL' } },
+      { invalidate: { count: 1, all: true, strategy: 'MANUAL' } },
     ]);
     // The cheap check on the path of a hit follows listeners that go and come.
     cache.removeAllListeners();

@@ -103,10 +103,14 @@ const stages = [
       ...[
         ...[
           'batch',
+          'cache-decorators',
+          'cache-documents',
+          'cache-domains',
           'cache-flights',
           'cache-format',
           'cache-service',
           'cache-threads',
+          'cache-write-behind',
           'lock-service',
           'dead-letters',
           'documents-queue',

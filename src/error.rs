@@ -77,6 +77,8 @@ codes! {
     CacheEntryUnreadable = "ERR_CACHE_ENTRY_UNREADABLE",
     /// A bulk call names more keys than `limits.maxBulkKeys`.
     CacheBulkTooLarge = "ERR_CACHE_BULK_TOO_LARGE",
+    /// A call of the cache names a domain that its options do not have.
+    InvalidCacheDomain = "ERR_INVALID_CACHE_DOMAIN",
     /// No queue of that name was defined.
     QueueNotFound = "ERR_QUEUE_NOT_FOUND",
     /// The job does not exist (any more).

@@ -5,28 +5,31 @@ import {
   checkKeys,
   checkNames,
   checkOptions,
+  checkPrefixes,
   checkSeconds,
   engineOptions,
-  inDomain,
-  kindOf,
   type Names,
   setCall,
   storing,
 } from './cache/arguments.js';
+import { DomainEntries, type DomainHost } from './cache/domain-entries.js';
 import { CacheEngine } from './cache/engine.js';
+import { CacheFailures } from './cache/failures.js';
 import type { HotView } from './cache/hot-view.js';
+import { type Invalidated, invalidateAll, resolveInvalidation, resourceInvalidation } from './cache/invalidating.js';
+import { kindOf } from './cache/kind-of.js';
 import { CacheReader } from './cache/reader.js';
+import { refreshExpiringKeys } from './cache/refreshing.js';
+import { ScheduledInvalidations } from './cache/scheduled-invalidations.js';
+import { Statistics } from './cache/statistics.js';
+import { statsQuery, statsReport } from './cache/stats-report.js';
 import { encode, type Serializer } from './cache/values.js';
+import { warm } from './cache/warming.js';
 import { openConnection } from './connection.js';
-import {
-  ConnectionError,
-  invalidArgument,
-  invalidOption,
-  OverloadedError,
-  ReplyError,
-  TimeoutError,
-} from './errors.js';
+import { invalidArgument, invalidOption, ReplyError } from './errors.js';
 import { ServiceEmitter } from './service-emitter.js';
+import type * as domains from './types/cache-domain-types.js';
+import { InvalidationStrategy } from './types/cache-domain-types.js';
 import type * as types from './types/cache-types.js';
 import type { ConnectionState } from './types/redis-config.js';
 
@@ -34,8 +37,6 @@ type Awaitable<T> = T | PromiseLike<T>;
 
 /** Life of what `get(key, fetcher)` stores, in seconds. */
 const FETCHER_TTL = 300;
-/** Errors of Redis that are told in a second; more are counted by nobody, the first ones say it all. */
-const ERRORS_A_SECOND = 10;
 
 /**
  * A cache in two levels: copies in this process, entries in Redis.
@@ -59,7 +60,7 @@ const ERRORS_A_SECOND = 10;
  */
 export class CacheService<
     Ttls extends Record<string, number> = Record<string, number>,
-    Domains extends Record<string, types.CacheDomainOptions> = Record<string, types.CacheDomainOptions>,
+    Domains extends Record<string, domains.CacheDomainOptions> = Record<string, domains.CacheDomainOptions>,
   >
   extends ServiceEmitter<types.CacheEvents>
   implements AsyncDisposable
@@ -68,12 +69,26 @@ export class CacheService<
   readonly #reader: CacheReader;
   readonly #hot: HotView;
   readonly #names: Names;
-  readonly #throws: boolean;
   readonly #serializer: Serializer;
+  readonly #prefixes: Readonly<Record<string, string>>;
+  readonly #domains: DomainEntries;
+  readonly #statistics: Statistics;
+  readonly #scheduled: ScheduledInvalidations;
+  readonly #failures: CacheFailures;
+  readonly #host: DomainHost = {
+    local: (key) => this.#reader.local(key),
+    get: (key) => this.#reader.get(key),
+    getOrSet: (key, factory, storing) => {
+      checkKey(key);
+      return this.#reader.getOrSet(key, factory, storing);
+    },
+    set: (key, value, storing) => this.set(key, value, storing),
+    delete: (key) => this.delete(key),
+    writeFailed: (failure) => this.#writeFailed(failure),
+  };
   /** Whether there may be listeners of `hit`: asking the emitter would cost a tenth of a hit. */
   #hearsHits = false;
-  #errorsUntil = 0;
-  #errors = 0;
+  #closing: Promise<void> | undefined;
 
   /**
    * Does not wait for the server.
@@ -89,13 +104,19 @@ export class CacheService<
       throw invalidOption('onError', `\`${onError}\``, '`swallow`, `throw`');
     if (typeof clone !== 'boolean') throw invalidOption('clone', kindOf(clone), 'a boolean');
     this.#names = checkNames({ ttls, domains });
-    this.#throws = onError === 'throw';
+    this.#failures = new CacheFailures(onError === 'throw', (error) => this.fire('error', error));
     const connection = openConnection(redis, {
       state: (state) => this.fire('state', state),
-      error: (error) => this.#tell(error),
+      error: (error) => this.#failures.tell(error),
     });
+    const { prefixes = {}, ...level2 } = engine.level2 ?? {};
+    this.#prefixes = checkPrefixes(prefixes);
     try {
-      this.#engine = new CacheEngine(connection, engineOptions(engine), (error) => this.#tell(error));
+      this.#engine = new CacheEngine(
+        connection,
+        engineOptions(engine.level2 ? { ...engine, level2 } : engine),
+        (error) => this.#failures.tell(error),
+      );
     } catch (error) {
       connection.close();
       throw error;
@@ -104,14 +125,24 @@ export class CacheService<
       this.#engine,
       { clone, serializer: this.#serializer },
       {
-        unreadable: (error) => this.#tell(error),
+        unreadable: (error) => this.#failures.tell(error),
         hit: (key, level) => this.#hearsHits && this.#hit(key, level),
         miss: (key) => this.listenerCount('miss') > 0 && this.fire('miss', { key }),
         stored: (key) => this.#stored(key),
-        failed: (error) => this.#failed(error),
+        failed: (error) => this.#failures.take(error),
       },
     );
     this.#hot = this.#reader.hot;
+    this.#statistics = new Statistics(
+      Object.keys(domains),
+      () => ({ level1: this.#reader.level1Hits, level2: this.#reader.level2Hits, misses: this.#reader.misses }),
+      connection.now,
+    );
+    const prefix = engine.prefix ?? 'cache:';
+    this.#domains = new DomainEntries(this.#host, { names: this.#names, statistics: this.#statistics, redis, prefix });
+    this.#scheduled = new ScheduledInvalidations(redis, prefix, (invalidation) =>
+      this.#invalidateNow(resolveInvalidation(invalidation, this.#names)),
+    );
     this.#notice();
   }
 
@@ -122,7 +153,8 @@ export class CacheService<
 
   /**
    * The value of a key, `null` without one. With `{ parse: false }`, the stored text; with a fetcher, what it returns when
-   * there is no value, stored for `ttl` seconds (300 by default); with a domain of the option `domains`, the value of an id.
+   * there is no value, stored for `ttl` seconds (300 by default); with a domain of the option `domains`, the value of an id,
+   * loaded by the domain's `load` if it has one.
    */
   get<T = unknown>(key: string): Promise<T | null>;
   get<T = string>(key: string, options: types.CacheGetOptions): Promise<T | null>;
@@ -142,9 +174,7 @@ export class CacheService<
   }
 
   async #get(key: string, second: unknown): Promise<unknown> {
-    if (typeof second === 'string' || typeof second === 'number') {
-      return this.#reader.get(inDomain(key, second, this.#names).key);
-    }
+    if (typeof second === 'string' || typeof second === 'number') return this.#domains.get(key, second);
     checkKey(key);
     if (second === undefined) return this.#reader.get(key);
     checkOptions(second, ['parse']);
@@ -193,7 +223,8 @@ export class CacheService<
   }
 
   /**
-   * Stores a value. With `nx` or `xx`, resolves to whether it did. `ttl` is in seconds; without one, `defaultTtl` holds.
+   * Stores a value. With `nx` or `xx`, resolves to whether it did. `ttl` is in seconds; without one, `defaultTtl` holds. With a
+   * domain, its strategy says what becomes of the source; what the source throws reaches the caller.
    *
    * @throws `ERR_NOT_SERIALIZABLE`, `ERR_CACHE_KEY_TOO_LONG`, `ERR_CACHE_VALUE_TOO_LARGE`, `ERR_INVALID_ARGUMENT`
    */
@@ -211,6 +242,7 @@ export class CacheService<
     options: types.CacheEntryOptions<keyof Ttls & string>,
   ): Promise<void>;
   async set(...args: unknown[]): Promise<any> {
+    if (args.length > 3) return this.#domains.set(args[0], args[1], args[2], args[3]);
     const { key, value, ttl, tags, condition } = setCall(args, this.#names);
     const conditional = condition !== undefined;
     if (value === undefined || value === null) {
@@ -223,8 +255,11 @@ export class CacheService<
     return conditional ? written : undefined;
   }
 
-  /** Removes a key; resolves to whether there was one. */
-  async delete(key: string): Promise<boolean> {
+  /** Removes a key; resolves to whether there was one. With a domain, an id, which its `remove` takes from the source, too. */
+  delete(key: string): Promise<boolean>;
+  delete(domain: keyof Domains & string, id: string | number): Promise<boolean>;
+  async delete(key: string, id?: string | number): Promise<boolean> {
+    if (id !== undefined) return this.#domains.delete(key, id);
     checkKey(key);
     return (await this.#delete([key])) > 0;
   }
@@ -271,7 +306,7 @@ export class CacheService<
       return await this.#engine.increment(key, by);
     } catch (error) {
       if (error instanceof ReplyError) throw error;
-      this.#failed(error);
+      this.#failures.take(error);
       return Number.NaN;
     }
   }
@@ -342,7 +377,7 @@ export class CacheService<
   async deletePattern(pattern: string): Promise<number> {
     checkKey(pattern, 'pattern');
     const count = await this.#attempt(this.#engine.deletePattern(pattern), 0);
-    this.#invalidated({ count, pattern });
+    this.#invalidated({ count, pattern, strategy: InvalidationStrategy.MANUAL });
     return count;
   }
 
@@ -369,7 +404,7 @@ export class CacheService<
   async invalidateTags(tags: readonly string[]): Promise<number> {
     checkKeys(tags, 'tags');
     const count = await this.#attempt(this.#engine.invalidateTags(tags), 0);
-    this.#invalidated({ count, tags });
+    this.#invalidated({ count, tags, strategy: InvalidationStrategy.TAG_BASED });
     return count;
   }
 
@@ -387,28 +422,83 @@ export class CacheService<
     if (namespace === undefined) return this.#flush();
     checkKey(namespace, 'namespace');
     const count = await this.#attempt(this.#engine.clear(namespace), 0);
-    this.#invalidated({ count, namespace });
+    this.#invalidated({ count, namespace, strategy: InvalidationStrategy.MANUAL });
     return count;
   }
 
-  /** Hits and misses of this service, and what the cache holds. Counting the keys takes time in a large database. */
-  async getStats(): Promise<types.CacheStats> {
-    const { level1Hits, level2Hits, misses } = this.#reader;
-    const [keyCount, complete] = await this.#attempt(this.#engine.count(), [0, false] as [number, boolean]);
-    const [localCount, memoryUsed] = this.#engine.localSize;
-    const rate = (hits: number, missed: number) => (hits === 0 ? 0 : hits / (hits + missed));
-    const asked = level2Hits + misses;
-    return {
-      hits: level1Hits + level2Hits,
-      misses,
-      hitRate: rate(level1Hits + level2Hits, misses),
-      keyCount,
-      memoryUsed,
-      levels: {
-        level1: { hits: level1Hits, misses: asked, hitRate: rate(level1Hits, asked), keyCount: localCount, memoryUsed },
-        level2: { hits: level2Hits, misses, hitRate: rate(level2Hits, misses), keyCount, complete },
-      },
-    };
+  /**
+   * Invalidates keys, tags and a pattern in one call, or a whole domain; resolves to about how many entries there were. Sources
+   * hear nothing of it.
+   */
+  async invalidate(invalidation: domains.CacheInvalidation<keyof Domains & string>): Promise<number> {
+    return this.#attempt(this.#invalidateNow(resolveInvalidation(invalidation, this.#names)), 0);
+  }
+
+  /**
+   * Invalidates all that belongs to a resource: what carries the tag `resource:id`, the key made of the resource's prefix
+   * (`level2.prefixes`, else its domain's, else its name and a colon) and the id, and below that prefix every key that has
+   * the id as one of its parts, as in `user:profile:7:settings`. That walks the whole database in slices, three times; the tag
+   * alone is cheaper.
+   */
+  async invalidateResource(params: { resource: string; id: string | number }): Promise<void> {
+    checkOptions(params, ['resource', 'id']);
+    const { resource, id } = params;
+    checkKey(resource, 'resource');
+    if (typeof id !== 'number') checkKey(id, 'id');
+    if (id === '') throw invalidArgument('id', 'empty', 'a string of at least one character');
+    const known = Object.hasOwn(this.#names.domains, resource) ? this.#names.domains[resource]?.prefix : undefined;
+    const prefix = this.#prefixes[resource] ?? known ?? `${resource}:`;
+    const all = resourceInvalidation(prefix, resource, String(id));
+    await this.#attempt(this.#invalidateNow(all, { resource, id: String(id) }), 0);
+  }
+
+  /**
+   * Invalidates a key, tags or a pattern at a time, to the second. The order waits in Redis, at most 10,000 of them: it outlives this
+   * process, and one of the processes that have this cache open then does it. Scheduling the same again moves its time.
+   *
+   * @throws `ERR_INVALID_ARGUMENT`; `ERR_OVERLOADED`, and what Redis gives, whatever `onError` says.
+   */
+  async scheduleInvalidation(invalidation: domains.ScheduledInvalidation): Promise<void> {
+    await this.#scheduled.schedule(invalidation);
+  }
+
+  /**
+   * Loads values before anyone asks for them, ten at a time unless told otherwise. A load that fails is told in the result and
+   * keeps no other from running.
+   */
+  async warm<T = unknown>(options: domains.CacheWarmOptions<T>): Promise<domains.CacheWarmResult> {
+    return warm(this.#host, this.#domains, this.#names, options);
+  }
+
+  /**
+   * Gives entries that expire soon a new value and a new life. Looks for them in slices that do not hold up the server. A value
+   * that somebody writes while `refresh` runs is replaced by the one that it returns.
+   */
+  async refreshExpiringKeys<T = unknown>(options: domains.CacheRefreshOptions<T>): Promise<domains.CacheRefreshResult> {
+    return refreshExpiringKeys(this.#engine, this.#host, options);
+  }
+
+  /**
+   * Writes what waits in write-behind domains, or in one of them, without waiting for newer values; resolves when nothing waits,
+   * in no process. What waits for another attempt after a failure keeps its time.
+   *
+   * @param timeout Seconds; then it rejects with `ERR_WAIT_TIMED_OUT`, and what waits is written later. Default 30.
+   */
+  async flushWrites(domain?: keyof Domains & string, timeout = 30): Promise<void> {
+    checkSeconds(timeout, 'timeout');
+    await this.#domains.flushWrites(domain, timeout);
+  }
+
+  /**
+   * Hits and misses of this service, and what the cache holds; of one domain: of the reads of its `(domain, id)` forms here. A
+   * time is met by the minute, within the last day. Counting the keys takes time in a large database.
+   */
+  async getStats(
+    query?: (keyof Domains & string) | domains.CacheStatsQuery<keyof Domains & string>,
+  ): Promise<types.CacheStats> {
+    const wanted = statsQuery(query, this.#names);
+    const counting = this.#attempt(this.#engine.count(wanted.start), [0, false] as [number, boolean]);
+    return statsReport(this.#engine, this.#statistics, wanted, counting);
   }
 
   /** Asks the server for a sign of life; resolves to `PONG`, rejects whatever `onError` says. */
@@ -430,9 +520,8 @@ export class CacheService<
 
   /** Refuses new calls with `ERR_CLOSED`, waits for those in flight, and leaves the connection. Closing twice is safe. */
   close(): Promise<void> {
-    const closed = this.#engine.close();
-    this.#reader.hot.clear();
-    return closed;
+    this.#closing ??= this.#close();
+    return this.#closing;
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -450,6 +539,23 @@ export class CacheService<
     return `cache on ${this.#engine.describe}`;
   }
 
+  async #close(): Promise<void> {
+    this.#statistics.close();
+    // What is being done for sources and by schedule still needs the cache.
+    const others = [this.#domains.close(), this.#scheduled.close()];
+    if (this.#domains.isBusy || this.#scheduled.isBusy) await Promise.all(others);
+    const closed = this.#engine.close();
+    this.#reader.hot.clear();
+    await Promise.all([closed, ...others]);
+  }
+
+  async #invalidateNow(all: Invalidated, resource?: { resource: string; id: string }): Promise<number> {
+    const count = await invalidateAll(this.#engine, all);
+    const { keys, tags, patterns, strategy } = all;
+    this.#invalidated(resource ? { count, strategy, resource } : { count, strategy, keys, tags, pattern: patterns[0] });
+    return count;
+  }
+
   async #delete(keys: readonly string[]): Promise<number> {
     const count = await this.#attempt(this.#engine.deleteMany(keys), 0);
     if (this.listenerCount('delete') > 0) for (const key of keys) this.fire('delete', { key });
@@ -458,7 +564,7 @@ export class CacheService<
 
   async #flush(): Promise<number> {
     const count = await this.#attempt(this.#engine.flush(), 0);
-    this.#invalidated({ count, all: true });
+    this.#invalidated({ count, all: true, strategy: InvalidationStrategy.MANUAL });
     return count;
   }
 
@@ -478,37 +584,17 @@ export class CacheService<
     if (this.listenerCount('set') > 0) this.fire('set', { key });
   }
 
-  #invalidated(event: types.CacheEvents['invalidate'][0]): void {
+  #writeFailed(failure: domains.CacheWriteFailure): void {
+    if (this.listenerCount('writeFailed') > 0) this.fire('writeFailed', failure);
+    else if (failure.dead)
+      this.fire('error', failure.error instanceof Error ? failure.error : new Error(String(failure.error)));
+  }
+
+  #invalidated(event: types.CacheInvalidateEvent): void {
     if (this.listenerCount('invalidate') > 0) this.fire('invalidate', event);
   }
 
-  async #attempt<T>(outcome: Promise<T>, otherwise: T): Promise<T> {
-    try {
-      return await outcome;
-    } catch (error) {
-      this.#failed(error);
-      return otherwise;
-    }
-  }
-
-  /** Throws what the caller did wrong, or what it wants to hear; reports the rest. */
-  #failed(error: unknown): void {
-    const ofRedis =
-      error instanceof ConnectionError ||
-      error instanceof TimeoutError ||
-      error instanceof ReplyError ||
-      error instanceof OverloadedError;
-    if (!ofRedis) throw error;
-    this.#tell(error);
-    if (this.#throws) throw error;
-  }
-
-  #tell(error: Error): void {
-    const now = performance.now();
-    if (now > this.#errorsUntil) {
-      this.#errorsUntil = now + 1000;
-      this.#errors = 0;
-    }
-    if (this.#errors++ < ERRORS_A_SECOND) this.fire('error', error);
+  #attempt<T>(outcome: Promise<T>, otherwise: T): Promise<T> {
+    return this.#failures.attempt(outcome, otherwise);
   }
 }

@@ -21,6 +21,8 @@ export class OxcartError extends Error {
   readonly details: ErrorDetails;
   /** Whether the same call may succeed later with nothing changed by the caller. */
   readonly retryable: boolean;
+  /** The HTTP status to answer a request with that failed for this: 400, 408, 409, 500 or 503, by class. */
+  declare readonly status: number;
 
   constructor(fields: ErrorFields) {
     super(fields.message, fields.cause === undefined ? undefined : { cause: fields.cause });
@@ -30,7 +32,14 @@ export class OxcartError extends Error {
   }
 }
 
-function named(classes: Record<string, typeof OxcartError>): void {
+/** The status of a class that has one of its own; others have that of the class they extend. */
+function answered(statuses: [typeof OxcartError, number][]): void {
+  for (const [{ prototype }, status] of statuses) {
+    Object.defineProperty(prototype, 'status', { value: status, configurable: true });
+  }
+}
+
+function named(classes: Record<string, { prototype: OxcartError }>): void {
   // On the prototype and not enumerable, as with the errors of the language: inspecting an error shows it once.
   for (const [name, { prototype }] of Object.entries(classes)) {
     Object.defineProperty(prototype, 'name', { value: name, configurable: true, writable: true });
@@ -55,6 +64,50 @@ export class ReplyError extends OxcartError {}
 /** An argument of the call is wrong. Change the call. */
 export class ArgumentError extends OxcartError {}
 
+/** A fault of oxcart itself. Please report it. */
+export class InternalError extends OxcartError {}
+
+/**
+ * Any error of a cache that has a name of its own: `error instanceof CacheException` is true for those whose names begin with
+ * `Cache`, and for {@link InvalidCacheDomainException}. Each extends the class that says what to do about it as well.
+ */
+export abstract class CacheException extends OxcartError {
+  static override [Symbol.hasInstance](value: unknown): boolean {
+    return value instanceof OxcartError && CACHE_EXCEPTIONS.some((one) => value instanceof one);
+  }
+}
+
+/** A key of a cache is longer than `limits.maxKeyLength`. */
+export class CacheKeyTooLongException extends ArgumentError {}
+
+/** A value of a cache is larger than `limits.maxValueSize`, or than the `maxSize` of its domain. */
+export class CacheValueTooLargeException extends ArgumentError {}
+
+/** A call names a domain that the options of the cache do not have. */
+export class InvalidCacheDomainException extends ArgumentError {}
+
+/** A value cannot be written in the form in which the cache stores it. */
+export class CacheSerializationException extends ArgumentError {}
+
+/** With `onError: 'throw'`: Redis cannot be used right now. */
+export class CacheConnectionException extends ConnectionError {}
+
+/** With `onError: 'throw'`: Redis refused an operation. */
+export class CacheOperationFailedException extends ReplyError {}
+
+/** What is stored under a key of a cache cannot be read: it counts as missing, and the event `error` tells of it. */
+export class CacheDeserializationException extends InternalError {}
+
+const CACHE_EXCEPTIONS: (typeof OxcartError)[] = [
+  CacheKeyTooLongException,
+  CacheValueTooLargeException,
+  InvalidCacheDomainException,
+  CacheSerializationException,
+  CacheDeserializationException,
+  CacheConnectionException,
+  CacheOperationFailedException,
+];
+
 /** An option is wrong; `details.option` is its path. Change the configuration. */
 export class OptionError extends OxcartError {}
 
@@ -70,9 +123,6 @@ export class LockError extends OxcartError {}
 /** A sandboxed processor's process or thread ended under its job. */
 export class SandboxError extends OxcartError {}
 
-/** A fault of oxcart itself. Please report it. */
-export class InternalError extends OxcartError {}
-
 named({
   OxcartError,
   ConnectionError,
@@ -87,7 +137,26 @@ named({
   LockError,
   SandboxError,
   InternalError,
+  CacheException,
+  CacheKeyTooLongException,
+  CacheValueTooLargeException,
+  InvalidCacheDomainException,
+  CacheSerializationException,
+  CacheDeserializationException,
+  CacheConnectionException,
+  CacheOperationFailedException,
 });
+
+answered([
+  [OxcartError, 500],
+  [ConnectionError, 503],
+  [TimeoutError, 408],
+  [OverloadedError, 503],
+  [ArgumentError, 400],
+  [ClosedError, 503],
+  [JobStateError, 409],
+  [LockError, 409],
+]);
 
 /** The class of each code. `__test__/errors.test.ts` holds it complete against the codes of the native core. */
 export const ERROR_CLASSES = {
@@ -112,10 +181,11 @@ export const ERROR_CLASSES = {
   ERR_INVALID_ARGUMENT: ArgumentError,
   ERR_CLOSED: ClosedError,
   ERR_NOT_SERIALIZABLE: ArgumentError,
-  ERR_CACHE_KEY_TOO_LONG: ArgumentError,
-  ERR_CACHE_VALUE_TOO_LARGE: ArgumentError,
-  ERR_CACHE_ENTRY_UNREADABLE: InternalError,
+  ERR_CACHE_KEY_TOO_LONG: CacheKeyTooLongException,
+  ERR_CACHE_VALUE_TOO_LARGE: CacheValueTooLargeException,
+  ERR_CACHE_ENTRY_UNREADABLE: CacheDeserializationException,
   ERR_CACHE_BULK_TOO_LARGE: ArgumentError,
+  ERR_INVALID_CACHE_DOMAIN: InvalidCacheDomainException,
   ERR_QUEUE_NOT_FOUND: JobStateError,
   ERR_JOB_NOT_FOUND: JobStateError,
   ERR_JOB_LOCK_LOST: JobStateError,

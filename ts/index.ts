@@ -2,6 +2,12 @@
 
 export { type BatchOptions, type BatchProcessor, JobBatch } from './batch/job-batch.js';
 export {
+  CacheInvalidationHandler,
+  type CacheInvalidationHandlerOptions,
+  type CacheInvalidationMessage,
+  type InvalidatedCache,
+} from './cache/invalidation-handler.js';
+export {
   buildKey,
   CacheKeyBuilder,
   type CacheKeyOptions,
@@ -13,13 +19,31 @@ export { CacheService } from './cache-service.js';
 export { CRON_PATTERNS } from './cron-patterns.js';
 export { type DeadLetterQueueOptions, DeadLetterQueueService } from './dead-letter-queue-service.js';
 export {
+  Cacheable,
+  type CacheableOptions,
+  type CacheDecorator,
+  type CacheDecoratorTarget,
+  CacheEvict,
+  type CacheEvictOptions,
+  CachePut,
+  setDefaultCacheService,
+} from './decorators/cache-decorators.js';
+export {
   ArgumentError,
+  CacheConnectionException,
+  CacheDeserializationException,
+  CacheException,
+  CacheKeyTooLongException,
+  CacheOperationFailedException,
+  CacheSerializationException,
+  CacheValueTooLargeException,
   ClosedError,
   ConnectionError,
   type ErrorCode,
   type ErrorDetails,
   GroupMaxSizeExceededError,
   InternalError,
+  InvalidCacheDomainException,
   JobStateError,
   LockError,
   OptionError,
@@ -59,12 +83,28 @@ export {
   WaitingError,
 } from './steering.js';
 export { MetricNames, TelemetryAttributes } from './telemetry/attributes.js';
+export {
+  type CacheDomainOptions,
+  type CacheInvalidation,
+  type CacheRefreshOptions,
+  type CacheRefreshResult,
+  type CacheSourceContext,
+  type CacheStatsQuery,
+  CacheStrategy,
+  type CacheWarmOptions,
+  type CacheWarmProgress,
+  type CacheWarmResult,
+  type CacheWriteFailure,
+  InvalidationStrategy,
+  type ScheduledInvalidation,
+  type WriteBehindOptions,
+} from './types/cache-domain-types.js';
 export type {
-  CacheDomainOptions,
   CacheEntryOptions,
   CacheEvents,
   CacheGetOptions,
   CacheHealth,
+  CacheInvalidateEvent,
   CacheOptions,
   CacheSetOptions,
   CacheSetParams,

@@ -209,13 +209,6 @@ impl Cache {
         }
     }
 
-    /// Counts the keys in Redis, in slices, up to a million keys of the database; and whether that was all of it.
-    pub async fn count_keys(&self) -> Result<(u64, bool)> {
-        const ROUNDS: usize = 1_000;
-        let keys = &self.inner.keys;
-        self.inner.remote.count(&keys.glob("*"), ROUNDS, |key| keys.is_entry(key)).await
-    }
-
     /// Whether changes by other processes, and by anything else that writes to Redis, end the copies here. Becomes true
     /// soon after a connection, on a server that tells of changes. Otherwise a copy may be as old as `level1.ttl`.
     pub fn follows_changes(&self) -> bool {

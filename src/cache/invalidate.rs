@@ -99,7 +99,10 @@ impl Cache {
         // Alone: a fill that is on its way to Redis is found by the sweep, and one that is not sees the counter.
         gates::pass_alone(|| epochs().bump(inner.sweep));
         async move {
-            let removed = inner.remote.sweep(&glob, records, |key| inner.keys.is_entry(key)).await;
+            let removed = inner
+                .remote
+                .sweep(&glob, |key| records && !inner.keys.is_kept(key), |key| inner.keys.is_entry(key))
+                .await;
             epochs().bump(inner.sweep);
             if let Some(local) = &inner.local {
                 local.clear();

@@ -11,6 +11,9 @@ pub const MAX_TAGS: usize = 64;
 
 /// What the cache's own records begin with, after the prefix. Callers' keys may not.
 const RESERVED: &str = "#tag";
+/// What agendas begin with, before any prefix of a cache. They stand outside of it, unless it is empty: then they are told
+/// from entries by this, and left alone.
+pub(super) const KEPT: &str = "#cache:";
 const TAG: &str = "#tag:";
 const TAGGED: &str = "#tagged:";
 
@@ -52,7 +55,14 @@ impl Keys {
 
     /// Whether a stored key is a caller's, and not a record of the cache itself.
     pub(super) fn is_entry(&self, stored: &[u8]) -> bool {
-        stored.strip_prefix(self.prefix.as_bytes()).is_some_and(|key| !key.starts_with(RESERVED.as_bytes()))
+        stored
+            .strip_prefix(self.prefix.as_bytes())
+            .is_some_and(|key| !key.starts_with(RESERVED.as_bytes()) && !key.starts_with(KEPT.as_bytes()))
+    }
+
+    /// Whether a stored key below the prefix is work that is still to be done, which no flush takes away.
+    pub(super) fn is_kept(&self, stored: &[u8]) -> bool {
+        stored.strip_prefix(self.prefix.as_bytes()).is_some_and(|key| key.starts_with(KEPT.as_bytes()))
     }
 
     /// The name, without the prefix, of a stored key on which values depend: an entry, or the version of a tag.
@@ -64,6 +74,18 @@ impl Keys {
     pub(super) fn glob(&self, pattern: &str) -> String {
         let mut glob = escape(&self.prefix);
         glob.push_str(pattern);
+        glob
+    }
+
+    /// The caller's key of a stored one.
+    pub(super) fn name<'a>(&self, stored: &'a [u8]) -> Option<&'a str> {
+        std::str::from_utf8(stored.strip_prefix(self.prefix.as_bytes())?).ok()
+    }
+
+    /// A glob for every key that begins with `start`.
+    pub(super) fn starting_glob(&self, start: &str) -> String {
+        let mut glob = escape(&self.prefix);
+        let _ = write!(glob, "{}*", escape(start));
         glob
     }
 
@@ -90,8 +112,8 @@ impl Keys {
                     .with("limit", self.max_length as f64));
             }
         }
-        if key.starts_with(RESERVED) {
-            let allowed = format!("any that does not begin with `{RESERVED}`, which the cache keeps for itself");
+        if let Some(reserved) = [RESERVED, KEPT].iter().find(|reserved| key.starts_with(**reserved)) {
+            let allowed = format!("any that does not begin with `{reserved}`, which the cache keeps for itself");
             return Err(Error::invalid_argument("key", &format!("`{key}`"), &allowed));
         }
         Ok(())
@@ -150,7 +172,10 @@ mod tests {
     #[test]
     fn the_records_of_the_cache_are_out_of_reach() {
         let keys = keys("c:");
-        assert_eq!(keys.check("#tag:x").unwrap_err().code(), ErrorCode::InvalidArgument);
+        for key in ["#tag:x", "#cache:"] {
+            assert_eq!(keys.check(key).unwrap_err().code(), ErrorCode::InvalidArgument);
+        }
+        assert!(keys.is_kept(b"c:#cache:{w}:due") && !keys.is_entry(b"c:#cache:{w}:due") && !keys.is_kept(b"c:x"));
         assert!(keys.is_entry(b"c:x") && !keys.is_entry(keys.tag_version("x").as_bytes()) && !keys.is_entry(b"d:x"));
     }
 

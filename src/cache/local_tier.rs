@@ -58,6 +58,12 @@ struct Identity {
     strategy: EvictionStrategy,
 }
 
+/// Bytes that an entry takes.
+fn weight(key: &str, entry: &LocalEntry) -> u32 {
+    let tags = entry.watch.tags.len() * size_of::<u32>();
+    u32::try_from(key.len() + entry.text.len() + tags + OVERHEAD).unwrap_or(u32::MAX)
+}
+
 impl LocalTier {
     pub(super) fn new(options: &Level1Options, clock: Clock) -> Self {
         let ttl = Duration::from_secs_f64(options.ttl);
@@ -68,10 +74,7 @@ impl LocalTier {
         #[expect(clippy::borrowed_box, reason = "moka shows the key as it holds it")]
         let builder = Moka::builder()
             .max_capacity(max_size(options))
-            .weigher(|key: &Box<str>, entry: &Arc<LocalEntry>| {
-                let tags = entry.watch.tags.len() * size_of::<u32>();
-                u32::try_from(key.len() + entry.text.len() + tags + OVERHEAD).unwrap_or(u32::MAX)
-            })
+            .weigher(|key: &Box<str>, entry: &Arc<LocalEntry>| weight(key, entry))
             .eviction_policy(policy);
         // Frees what nobody asks for again; an entry's own expiry is checked when it is read. By the system's time.
         let builder = if clock.is_manual() { builder } else { builder.time_to_live(ttl) };
@@ -108,6 +111,13 @@ impl LocalTier {
     /// How often all copies became invalid because changes by others may have been missed.
     pub(super) fn gaps(&self) -> u32 {
         self.coherence.as_ref().map_or(0, Coherence::gaps)
+    }
+
+    /// Entries whose keys begin with `start`, and their bytes.
+    pub(super) fn size_of(&self, start: &str) -> (u64, u64) {
+        let now_ms = self.clock.now_ms();
+        let of_start = self.entries.iter().filter(|(key, entry)| key.starts_with(start) && entry.is_valid(now_ms));
+        of_start.fold((0, 0), |(entries, bytes), (key, entry)| (entries + 1, bytes + u64::from(weight(&key, &entry))))
     }
 
     /// A value that is neither expired nor invalidated.

@@ -1,5 +1,6 @@
 //! The cache: values in this process and in Redis, with one rule for when a copy is valid ([`epochs`]).
 
+mod agenda;
 mod cache;
 mod coherence;
 pub mod epochs;
@@ -8,6 +9,7 @@ mod gates;
 mod invalidate;
 mod keys;
 mod local_tier;
+mod looking;
 mod options;
 mod registered;
 mod remote_tier;
@@ -16,6 +18,7 @@ mod tags;
 mod unreadable;
 mod write;
 
+pub use agenda::{Agenda, AgendaOptions, Claimed, WorkSink};
 pub use cache::{Cache, Condition, Hit, Loaded};
 pub use keys::{MAX_TAG_LENGTH, MAX_TAGS};
 pub use local_tier::LocalEntry;

@@ -145,18 +145,19 @@ impl RemoteTier {
         reply.into_items()?.into_iter().map(Value::into_optional_text).collect()
     }
 
-    /// Removes the entries that match `glob`, as `is_entry` tells them, and with `records` all else that matches; how many
-    /// entries there were.
+    /// Removes the entries that match `glob`, as `is_entry` tells them, and of all else that matches what `goes_too`; how
+    /// many entries there were.
     pub(super) async fn sweep(
         &self,
         glob: &str,
-        records: bool,
+        goes_too: impl Fn(&[u8]) -> bool + Send,
         is_entry: impl Fn(&[u8]) -> bool + Send,
     ) -> Result<u64> {
         let mut removed = 0;
         let (mut cursor, mut found) = self.scan("0", glob).await?;
         loop {
-            let (entries, others): (Vec<_>, Vec<_>) = found.into_iter().partition(|key| is_entry(key));
+            let (entries, mut others): (Vec<_>, Vec<_>) = found.into_iter().partition(|key| is_entry(key));
+            others.retain(|key| goes_too(key));
             // One slice is removed while the next is looked for.
             let mut commands = Vec::with_capacity(3);
             let done = cursor == "0";
@@ -166,7 +167,7 @@ impl RemoteTier {
             if !entries.is_empty() {
                 commands.push(Command::new("UNLINK").args(&entries).repeatable());
             }
-            if records && !others.is_empty() {
+            if !others.is_empty() {
                 commands.push(Command::new("UNLINK").args(&others).repeatable());
             }
             let mut replies = self.link.call_many(&commands).await.into_iter();
@@ -201,7 +202,8 @@ impl RemoteTier {
         Ok((count, false))
     }
 
-    async fn scan(&self, cursor: &str, glob: &str) -> Result<(String, Vec<Vec<u8>>)> {
+    /// One slice: the next cursor and what matches.
+    pub(super) async fn scan(&self, cursor: &str, glob: &str) -> Result<(String, Vec<Vec<u8>>)> {
         scan_reply(self.link.call(scan_command(cursor, glob)).await?)
     }
 }

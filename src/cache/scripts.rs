@@ -2,12 +2,16 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::{cache::Condition, keys::Keys};
+use super::{
+    agenda::{self, AgendaKeys, Claimed, Taken},
+    cache::Condition,
+    keys::Keys,
+};
 use crate::{
     codec::resp::Value,
     connection::Link,
     error::Result,
-    script::cache::{INVALIDATE_TAGS, READ_TAGS, WRITE_TAGGED},
+    script::cache::{CLAIM_WORK, HOLD_WORK, INVALIDATE_TAGS, READ_TAGS, SETTLE_WORK, WRITE_TAGGED},
 };
 
 /// How much longer than an entry the versions of its tags are kept: an entry whose version is gone counts as missing.
@@ -94,4 +98,56 @@ pub(super) fn invalidate_tags(
     let keep = millis(KEEP_BEYOND);
     let reply = INVALIDATE_TAGS.with([keys.prefix()], [keep.as_bytes()], tags).repeatable().start(Arc::clone(link));
     async move { Ok(u64::try_from(reply.await?.into_int()?).unwrap_or(0)) }
+}
+
+/// Puts work on an agenda, as `[id, payload]`; its version, or 0 when there is no room.
+pub(super) fn hold_work(
+    link: &Arc<dyn Link>,
+    keys: &AgendaKeys,
+    work: [&str; 2],
+    due_ms: i64,
+    keeps_due: bool,
+    max_items: u64,
+) -> impl Future<Output = Result<i64>> + Send + use<> {
+    let (due, max) = (due_ms.to_string(), max_items.to_string());
+    let keep: &[u8] = if keeps_due { b"1" } else { b"0" };
+    let names = [&*keys.items, &*keys.due, &*keys.claimed, &*keys.versions];
+    // Sent twice it is the same work.
+    let call = HOLD_WORK.with(names, [work[0].as_bytes(), work[1].as_bytes(), due.as_bytes(), keep, max.as_bytes()]);
+    let reply = call.repeatable().start(Arc::clone(link));
+    async move { reply.await?.into_int() }
+}
+
+/// Claims work; when to look again, and the items. `times` are now, up to when it is due, and when the claims are over.
+pub(super) async fn claim_work(
+    link: &Arc<dyn Link>,
+    keys: &AgendaKeys,
+    times: [i64; 3],
+    count: usize,
+) -> Result<Taken> {
+    let [now, until, claim] = times.map(|ms| ms.to_string());
+    let count = count.to_string();
+    let call = CLAIM_WORK.with(
+        [&keys.items, &keys.due, &keys.claimed],
+        [now.as_bytes(), until.as_bytes(), claim.as_bytes(), count.as_bytes()],
+    );
+    agenda::claimed(call.start(Arc::clone(link)).await?)
+}
+
+/// Ends a claim: 0 when it was over, 1 when the work is gone, 2 when it is still to be done.
+pub(super) fn settle_work(
+    link: &Arc<dyn Link>,
+    keys: &AgendaKeys,
+    now_ms: i64,
+    item: &Claimed,
+    retry_ms: Option<i64>,
+) -> impl Future<Output = Result<i64>> + Send + use<> {
+    let (now, claim) = (now_ms.to_string(), item.claim_ms.to_string());
+    let retry = retry_ms.map(|ms| ms.to_string()).unwrap_or_default();
+    let call = SETTLE_WORK.with(
+        [&keys.items, &keys.due, &keys.claimed],
+        [now.as_bytes(), item.id.as_bytes(), item.version.as_bytes(), claim.as_bytes(), retry.as_bytes()],
+    );
+    let reply = call.repeatable().start(Arc::clone(link));
+    async move { reply.await?.into_int() }
 }

@@ -15,7 +15,7 @@ use super::{
     link_events::{LinkEvents, state_name},
 };
 use crate::{
-    cache::{Cache, CacheOptions, Condition, Fill, Hit, Loaded, Write, format},
+    cache::{Cache, CacheOptions, Condition, Fill, Hit, Loaded, Write, format, ttl_argument},
     connection::{self, BoxFuture, ConnectionOptions, DatabaseRole, Link},
     error::Result,
 };
@@ -38,6 +38,7 @@ mod code {
     pub(super) const FLUSH: u16 = 13;
     pub(super) const COUNT: u16 = 14;
     pub(super) const PING: u16 = 15;
+    pub(super) const EXPIRING: u16 = 32;
 }
 
 /// The event that a stored entry could not be read: its value is the error. Read by `ts/cache/engine.ts`.
@@ -127,6 +128,14 @@ impl NativeCache {
         numbers(self.view.cache.borrow().as_ref().map_or((0, 0), Cache::local_size))
     }
 
+    /// The same of the entries whose keys begin with `start`.
+    #[napi]
+    pub fn local_size_of(&self, start: String) -> Vec<f64> {
+        #[expect(clippy::cast_precision_loss, reason = "no process holds 2^53 bytes")]
+        let numbers = |(entries, bytes): (u64, u64)| vec![entries as f64, bytes as f64];
+        numbers(self.view.cache.borrow().as_ref().map_or((0, 0), |cache| cache.local_size_of(&start)))
+    }
+
     /// `peek`, `touch` and `touchTags`.
     #[napi(ts_return_type = "{ peek(key: string, ...tags: readonly string[]): string | undefined; \
                              touch(...keys: readonly string[]): void; touchTags(...tags: readonly string[]): void }")]
@@ -205,7 +214,8 @@ impl Behind {
             code::DELETE_PATTERN => self.text(op, |cache, pattern| counting(cache.delete_pattern(&pattern)))?,
             code::CLEAR => self.text(op, |cache, namespace| counting(cache.clear(&namespace)))?,
             code::FLUSH => self.order.next(cache, |cache| counting(cache.flush())),
-            code::COUNT => self.count(),
+            code::COUNT => self.count(op)?,
+            code::EXPIRING => self.expiring(op)?,
             code::PING => work(cache.ping()),
             _ => return Err(op.unknown_code()),
         })
@@ -288,13 +298,25 @@ impl Behind {
         Ok(self.order.next(&self.cache, move |cache| call(cache, texts)))
     }
 
-    /// Keys in Redis, and whether all of the database was looked at.
-    fn count(&self) -> Work {
+    /// Keys in Redis that begin with the text, and whether all of the database was looked at.
+    fn count(&self, op: &mut Op<'_>) -> Result<Work> {
         let cache = self.cache.clone();
-        work(async move {
-            let (keys, complete) = cache.count_keys().await?;
+        let start = op.text()?;
+        Ok(work(async move {
+            let (keys, complete) = cache.count_keys(&start).await?;
             Ok(Answer::List(vec![count(keys).into(), complete.into()]))
-        })
+        }))
+    }
+
+    /// `cursor, pattern, seconds`: the next cursor, and keys.
+    fn expiring(&self, op: &mut Op<'_>) -> Result<Work> {
+        let cache = self.cache.clone();
+        let (cursor, pattern, within) = (op.text()?, op.text()?, ttl_argument(op.number()?)?);
+        Ok(work(async move {
+            let (next, mut keys) = cache.expiring(&cursor, &pattern, within).await?;
+            keys.insert(0, next);
+            Ok(keys)
+        }))
     }
 }
 

@@ -7,6 +7,7 @@
 #![allow(clippy::needless_pass_by_value, reason = "what Node-API converts for us arrives owned")]
 
 mod cache;
+mod cache_agenda;
 mod cache_functions;
 mod cache_order;
 mod connect;

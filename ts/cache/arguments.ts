@@ -1,5 +1,8 @@
-import { invalidArgument, invalidOption, type OxcartError } from '../errors.js';
-import type { CacheDomainOptions } from '../types/cache-types.js';
+import { invalidArgument, invalidOption } from '../errors.js';
+import type { CacheDomainOptions } from '../types/cache-domain-types.js';
+import { checkDomain, seconds } from './domain-options.js';
+import { invalidDomain } from './exceptions.js';
+import { kindOf } from './kind-of.js';
 import type { Storing } from './reader.js';
 
 /** What names in arguments stand for. */
@@ -18,12 +21,6 @@ export interface SetCall extends Storing {
 const NO_TAGS: readonly string[] = [];
 const ENTRY_OPTIONS = ['ttl', 'ttlKey', 'tags'];
 const SET_OPTIONS = [...ENTRY_OPTIONS, 'nx', 'xx'];
-
-export function kindOf(value: unknown): string {
-  if (value === null || value === undefined) return String(value);
-  if (Array.isArray(value)) return 'an array';
-  return /^[aeiou]/.test(typeof value) ? `an ${typeof value}` : `a ${typeof value}`;
-}
 
 export function checkKey(key: unknown, name = 'key'): asserts key is string {
   if (typeof key !== 'string') throw invalidArgument(name, kindOf(key), 'a string');
@@ -78,14 +75,9 @@ function lifeOf(ttl: unknown, ttlKey: unknown, names: Names): number | undefined
   return named;
 }
 
-/** `set(key, value, ttlOrOptions?)`, `set({ key, value, … })` or `set(domain, id, value, options)`. */
+/** `set(key, value, ttlOrOptions?)` or `set({ key, value, … })`. */
 export function setCall(args: readonly unknown[], names: Names): SetCall {
-  const [first, second, third, fourth] = args;
-  if (args.length > 3) {
-    const { key, ttl } = inDomain(first, second, names);
-    const given = storing(fourth, names);
-    return { key, value: third, ttl: given.ttl ?? ttl, tags: given.tags, condition: undefined };
-  }
+  const [first, second, third] = args;
   if (args.length === 1 && typeof first === 'object' && first !== null) {
     const allowed = ['key', 'value', ...SET_OPTIONS];
     const { ttl, tags } = storing(first, names, allowed);
@@ -104,18 +96,24 @@ function conditionOf(options: { nx?: unknown; xx?: unknown }): 'NX' | 'XX' | und
   return options.nx ? 'NX' : options.xx ? 'XX' : undefined;
 }
 
-/** The key of an id in a domain, and the life of the domain's entries. */
-export function inDomain(domain: unknown, id: unknown, names: Names): { key: string; ttl: number | undefined } {
-  const options =
-    typeof domain === 'string' && Object.hasOwn(names.domains, domain) ? names.domains[domain] : undefined;
-  if (options === undefined) throw unknownDomain(domain, names);
+/** The key of an id in a domain, and the domain. */
+export function inDomain(domain: unknown, id: unknown, names: Names): { key: string; options: CacheDomainOptions } {
+  const options = domainOf(domain, names);
   if (typeof id !== 'string' && typeof id !== 'number') throw invalidArgument('id', kindOf(id), 'a string or number');
-  return { key: `${options.prefix ?? `${String(domain)}:`}${id}`, ttl: options.ttl };
+  return { key: `${domainPrefix(String(domain), options)}${id}`, options };
 }
 
-function unknownDomain(domain: unknown, names: Names): OxcartError {
-  const got = typeof domain === 'string' ? `\`${domain}\`` : kindOf(domain);
-  return invalidArgument('domain', got, known(names.domains, '`domains`'));
+/** The options of a domain. */
+export function domainOf(domain: unknown, names: Names): CacheDomainOptions {
+  const options =
+    typeof domain === 'string' && Object.hasOwn(names.domains, domain) ? names.domains[domain] : undefined;
+  if (options !== undefined) return options;
+  throw invalidDomain(typeof domain === 'string' ? `\`${domain}\`` : kindOf(domain), known(names.domains, '`domains`'));
+}
+
+/** What the keys of a domain begin with. */
+export function domainPrefix(domain: string, { prefix }: CacheDomainOptions): string {
+  return prefix ?? `${domain}:`;
 }
 
 function known(names: object, option: string): string {
@@ -133,23 +131,20 @@ export function checkNames(names: { ttls: unknown; domains: unknown }): Names {
     }
   }
   const { ttls, domains } = names as { ttls: Record<string, unknown>; domains: Record<string, unknown> };
-  for (const [name, ttl] of Object.entries(ttls)) life(`ttls.${name}`, ttl);
-  for (const [name, domain] of Object.entries(domains)) {
-    const path = `domains.${name}`;
-    if (typeof domain !== 'object' || domain === null) throw invalidOption(path, kindOf(domain), 'an object');
-    for (const [option, value] of Object.entries(domain)) {
-      if (option === 'ttl') life(`${path}.ttl`, value);
-      else if (option !== 'prefix') throw invalidOption(`${path}.${option}`, 'unknown', '`ttl`, `prefix`');
-      else if (typeof value !== 'string') throw invalidOption(`${path}.prefix`, kindOf(value), 'a string');
-    }
-  }
+  for (const [name, ttl] of Object.entries(ttls)) seconds(`ttls.${name}`, ttl);
+  for (const [name, domain] of Object.entries(domains)) checkDomain(`domains.${name}`, domain);
   return names as Names;
 }
 
-function life(option: string, value: unknown): void {
-  if (!(typeof value === 'number' && value > 0 && Number.isFinite(value))) {
-    throw invalidOption(option, typeof value === 'number' ? String(value) : kindOf(value), 'seconds above 0');
+/** Checks `level2.prefixes`. */
+export function checkPrefixes(prefixes: unknown): Readonly<Record<string, string>> {
+  if (typeof prefixes !== 'object' || prefixes === null) {
+    throw invalidOption('level2.prefixes', kindOf(prefixes), 'an object');
   }
+  for (const [name, prefix] of Object.entries(prefixes)) {
+    if (typeof prefix !== 'string') throw invalidOption(`level2.prefixes.${name}`, kindOf(prefix), 'a string');
+  }
+  return prefixes as Record<string, string>;
 }
 
 /**

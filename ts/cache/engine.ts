@@ -23,6 +23,7 @@ const CLEAR = 12;
 const FLUSH = 13;
 const COUNT = 14;
 const PING = 15;
+const EXPIRING = 32;
 
 /** The event that a stored entry could not be read: `src/node/cache.rs`. */
 const UNREADABLE_EVENT = 1;
@@ -124,6 +125,11 @@ export class CacheEngine {
   /** Entries and bytes of level 1. */
   get localSize(): [entries: number, bytes: number] {
     return this.#native.localSize as [number, number];
+  }
+
+  /** The same of keys that begin with the text. */
+  localSizeOf(start: string): [entries: number, bytes: number] {
+    return this.#native.localSizeOf(start) as [number, number];
   }
 
   /**
@@ -239,8 +245,14 @@ export class CacheEngine {
     return this.#call(FLUSH, []);
   }
 
-  count(): Promise<[keys: number, complete: boolean]> {
-    return this.#call(COUNT, []);
+  /** Keys in Redis that begin with the text, and whether all were looked at. */
+  count(start: string): Promise<[keys: number, complete: boolean]> {
+    return this.#call(COUNT, [start]);
+  }
+
+  /** A slice of the keys that expire within so many seconds, behind the cursor of the next slice: `0` after the last. */
+  expiring(cursor: string, pattern: string, seconds: number): Promise<string[]> {
+    return this.#call(EXPIRING, [cursor, pattern, seconds]);
   }
 
   ping(): Promise<string> {

@@ -1,4 +1,4 @@
-import { createError } from '../errors.js';
+import { notStorable } from './exceptions.js';
 import { packMessage, unpackMessage } from './message-pack.js';
 
 /** How values are written. */
@@ -17,13 +17,8 @@ export function encode(key: string, value: unknown, serializer: Serializer = 'js
     cause = error;
   }
   if (text !== undefined) return text;
-  const why = cause instanceof Error ? cause.message : `JSON has no ${typeof value}`;
-  throw createError({
-    code: 'ERR_NOT_SERIALIZABLE',
-    message: `the value of cache key \`${key.slice(0, 64)}\` cannot be written as ${serializer === 'msgpack' ? 'MessagePack' : 'JSON'}: ${why}`,
-    details: { key: key.slice(0, 512) },
-    cause,
-  });
+  const form = serializer === 'msgpack' ? 'MessagePack' : 'JSON';
+  throw notStorable(key, form, cause instanceof Error ? cause.message : `JSON has no ${typeof value}`, cause);
 }
 
 /** The value of a stored text; throws for broken MessagePack. What is no JSON was written by someone else, and is a string. */

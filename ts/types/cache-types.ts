@@ -1,3 +1,4 @@
+import type { CacheDomainOptions, CacheWriteFailure, InvalidationStrategy } from './cache-domain-types.js';
 import type { ConnectionState, RedisConfig } from './redis-config.js';
 
 /** Options of a `CacheService`. Durations are **seconds**. An option that is unknown or wrong is `ERR_INVALID_OPTION`. */
@@ -24,7 +25,7 @@ export interface CacheOptions<
   clone?: boolean;
   /** Lives by name, for `ttlKey`; see `defineTtls`. */
   ttls?: Ttls;
-  /** Groups of keys for the `(domain, id)` forms of `get` and `set`. */
+  /** Groups of keys for the `(domain, id)` forms of `get`, `set` and `delete`. */
   domains?: Domains;
   /** Copies in this process. */
   level1?: {
@@ -47,6 +48,8 @@ export interface CacheOptions<
   level2?: {
     /** Life of an entry for which neither its writer nor `defaultTtl` says one. Default 3600. */
     ttl?: number;
+    /** What the keys of a resource begin with, for `invalidateResource`. Default: its name and a colon. */
+    prefixes?: Record<string, string>;
   };
   /**
    * How values are written. `json`, the default, is read by anything. `msgpack` gives back `Date`, `Map`, `Set`, `BigInt`,
@@ -68,14 +71,6 @@ export interface CacheOptions<
     /** Keys of one bulk call. Beyond: `ERR_CACHE_BULK_TOO_LARGE`. Default 1,000. */
     maxBulkKeys?: number;
   };
-}
-
-/** A group of keys. */
-export interface CacheDomainOptions {
-  /** Life of its entries in seconds. Default: that of the service. */
-  ttl?: number;
-  /** What its keys begin with. Default: its name and a colon. */
-  prefix?: string;
 }
 
 /** How long an entry lives, and what invalidates it. */
@@ -149,9 +144,24 @@ export interface CacheEvents {
   /** A key was deleted, whether or not there was one. */
   delete: [event: { key: string }];
   /** Entries were invalidated; `count` as the call returned it. */
-  invalidate: [event: { count: number; tags?: readonly string[]; pattern?: string; namespace?: string; all?: true }];
+  invalidate: [event: CacheInvalidateEvent];
+  /** A value of a write-behind domain did not reach its source. Without a listener, one that was given up is an `error`. */
+  writeFailed: [failure: CacheWriteFailure];
   /** Redis failed, whether or not a caller was told. At most ten a second. Without a listener: one process warning a code. */
   error: [error: Error];
   /** The connection changed its state. */
   state: [state: ConnectionState];
+}
+
+/** What became invalid. */
+export interface CacheInvalidateEvent {
+  count: number;
+  /** What made it so. */
+  strategy: InvalidationStrategy;
+  keys?: readonly string[];
+  tags?: readonly string[];
+  pattern?: string;
+  namespace?: string;
+  resource?: { resource: string; id: string };
+  all?: true;
 }

@@ -1,0 +1,42 @@
+import type { CacheStatsQuery } from '../types/cache-domain-types.js';
+import type { CacheStats } from '../types/cache-types.js';
+import { checkOptions, domainOf, domainPrefix, type Names } from './arguments.js';
+import type { CacheEngine } from './engine.js';
+import { type Statistics, timeArgument } from './statistics.js';
+
+/** Which statistics a call wants. */
+export function statsQuery(
+  given: unknown,
+  names: Names,
+): { domain?: string; start: string; from?: number; to?: number } {
+  const query = typeof given === 'string' ? { domain: given } : (given ?? {});
+  checkOptions(query, ['domain', 'startTime', 'endTime']);
+  const { domain, startTime, endTime } = query as CacheStatsQuery;
+  const start = domain === undefined ? '' : domainPrefix(domain, domainOf(domain, names));
+  return { domain, start, from: timeArgument('startTime', startTime), to: timeArgument('endTime', endTime) };
+}
+
+/** Reads and what the cache holds; `counting` is how many keys there are in Redis, and whether that is all of them. */
+export async function statsReport(
+  engine: CacheEngine,
+  statistics: Statistics,
+  { domain, start, from, to }: ReturnType<typeof statsQuery>,
+  counting: Promise<[keys: number, complete: boolean]>,
+): Promise<CacheStats> {
+  const { level1, level2, misses } = statistics.reads(domain, from, to);
+  const [keyCount, complete] = await counting;
+  const [localCount, memoryUsed] = start === '' ? engine.localSize : engine.localSizeOf(start);
+  const rate = (hits: number, missed: number) => (hits === 0 ? 0 : hits / (hits + missed));
+  const asked = level2 + misses;
+  return {
+    hits: level1 + level2,
+    misses,
+    hitRate: rate(level1 + level2, misses),
+    keyCount,
+    memoryUsed,
+    levels: {
+      level1: { hits: level1, misses: asked, hitRate: rate(level1, asked), keyCount: localCount, memoryUsed },
+      level2: { hits: level2, misses, hitRate: rate(level2, misses), keyCount, complete },
+    },
+  };
+}
