@@ -116,6 +116,23 @@ describe('a write-behind domain', () => {
     expect(calls).toEqual(['remove 1']);
   });
 
+  it('keeps what MessagePack keeps', async () => {
+    const write = vi.fn();
+    const users = { strategy: 'WRITE_BEHIND', write, maxSize: 100, writeBehind: { delay: 600 } } as const;
+    const prefix = `${uniquePrefix('behind')}:`;
+    const cache = new CacheService({ redis: { url: server.url }, prefix, serializer: 'msgpack', domains: { users } });
+    open.add(cache);
+    const value = { at: new Date(5), by: new Map([['a', 1n]]), bytes: Buffer.from([0, 255]) };
+    await cache.set('users', 1, value, {});
+    await cache.flush();
+    expect(await cache.get('users', 1)).toEqual(value);
+    await cache.flushWrites();
+    expect(write.mock.calls[0]?.[1]).toEqual(value);
+    await expect(cache.set('users', 1, new Map([['a', 'x'.repeat(100)]]), {})).rejects.toThrow(
+      code('ERR_CACHE_VALUE_TOO_LARGE'),
+    );
+  });
+
   it('survives the end of its process, and a flush of the cache', async () => {
     const prefix = `${uniquePrefix('behind')}:`;
     const first = make({ write: () => Promise.reject(new Error('never')), prefix, settings: { delay: 600 } });

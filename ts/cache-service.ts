@@ -139,7 +139,8 @@ export class CacheService<
       connection.now,
     );
     const prefix = engine.prefix ?? 'cache:';
-    this.#domains = new DomainEntries(this.#host, { names: this.#names, statistics: this.#statistics, redis, prefix });
+    const settings = { names: this.#names, statistics: this.#statistics, redis, prefix, serializer: this.#serializer };
+    this.#domains = new DomainEntries(this.#host, settings);
     this.#scheduled = new ScheduledInvalidations(redis, prefix, (invalidation) =>
       this.#invalidateNow(resolveInvalidation(invalidation, this.#names)),
     );

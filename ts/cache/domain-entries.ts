@@ -10,7 +10,7 @@ import { writesToSource } from './domain-options.js';
 import { tooLargeForDomain } from './exceptions.js';
 import type { Storing } from './reader.js';
 import type { Statistics } from './statistics.js';
-import { encode } from './values.js';
+import { encode, type Serializer } from './values.js';
 import { WriteBehind } from './write-behind.js';
 
 /** What domains need of their cache. */
@@ -30,6 +30,7 @@ export interface DomainSettings {
   /** Of the cache: where writes wait. */
   redis: RedisConfig;
   prefix: string;
+  serializer: Serializer;
 }
 
 /** Never aborted: for calls whose caller waits. */
@@ -40,18 +41,23 @@ export class DomainEntries {
   readonly #host: DomainHost;
   readonly #names: Names;
   readonly #statistics: Statistics;
+  readonly #serializer: Serializer;
   readonly #behind = new Map<string, WriteBehind>();
   /** The last change of each key that is under way here: the source and the cache must hear of changes in one order. */
   readonly #changes = new Map<string, Promise<unknown>>();
 
-  constructor(host: DomainHost, { names, statistics, redis, prefix }: DomainSettings) {
+  constructor(host: DomainHost, { names, statistics, redis, prefix, serializer }: DomainSettings) {
     this.#host = host;
     this.#names = names;
     this.#statistics = statistics;
+    this.#serializer = serializer;
     for (const [name, options] of Object.entries(names.domains)) {
       if (options.strategy !== CacheStrategy.WRITE_BEHIND) continue;
       const forget = (id: string) => host.delete(inDomain(name, id, names).key);
-      this.#behind.set(name, new WriteBehind({ name, options, redis, prefix, forget, failed: host.writeFailed }));
+      this.#behind.set(
+        name,
+        new WriteBehind({ name, options, redis, prefix, serializer, forget, failed: host.writeFailed }),
+      );
     }
   }
 
@@ -155,7 +161,7 @@ export class DomainEntries {
 
   #checkSize(domain: string, key: string, value: unknown, { maxSize }: CacheDomainOptions): void {
     if (maxSize === undefined) return;
-    const bytes = Buffer.byteLength(encode(key, value));
+    const bytes = Buffer.byteLength(encode(key, value, this.#serializer));
     if (bytes > maxSize) throw tooLargeForDomain(key, domain, bytes, maxSize);
   }
 

@@ -4,7 +4,7 @@ import type { CacheDomainOptions, CacheWriteFailure, WriteBehindOptions } from '
 import type { RedisConfig } from '../types/redis-config.js';
 import { Agenda, type Done, type DueItem } from './agenda.js';
 import { writeBehindSettings } from './domain-options.js';
-import { decode, encode } from './values.js';
+import { decode, encode, type Serializer } from './values.js';
 
 /** How much longer than an attempt a process holds on to a value, so that no other process writes it meanwhile. */
 const CLAIM_BEYOND_MS = 30_000;
@@ -18,12 +18,13 @@ export interface WriteBehindSettings {
   options: CacheDomainOptions;
   redis: RedisConfig;
   prefix: string;
+  serializer: Serializer;
   /** Removes an id from the cache. */
   forget(id: string): Promise<unknown>;
   failed(failure: CacheWriteFailure): void;
 }
 
-/** A removal waits as this; values wait as JSON. */
+/** A removal waits as this; values wait as they are stored. */
 const REMOVAL = '';
 
 /**
@@ -34,13 +35,15 @@ export class WriteBehind {
   readonly #name: string;
   readonly #options: CacheDomainOptions;
   readonly #settings: Required<WriteBehindOptions>;
+  readonly #serializer: Serializer;
   readonly #agenda: Agenda;
   readonly #forget: (id: string) => Promise<unknown>;
   readonly #failed: (failure: CacheWriteFailure) => void;
 
-  constructor({ name, options, redis, prefix, forget, failed }: WriteBehindSettings) {
+  constructor({ name, options, redis, prefix, serializer, forget, failed }: WriteBehindSettings) {
     this.#name = name;
     this.#options = options;
+    this.#serializer = serializer;
     this.#forget = forget;
     this.#failed = failed;
     this.#settings = writeBehindSettings(options.writeBehind ?? {}, `domains.${name}.writeBehind`);
@@ -61,7 +64,7 @@ export class WriteBehind {
 
   /** Has a value written; resolves, when it is safe, to what tells it from others of the id. */
   write(id: string, value: unknown): Promise<string> {
-    return this.#put(id, encode(id, value));
+    return this.#put(id, encode(id, value, this.#serializer));
   }
 
   /** Has an id removed. */
@@ -112,8 +115,9 @@ export class WriteBehind {
 
   async #write({ id, payload, attempts }: DueItem): Promise<Done> {
     const { maxAttempts, backoff } = this.#settings;
-    const value = payload === REMOVAL ? undefined : decode(payload);
+    let value: unknown;
     try {
+      value = payload === REMOVAL ? undefined : decode(payload);
       await this.#attempt(id, value, attempts + 1);
       return { retryAt: undefined };
     } catch (error) {
