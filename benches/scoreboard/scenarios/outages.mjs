@@ -2,7 +2,7 @@
 import { same, until, Wrong, within } from '../until.mjs';
 
 /** What a cold read may take while Redis does not answer, in milliseconds. */
-const COLD = 2_000;
+const COLD = 4_000;
 
 async function hits(cache, what) {
   await cache.get('known');
