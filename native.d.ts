@@ -49,6 +49,15 @@ export declare class NativeCache {
   close(): void
 }
 
+/** A limiter of what goes on at one time. */
+export declare class NativeConcurrencyLimiter {
+  /** `redis` is the JSON text of a `RedisConfig`, `options` is one of the options. */
+  constructor(door: NativeDoor, redis: string, options: string)
+  get id(): number
+  /** Ends the extensions, and leaves the connection at once. */
+  close(): void
+}
+
 /** The native half of the door; `ts/native.ts` opens one for each thread. Every `Native*` class takes it. */
 export declare class NativeDoor {
   /**
@@ -99,6 +108,15 @@ export declare class NativeQueueEvents {
   /** `redis` and `options` are JSON texts. */
   constructor(door: NativeDoor, name: string, redis: string, asBullmq: boolean, options: string)
   get id(): number
+  close(): void
+}
+
+/** A limiter of what is done over time. */
+export declare class NativeRateLimiter {
+  /** `redis` is the JSON text of a `RedisConfig`, `options` is one of the options. */
+  constructor(door: NativeDoor, redis: string, options: string)
+  get id(): number
+  /** Leaves the connection at once. */
   close(): void
 }
 

@@ -112,6 +112,7 @@ const stages = [
           'cache-threads',
           'cache-write-behind',
           'lock-service',
+          'rate-limiter',
           'dead-letters',
           'documents-queue',
           'flow-producer',

@@ -103,6 +103,8 @@ codes! {
     JobBelongsToScheduler = "ERR_JOB_BELONGS_TO_SCHEDULER",
     /// The next run of a job scheduler collides with an existing job.
     SchedulerSlotTaken = "ERR_SCHEDULER_SLOT_TAKEN",
+    /// All slots of a concurrency limiter's key are taken.
+    LimitReached = "ERR_LIMIT_REACHED",
     /// Somebody else holds the lock.
     LockNotAcquired = "ERR_LOCK_NOT_ACQUIRED",
     /// The lock is no longer held: its time was over, or it was taken away.

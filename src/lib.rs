@@ -6,7 +6,7 @@
 //! - [`script`]: Lua scripts, assembled by `build.rs` from `lua/`
 //! - [`embedded`]: the engine in this process, which stands in for a server
 //! - [`codec`]: bytes to values and back
-//! - [`cache`], [`queue`], [`scheduler`], [`pubsub`], [`lock`]: the engines
+//! - [`cache`], [`queue`], [`scheduler`], [`pubsub`], [`lock`], [`rate_limit`]: the engines
 //! - [`error`], [`clock`], [`service`]: what all of them stand on
 //! - `node`: the only folder that knows Node-API
 
@@ -21,6 +21,7 @@ pub mod lock;
 mod node;
 pub mod pubsub;
 pub mod queue;
+pub mod rate_limit;
 pub mod scheduler;
 pub mod script;
 pub mod service;

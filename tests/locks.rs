@@ -14,7 +14,7 @@ use std::{
 use oxcart::{
     Error, ErrorCode,
     connection::{self, Command, ConnectionOptions, Link},
-    lock::{Acquisition, Holder, LockOptions, Locks, LossSink},
+    lock::{Acquisition, LockOptions, Locks, LossSink},
     service,
     testing::{Proxy, RedisServer},
 };
@@ -156,7 +156,7 @@ fn a_holder_keeps_its_lock_and_is_told_when_it_is_taken_away() {
     run(async move {
         let held = locks.acquire("r", &once(1.0)).await.unwrap().unwrap();
         let token = held.token.clone();
-        let holder = Holder::start(locks.clone(), held, sink);
+        let holder = locks.keep(&held, sink);
         tokio::time::sleep(Duration::from_millis(2_500)).await;
         assert!(told.try_recv().is_err());
         assert_eq!(ask(&link, "GET lock:r").await, format!("{:?}", connection_bulk(&token)));
@@ -180,7 +180,7 @@ fn a_holder_that_reaches_no_server_is_told_before_somebody_else_can_hold() {
     let (sink, told) = told();
     run(async move {
         let held = locks.acquire("r", &once(1.0)).await.unwrap().unwrap();
-        let _holder = Holder::start(locks.clone(), held, sink);
+        let _holder = locks.keep(&held, sink);
         proxy.go_silent();
         let other = others.acquire("r", &waiting(30.0, 20.0)).await.unwrap().unwrap();
         let taken = Instant::now();

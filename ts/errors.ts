@@ -52,7 +52,7 @@ export class ConnectionError extends OxcartError {}
 /** A deadline passed. `details.maybeExecuted` says whether a command may have run. */
 export class TimeoutError extends OxcartError {}
 
-/** More calls than this thread takes at a time. Start fewer at once. */
+/** More at a time than this thread, a queue or a limit takes. Start fewer at once, or later. */
 export class OverloadedError extends OxcartError {}
 
 /** A group has as many waiting jobs as it may have. Add later, or let more of them run. */
@@ -170,6 +170,7 @@ export const ERROR_CLASSES = {
   ERR_OFFLINE: ConnectionError,
   ERR_OFFLINE_QUEUE_FULL: ConnectionError,
   ERR_OVERLOADED: OverloadedError,
+  ERR_LIMIT_REACHED: OverloadedError,
   ERR_READ_ONLY_SERVER: ConnectionError,
   ERR_SERVER_LOADING: ConnectionError,
   ERR_STORAGE_FAILED: ConnectionError,

@@ -16,6 +16,7 @@ export {
   type PatternParams,
 } from './cache/key-builder.js';
 export { CacheService } from './cache-service.js';
+export { ConcurrencyLimiter, type ConcurrencyLimiterEvents } from './concurrency-limiter.js';
 export { CRON_PATTERNS } from './cron-patterns.js';
 export { type DeadLetterQueueOptions, DeadLetterQueueService } from './dead-letter-queue-service.js';
 export {
@@ -70,6 +71,14 @@ export { QueueEvents, type QueueEventsMap } from './queue-events.js';
 export type { ChildrenPage, JobCounts, QueueMeta } from './queue-getters.js';
 export type { FinishedJobMetrics } from './queue-metrics.js';
 export { QueueService, type QueueServiceEventMap } from './queue-service.js';
+export {
+  expressRateLimit,
+  type FastifyReplyLike,
+  fastifyRateLimit,
+  type PlainResponse,
+  type RequestWithAddress,
+} from './rate-limit-middleware.js';
+export { RateLimiter, type RateLimiterEvents } from './rate-limiter.js';
 export { type RedisEvents, RedisService } from './redis.js';
 export type { RedisArgument, RedisBufferReply, RedisReply, SetOptions } from './redis-commands.js';
 export type { Pipeline, PipelineResult } from './redis-pipeline.js';
@@ -175,6 +184,17 @@ export type {
   QueueMetrics,
   QueueServiceOptions,
 } from './types/queue-service-options.js';
+export type {
+  AcquireSlotOptions,
+  ConcurrencyLimiterOptions,
+  HeldSlot,
+  RateLimitAlgorithm,
+  RateLimitDecision,
+  RateLimitErrorPolicy,
+  RateLimiterOptions,
+  RateLimitMiddlewareOptions,
+  SlotDecision,
+} from './types/rate-limit-types.js';
 export type { ConnectionState, DatabaseRole, FileConfig, RedisConfig, TlsConfig } from './types/redis-config.js';
 export type {
   RepeatableJob,

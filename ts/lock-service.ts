@@ -1,6 +1,7 @@
 import { type ConnectionListener, openConnection, type ServiceConnection } from './connection.js';
 import { createError, invalidArgument, invalidOption, type OxcartError } from './errors.js';
 import { closed } from './job-errors.js';
+import { KeptWork } from './kept-work.js';
 import { door, NativeLocks } from './native.js';
 import { ServiceEmitter } from './service-emitter.js';
 import {
@@ -28,12 +29,6 @@ const LOST = 0;
 const DEFAULT_TTL = 30;
 const ACQUIRE_OPTIONS = ['identifier', 'maxRetries', 'retryDelayMs', 'wait'];
 
-/** A running `withLock`. */
-interface Running {
-  lock: HeldLock;
-  controller: AbortController;
-}
-
 /**
  * Locks across processes: one holder of a resource at a time.
  *
@@ -53,8 +48,7 @@ interface Running {
 export class LockService extends ServiceEmitter<LockServiceEvents> implements AsyncDisposable {
   readonly #native: NativeLocks;
   readonly #connections: ServiceConnection[];
-  readonly #running = new Map<number, Running>();
-  #last = 0;
+  readonly #work = new KeptWork<HeldLock>();
   #closing = false;
 
   /** @throws `ERR_INVALID_OPTION` with the path of a wrong or unknown option. */
@@ -140,8 +134,7 @@ export class LockService extends ServiceEmitter<LockServiceEvents> implements As
     const [options, work] = typeof second === 'function' ? [{} as WithLockOptions, second] : [second, third];
     if (typeof work !== 'function') throw invalidArgument('work', typeof work, 'a function');
     const { ttl = DEFAULT_TTL, ...rest } = object('options', options);
-    const number = ++this.#last;
-    const controller = new AbortController();
+    const number = this.#work.nextNumber();
     const args = [number, ...acquisition(resource, ttl, rest, ACQUIRE_OPTIONS)];
     const answer = (await this.#call(CALL.keep, args)) as [id: string, fencingToken: number] | null;
     if (answer === null) {
@@ -152,19 +145,12 @@ export class LockService extends ServiceEmitter<LockServiceEvents> implements As
       });
     }
     const [id, fencingToken] = answer;
-    const lock: HeldLock = { resource, id, fencingToken, signal: controller.signal };
     // It came too late to be given back, and is free after its time.
     if (this.#closing) throw closed(this.describe());
-    this.#running.set(number, { lock, controller });
-    try {
-      const result = await work(lock);
-      controller.signal.throwIfAborted();
-      return result;
-    } finally {
-      this.#running.delete(number);
-      // A lock that cannot be given back now is free after its time: no reason to hide what the work came to.
-      if (!this.#closing) await door.call(this.#native.id, CALL.letGo, [number, resource, id]).catch(() => undefined);
-    }
+    const describe = (signal: AbortSignal): HeldLock => ({ resource, id, fencingToken, signal });
+    return this.#work.run(number, describe, work, async () => {
+      if (!this.#closing) await this.#letGo(number, resource, id);
+    });
   }
 
   /** Round trip to every server. */
@@ -179,9 +165,9 @@ export class LockService extends ServiceEmitter<LockServiceEvents> implements As
   async close(): Promise<void> {
     if (this.#closing) return;
     this.#closing = true;
-    const given = [...this.#running].map(([number, { lock }]) => {
-      this.#lost(number, this.#lostByClosing(lock.resource));
-      return door.call(this.#native.id, CALL.letGo, [number, lock.resource, lock.id]).catch(() => undefined);
+    const given = this.#work.all.map(([number, { resource, id }]) => {
+      this.#lost(number, this.#lostByClosing(resource));
+      return this.#letGo(number, resource, id);
     });
     await Promise.all(given);
     this.#native.close();
@@ -197,10 +183,13 @@ export class LockService extends ServiceEmitter<LockServiceEvents> implements As
   }
 
   #lost(number: number, error: OxcartError): void {
-    const running = this.#running.get(number);
-    if (running === undefined || running.controller.signal.aborted) return;
-    running.controller.abort(error);
-    this.fire('lost', running.lock, error);
+    const lock = this.#work.lose(number, error);
+    if (lock) this.fire('lost', lock, error);
+  }
+
+  /** A lock that cannot be given back now is free after its time: no reason to hide what the work came to. */
+  async #letGo(number: number, resource: string, id: string): Promise<void> {
+    await door.call(this.#native.id, CALL.letGo, [number, resource, id]).catch(() => undefined);
   }
 
   #lostByClosing(resource: string): OxcartError {

@@ -86,6 +86,7 @@ const ALLOWED: Record<string, string[]> = {
   script: ['error', 'clock', 'service', 'codec', 'connection', 'testing'],
   pubsub: ['error', 'clock', 'service', 'codec', 'connection', 'script', 'testing'],
   lock: ['error', 'clock', 'service', 'codec', 'connection', 'script', 'testing'],
+  rate_limit: ['error', 'clock', 'service', 'codec', 'connection', 'script', 'lock', 'testing'],
   cache: ['error', 'clock', 'service', 'codec', 'connection', 'script', 'pubsub', 'testing'],
   queue: ['error', 'clock', 'service', 'codec', 'connection', 'script', 'testing'],
   scheduler: ['error', 'clock', 'service', 'codec', 'connection', 'script', 'queue', 'testing'],

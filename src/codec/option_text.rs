@@ -49,6 +49,14 @@ pub(crate) fn whole(path: &str, value: Option<f64>, least: i64, most: i64) -> Re
     }
 }
 
+/// What would be allowed, when `number` is not.
+pub(crate) fn within(number: f64, [least, most]: [f64; 2], whole: bool) -> std::result::Result<(), String> {
+    if (least..=most).contains(&number) && (!whole || number.fract() == 0.0) {
+        return Ok(());
+    }
+    Err(format!("{} from {least} to {most}", if whole { "an integer" } else { "a number" }))
+}
+
 /// Milliseconds, to the millisecond: JS computes times as fractions.
 pub(crate) fn milliseconds(path: &str, value: Option<f64>, least: i64) -> Result<Option<i64>> {
     match value {

@@ -11,6 +11,7 @@ use std::{sync::Arc, time::Duration};
 use tokio::task::JoinSet;
 
 use super::{
+    holder::{Holder, LossSink, Term},
     keys::Keys,
     options::{Acquisition, LockOptions, Wait, ttl_argument},
     scripts::{self, Attempt},
@@ -71,8 +72,16 @@ impl Locks {
         &self.options
     }
 
-    pub(super) fn clock(&self) -> &Clock {
-        &self.clock
+    /// Extends a lock until the holder is stopped, or tells `sink` that it is lost.
+    pub fn keep(&self, held: &Held, sink: Arc<dyn LossSink>) -> Holder {
+        let Held { resource, token, ttl, until, .. } = held.clone();
+        let term = Term { what: format!("lock of `{resource}`"), resource: resource.clone(), ttl, until };
+        let locks = self.clone();
+        let extend = move || {
+            let (locks, resource, token) = (locks.clone(), resource.clone(), token.clone());
+            async move { locks.extend_held(&resource, &token, ttl).await }
+        };
+        Holder::start(self.clock.clone(), term, extend, sink)
     }
 
     /// Takes the lock of `resource`; `None` when somebody else held it to the end of the wait.
@@ -118,7 +127,7 @@ impl Locks {
         .await
     }
 
-    pub(super) async fn extend_held(&self, resource: &str, token: &str, ttl: Duration) -> Result<bool> {
+    async fn extend_held(&self, resource: &str, token: &str, ttl: Duration) -> Result<bool> {
         let deadline = PATIENCE.min(ttl / 2);
         self.on_majority(|link, keys| {
             let (resource, token) = (resource.to_owned(), token.to_owned());
@@ -129,8 +138,6 @@ impl Locks {
 
     async fn try_once(&self, resource: &str, token: &str, ttl: Duration) -> Result<Tried> {
         let began = self.clock.moment();
-        // What the servers' clocks may differ in while the lock is held, and the millisecond to which they count.
-        let drift = ttl / 100 + Duration::from_millis(2);
         let deadline = PATIENCE.min(ttl / 2);
         let answers = self
             .ask(|link, keys| {
@@ -149,7 +156,7 @@ impl Locks {
         }
         if numbers.len() >= self.majority() {
             let fencing_token = numbers.iter().copied().max().unwrap_or_default();
-            let until = began + ttl.saturating_sub(drift);
+            let until = Term::surely(began, ttl);
             if self.agree(resource, token, &numbers, fencing_token, deadline).await && self.clock.moment() < until {
                 let (resource, token) = (resource.to_owned(), token.to_owned());
                 return Ok(Tried::Taken(Held { resource, token, fencing_token, ttl, until }));
@@ -238,6 +245,6 @@ impl Locks {
 }
 
 /// 128 random bits in hexadecimal.
-fn new_token() -> String {
+pub(crate) fn new_token() -> String {
     format!("{:032x}", fastrand::u128(..))
 }

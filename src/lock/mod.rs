@@ -6,6 +6,7 @@ mod locks;
 mod options;
 mod scripts;
 
-pub use holder::{Holder, LossSink};
+pub use holder::{Holder, LossSink, Term};
+pub(crate) use locks::new_token;
 pub use locks::{Held, Locks};
 pub use options::{Acquisition, LockOptions, Wait};

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use crate::{
-    codec::option_text::read_options,
+    codec::option_text::{read_options, within},
     error::{Error, Result},
 };
 
@@ -46,9 +46,9 @@ impl LockOptions {
             let length = format!("{} bytes long", options.prefix.len());
             return Err(Error::invalid_option("prefix", &length, "at most 256 bytes"));
         }
-        check(options.max_retries, [0.0, MAX_RETRIES], true)
+        within(options.max_retries, [0.0, MAX_RETRIES], true)
             .map_err(|allowed| Error::invalid_option("maxRetries", &options.max_retries.to_string(), &allowed))?;
-        check(options.retry_delay_ms, RETRY_DELAY_MS, false)
+        within(options.retry_delay_ms, RETRY_DELAY_MS, false)
             .map_err(|allowed| Error::invalid_option("retryDelayMs", &options.retry_delay_ms.to_string(), &allowed))?;
         Ok(options)
     }
@@ -122,15 +122,7 @@ pub(super) fn ttl_argument(seconds: f64) -> Result<Duration> {
 }
 
 fn argument(name: &str, number: f64, bounds: [f64; 2], whole: bool) -> Result<()> {
-    check(number, bounds, whole).map_err(|allowed| Error::invalid_argument(name, &number.to_string(), &allowed))
-}
-
-/// What would be allowed, when `number` is not.
-fn check(number: f64, [least, most]: [f64; 2], whole: bool) -> std::result::Result<(), String> {
-    if (least..=most).contains(&number) && (!whole || number.fract() == 0.0) {
-        return Ok(());
-    }
-    Err(format!("{} from {least} to {most}", if whole { "an integer" } else { "a number" }))
+    within(number, bounds, whole).map_err(|allowed| Error::invalid_argument(name, &number.to_string(), &allowed))
 }
 
 #[cfg(test)]

@@ -1,24 +1,21 @@
 //! Locks behind the door.
 
-use std::{
-    collections::HashMap,
-    rc::Rc,
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::{rc::Rc, sync::Arc};
 
 use napi_derive::napi;
 
 use super::{
     connect::{Watch, connect, watch},
     door::{Answer, Emitter, NativeDoor, Op, Responder, Target, TargetHandle},
+    holders::{Holders, loss_event},
 };
 use crate::{
     connection::{Command, Link},
     error::{Error, Result},
-    lock::{Acquisition, Held, Holder, LockOptions, Locks, LossSink},
+    lock::{Acquisition, Held, LockOptions, Locks},
 };
 
-/// Calls and events; `ts/lock-service.ts` has the same numbers.
+/// Calls; `ts/lock-service.ts` has the same numbers.
 mod code {
     pub(super) const ACQUIRE: u16 = 0;
     pub(super) const RELEASE: u16 = 1;
@@ -26,8 +23,6 @@ mod code {
     pub(super) const KEEP: u16 = 3;
     pub(super) const LET_GO: u16 = 4;
     pub(super) const PING: u16 = 5;
-
-    pub(super) const LOST: u16 = 0;
 }
 
 /// A lock service.
@@ -93,34 +88,6 @@ struct Behind {
     _watches: Vec<Watch>,
 }
 
-/// Locks that are extended until they are let go of, by the number that JavaScript gave them.
-#[derive(Default)]
-struct Holders {
-    open: Mutex<HashMap<i32, Holder>>,
-}
-
-impl Holders {
-    fn insert(&self, number: i32, holder: Holder) {
-        self.open.lock().unwrap_or_else(PoisonError::into_inner).insert(number, holder);
-    }
-
-    fn end(&self, number: i32) {
-        self.open.lock().unwrap_or_else(PoisonError::into_inner).remove(&number);
-    }
-}
-
-/// Tells JavaScript which lock is lost.
-struct ToDoor {
-    number: i32,
-    emitter: Emitter,
-}
-
-impl LossSink for ToDoor {
-    fn lost(&self, error: Error) {
-        self.emitter.emit(code::LOST, self.number, 0, vec![error.into()]);
-    }
-}
-
 impl Target for Behind {
     fn accept(&self, mut op: Op<'_>, reply: Responder) {
         let locks = self.locks.clone();
@@ -147,7 +114,7 @@ impl Target for Behind {
                     reply.run(async move {
                         let Some(held) = locks.acquire(&resource, &how).await? else { return Ok(None) };
                         let answer = told(&held);
-                        holders.insert(number, Holder::start(locks, held, Arc::new(ToDoor { number, emitter })));
+                        holders.insert(number, locks.keep(&held, loss_event(number, emitter)));
                         Ok(Some(answer))
                     });
                 }

@@ -98,7 +98,9 @@ fn is_unsorted(call: &Call) -> bool {
 fn same(call: &Call, ours: &Value, theirs: &Value) -> bool {
     let name = name_of(call);
     // Versions of tags, holders of locks and events are numbered by the clock.
-    let by_clock = |arg: &Vec<u8>| arg.starts_with(b"cache:") || arg.starts_with(b"lock:") || arg.ends_with(b":events");
+    let by_clock = |arg: &Vec<u8>| {
+        [&b"cache:"[..], b"lock:", b"limit:"].iter().any(|prefix| arg.starts_with(prefix)) || arg.ends_with(b":events")
+    };
     if call.iter().any(by_clock) && !is_word(name, &["PTTL"]) {
         // What is left of a holder's time.
         if let (Value::Int(ours), Value::Int(theirs)) = (ours, theirs) {
@@ -111,6 +113,18 @@ fn same(call: &Call, ours: &Value, theirs: &Value) -> bool {
     }
     if is_unsorted(call) && call.iter().any(|arg| is_word(arg, &["COUNT"])) {
         return length(ours) == length(theirs);
+    }
+    // What a limiter says: yes or no, what is left, and three times.
+    if call.iter().any(|arg| arg.starts_with(b"limit:"))
+        && let (Value::Array(ours), Value::Array(theirs)) = (ours, theirs)
+        && ours.len() == 5
+        && theirs.len() == 5
+    {
+        let near = |at: usize| match (&ours[at], &theirs[at]) {
+            (Value::Int(ours), Value::Int(theirs)) => ours.abs_diff(*theirs) <= 3000,
+            (ours, theirs) => ours == theirs,
+        };
+        return ours[..2] == theirs[..2] && (2..5).all(near);
     }
     if is_word(name, &["HRANDFIELD", "SRANDMEMBER", "ZRANDMEMBER", "TIME"]) {
         return length(ours) == length(theirs);

@@ -14,15 +14,17 @@ pub(crate) enum Engine {
     Queue,
     Cache,
     Lock,
+    RateLimit,
 }
 
 impl Engine {
-    pub(crate) const ALL: [Self; 3] = [Self::Queue, Self::Cache, Self::Lock];
+    pub(crate) const ALL: [Self; 4] = [Self::Queue, Self::Cache, Self::Lock, Self::RateLimit];
 
     fn scripts(self) -> Vec<&'static ScriptInfo> {
         let of = |script: &&ScriptInfo| match script.name.split('/').next() {
             Some("cache") => Self::Cache,
             Some("lock") => Self::Lock,
+            Some("rate_limit") => Self::RateLimit,
             _ => Self::Queue,
         };
         ALL.iter().filter(|script| of(script) == self).collect()
@@ -34,6 +36,7 @@ impl Engine {
             Self::Queue => &["queue/add_jobs", "queue/add_flow", "queue/fetch_jobs", "queue/finish_jobs"],
             Self::Cache => &["cache/write_tagged"],
             Self::Lock => &["lock/acquire_lock"],
+            Self::RateLimit => &["rate_limit/acquire_slot"],
         }
     }
 }
@@ -130,7 +133,7 @@ fn call_of(random: &mut Rng, script: &ScriptInfo, now: i64) -> Call {
         call.push(key.into_bytes());
     }
     for name in script.args {
-        let argument = argument(random, name, now).unwrap_or_else(|| missing("argument", name));
+        let argument = argument(random, script.name, name, now).unwrap_or_else(|| missing("argument", name));
         call.push(argument.into_bytes());
     }
     if let Some(name) = script.rest {
@@ -167,6 +170,12 @@ fn key(random: &mut Rng, script: &str, name: &str) -> Option<String> {
         "worker" => format!("bull:q:oxcart:workers:{}", pick(random, &["w1", "w2"])),
         "letters" => "bull:dead:".to_owned(),
         "repeat_set" => "bull:q:repeat".to_owned(),
+        "counter" if script.starts_with("rate_limit/") => {
+            format!("limit:{}:{}", &script["rate_limit/".len()..], pick(random, &["a", "b"]))
+        }
+        // One that nobody used: it fills by the clock.
+        "bucket" => format!("limit:{}", random.u64(..)),
+        "slots" => format!("limit:slots:{}", pick(random, &["a", "b"])),
         "counter" => "bull:q:id".to_owned(),
         "set" | "finished_set" => format!("bull:q:{}", pick(random, &["completed", "failed"])),
         "waiting_children" => "bull:q:waiting-children".to_owned(),
@@ -178,7 +187,7 @@ fn key(random: &mut Rng, script: &str, name: &str) -> Option<String> {
     })
 }
 
-fn argument(random: &mut Rng, name: &str, now: i64) -> Option<String> {
+fn argument(random: &mut Rng, script: &str, name: &str, now: i64) -> Option<String> {
     let words: &[&str] = match name {
         "now" | "created_ms" => return Some(now.to_string()),
         "next_run" | "due" | "before" | "lost" | "run" => return Some((now + random.i64(-2000..5000)).to_string()),
@@ -201,10 +210,16 @@ fn argument(random: &mut Rng, name: &str, now: i64) -> Option<String> {
         // Never reached: what is left of its time is told by two clocks.
         "limiter_max" => &["", "1000000"],
         "limiter_ms" => &["", "1000"],
+        "limit" if script.starts_with("rate_limit/") => &["1", "2", "50"],
         "wanted" | "ahead" | "earlier" | "limit" | "slice" | "kept" | "kept_delayed" | "max_stalled" => {
             &["0", "1", "2", "50"]
         }
         "keep" => &["", "0", "1", "3"],
+        // Longer than a run: what is left of a window is told by two clocks.
+        "window_ms" => &["3600000"],
+        "burst" => &["2", "50"],
+        "cost" => &["0", "1", "2"],
+        "holder" => &["", "h1", "h2", "h3"],
         "priority" => &["0", "0", "1", "5"],
         "front" | "force" | "with_delayed" | "alone" | "with_children" | "is_over" => &["", "0", "1"],
         "reset" => &["", "m", "s", "ms"],
