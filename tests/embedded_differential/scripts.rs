@@ -79,7 +79,7 @@ pub(crate) fn plain_call(random: &mut Rng, now: i64, progress: &mut Progress) ->
                 progress.taken = progress.added.min(progress.taken + wanted);
                 wanted.to_string().into_bytes()
             }
-            name => argument(random, name, now).unwrap().into_bytes(),
+            name => argument(random, script.name, name, now).unwrap().into_bytes(),
         });
     }
     let most = [1, 3, 12][random.usize(..3)];
@@ -205,8 +205,9 @@ fn argument(random: &mut Rng, script: &str, name: &str, now: i64) -> Option<Stri
         "policy" => &["", "dropOldest"],
         "first" | "last" => &["0", "1", "5"],
         "worker_id" => &["w1", "w2"],
-        "lock_ms" | "interval_ms" | "keep_ms" | "lease_ms" => &["30000"],
-        "ttl_ms" => &["60000", "600000"],
+        // Longer than a run on a busy machine: two servers do not notice an end in the same call.
+        "lock_ms" | "interval_ms" | "keep_ms" | "lease_ms" => &["3600000"],
+        "ttl_ms" => &["3600000", "7200000"],
         // Never reached: what is left of its time is told by two clocks.
         "limiter_max" => &["", "1000000"],
         "limiter_ms" => &["", "1000"],
@@ -265,7 +266,7 @@ fn rest(random: &mut Rng, script: &str, now: i64) -> Option<Vec<String>> {
                     pick(random, &["0", "0", "3"]),
                     pick(random, &["0", "1", ""]),
                     pick(random, &["", "", "d1"]),
-                    pick(random, &["0", "60000"]),
+                    pick(random, &["0", "3600000"]),
                     pick(random, &["", "{}"]),
                 ]
             });
@@ -308,7 +309,7 @@ fn rest(random: &mut Rng, script: &str, now: i64) -> Option<Vec<String>> {
                 pick(random, &["0", "0", "3"]),
                 pick(random, &["0", "1", ""]),
                 pick(random, &["", "", "d1"]),
-                pick(random, &["0", "60000"]),
+                pick(random, &["0", "3600000"]),
                 pick(random, &["", "{}"]),
                 pick(random, &["", "g1", "g2"]),
                 pick(random, &["", "", "1", "2"]),
@@ -362,7 +363,7 @@ fn flow_node(random: &mut Rng, now: i64) -> Vec<String> {
         parent,
         parent_json,
         pick(random, &["", "", "d1"]),
-        pick(random, &["0", "60000"]),
+        pick(random, &["0", "3600000"]),
         pick(random, &["", "k"]),
         pick(random, &["", "", "g1"]),
         pick(random, &["", "", "2"]),
