@@ -109,9 +109,10 @@ fn same(call: &Call, ours: &Value, theirs: &Value) -> bool {
         };
         return ours[..2] == theirs[..2] && (2..5).all(near);
     }
-    // Versions of tags, holders of locks and events are numbered by the clock.
+    // Versions of tags, holders of locks, rests of groups and events are numbered by the clock.
     let by_clock = |arg: &Vec<u8>| {
-        [&b"cache:"[..], b"lock:", b"limit:"].iter().any(|prefix| arg.starts_with(prefix)) || arg.ends_with(b":events")
+        [&b"cache:"[..], b"lock:", b"limit:", b"bull:q:groups:"].iter().any(|prefix| arg.starts_with(prefix))
+            || arg.ends_with(b":events")
     };
     if call.iter().any(by_clock) && !is_word(name, &["PTTL"]) {
         // What is left of a holder's time.
@@ -171,7 +172,7 @@ fn without_times(value: &Value) -> Value {
             }
             Value::Bulk(parts.concat())
         }
-        Value::Double(text) if text.len() == 13 => Value::Double("#".into()),
+        Value::Double(text) if text.len() == 13 => Value::Simple("#".into()),
         // Such as when a group's rest is over, of which the server says what is left.
         Value::Int(1_000_000_000_000..10_000_000_000_000) => Value::Simple("#".into()),
         Value::Array(items) => Value::Array(items.iter().map(without_times).collect()),
