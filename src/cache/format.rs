@@ -179,8 +179,8 @@ mod tests {
 
     const LIMIT: usize = 1_000_000;
 
-    fn with(algorithm: Algorithm) -> Option<Compression> {
-        Some(Compression { threshold: 100.0, algorithm })
+    fn with(algorithm: Algorithm) -> Compression {
+        Compression { threshold: 100.0, algorithm }
     }
 
     fn binary(bytes: &[u8]) -> String {
@@ -190,7 +190,7 @@ mod tests {
     #[test]
     fn plain_json_is_stored_as_it_is() {
         assert_eq!(&*pack("{\"a\":1}", None), b"{\"a\":1}");
-        assert_eq!(&*pack("{\"a\":1}", with(Algorithm::Zstd)), b"{\"a\":1}", "below the threshold");
+        assert_eq!(&*pack("{\"a\":1}", Some(with(Algorithm::Zstd))), b"{\"a\":1}", "below the threshold");
         assert_eq!(unpack_here("grüß".as_bytes(), LIMIT).unwrap(), "grüß");
     }
 
@@ -199,7 +199,7 @@ mod tests {
         let json = format!("[{}]", vec!["\"Grüße\""; 500].join(","));
         let every_byte: Vec<u8> = (0..=255).cycle().take(4_000).collect();
         for text in [json, binary(&every_byte), binary(b"")] {
-            for compression in [None, with(Algorithm::Zstd), with(Algorithm::Lz4)] {
+            for compression in [None, Some(with(Algorithm::Zstd)), Some(with(Algorithm::Lz4))] {
                 let packed = pack(&text, compression);
                 assert_eq!(unpack_here(&packed, LIMIT).unwrap(), text);
                 if compression.is_some() && text.len() > 100 {
@@ -213,12 +213,12 @@ mod tests {
     #[test]
     fn what_grows_is_left_as_it_is() {
         let noise: String = (0..300).map(|_| char::from(fastrand::u8(0x21..0x7f))).collect();
-        assert_eq!(&*pack(&noise, with(Algorithm::Lz4)), noise.as_bytes());
+        assert_eq!(&*pack(&noise, Some(with(Algorithm::Lz4))), noise.as_bytes());
     }
 
     #[test]
     fn what_cannot_be_read_is_an_error_and_no_panic() {
-        let mut bomb = pack(&"x".repeat(900_000), with(Algorithm::Zstd)).into_owned();
+        let mut bomb = pack(&"x".repeat(900_000), Some(with(Algorithm::Zstd))).into_owned();
         assert!(bomb.len() < 1_000);
         assert_eq!(unpack_here(&bomb, 899_999).unwrap_err().code(), ErrorCode::CacheEntryUnreadable);
         // A size that is a lie does not make more room than it says.
@@ -237,10 +237,10 @@ mod tests {
     #[test]
     fn large_values_are_known_and_unpacked_aside() {
         let text = "abc".repeat(100_000);
-        assert!(is_long_to_pack(&text, with(Algorithm::Lz4)) && !is_long_to_pack(&text, None));
+        assert!(is_long_to_pack(&text, Some(with(Algorithm::Lz4))) && !is_long_to_pack(&text, None));
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         runtime.block_on(async {
-            assert_eq!(unpack(&pack(&text, with(Algorithm::Lz4)), LIMIT).await.unwrap(), text);
+            assert_eq!(unpack(&pack(&text, Some(with(Algorithm::Lz4))), LIMIT).await.unwrap(), text);
         });
     }
 }

@@ -48,6 +48,7 @@ pub use job_options::{Backoff, Deduplication, JobOptions, JobTelemetry, KeepPoli
 pub use job_state::{JobCounts, JobState};
 pub use manual_worker::{ManualWorker, NextJob};
 #[cfg(feature = "testing")]
+#[cfg(any(test, feature = "testing"))]
 pub use native::NATIVE_SCRIPTS;
 pub use outcome::{Outcome, Retry, Settlement};
 pub use overload::{Overload, OverloadPolicy};

@@ -16,8 +16,10 @@ pub(super) use add_jobs::add_jobs;
 pub(super) use fetch_jobs::fetch_jobs;
 pub(super) use finish_jobs::finish_jobs;
 
+#[cfg(any(test, feature = "testing"))]
 use crate::connection::NativeScript;
 
 /// By the name of the script, for tests.
+#[cfg(any(test, feature = "testing"))]
 pub const NATIVE_SCRIPTS: [(&str, NativeScript); 3] =
     [("queue/add_jobs", add_jobs), ("queue/fetch_jobs", fetch_jobs), ("queue/finish_jobs", finish_jobs)];
