@@ -43,8 +43,8 @@ export declare class NativeCache {
   get localSize(): Array<number>
   /** The same of the entries whose keys begin with `start`. */
   localSizeOf(start: string): Array<number>
-  /** `peek`, `touch` and `touchTags`. */
-  functions(): { peek(key: string, ...tags: readonly string[]): string | undefined; touch(...keys: readonly string[]): void; touchTags(...tags: readonly string[]): void }
+  /** `peek`, `peekStale`, `touch` and `touchTags`. */
+  functions(): { peek(key: string, ...tags: readonly string[]): string | undefined; peekStale(key: string): string | undefined; touch(...keys: readonly string[]): void; touchTags(...tags: readonly string[]): void }
   /** Leaves the connection at once. Calls in flight are still answered. */
   close(): void
 }

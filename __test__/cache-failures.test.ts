@@ -189,7 +189,7 @@ describe('bad input', () => {
     ['a fraction to add', () => cache.increment('k', 0.5), 'ERR_INVALID_ARGUMENT'],
     ['text to subtract', () => any().decrement('k', '1'), 'ERR_INVALID_ARGUMENT'],
     ['an option that does not exist', () => any().set('k', 1, { grace: 5 }), 'ERR_INVALID_OPTION'],
-    ['an option of getOrSet that does not exist', () => any().getOrSet('k', () => 1, { swr: 1 }), 'ERR_INVALID_OPTION'],
+    ['an option of getOrSet that does not exist', () => any().getOrSet('k', () => 1, { sww: 1 }), 'ERR_INVALID_OPTION'],
     ['an option of get that does not exist', () => any().get('k', { stale: true }), 'ERR_INVALID_OPTION'],
     ['nx beside xx', () => cache.set('k', 1, { nx: true, xx: true }), 'ERR_INVALID_OPTION'],
     ['tags that are no array', () => any().set('k', 1, { tags: 'x' }), 'ERR_INVALID_ARGUMENT'],

@@ -108,6 +108,7 @@ const stages = [
           'cache-domains',
           'cache-flights',
           'cache-format',
+          'cache-resilience',
           'cache-service',
           'cache-threads',
           'cache-write-behind',

@@ -10,14 +10,15 @@ import {
   engineOptions,
   type Names,
   setCall,
-  storing,
 } from './cache/arguments.js';
 import { DomainEntries, type DomainHost } from './cache/domain-entries.js';
 import { CacheEngine } from './cache/engine.js';
 import { CacheFailures } from './cache/failures.js';
+import type { Factory } from './cache/flights.js';
 import type { HotView } from './cache/hot-view.js';
 import { type Invalidated, invalidateAll, resolveInvalidation, resourceInvalidation } from './cache/invalidating.js';
 import { kindOf } from './cache/kind-of.js';
+import { bulkMaking, making, PLAIN } from './cache/making.js';
 import { CacheReader } from './cache/reader.js';
 import { refreshExpiringKeys } from './cache/refreshing.js';
 import { ScheduledInvalidations } from './cache/scheduled-invalidations.js';
@@ -80,7 +81,7 @@ export class CacheService<
     get: (key) => this.#reader.get(key),
     getOrSet: (key, factory, storing) => {
       checkKey(key);
-      return this.#reader.getOrSet(key, factory, storing);
+      return this.#reader.getOrSet(key, factory, { ...PLAIN, ...storing });
     },
     set: (key, value, storing) => this.set(key, value, storing),
     delete: (key) => this.delete(key),
@@ -129,6 +130,7 @@ export class CacheService<
         hit: (key, level) => this.#hearsHits && this.#hit(key, level),
         miss: (key) => this.listenerCount('miss') > 0 && this.fire('miss', { key }),
         stored: (key) => this.#stored(key),
+        sourceFailed: (error) => this.#failures.tell(error instanceof Error ? error : new Error(String(error))),
         failed: (error) => this.#failures.take(error),
       },
     );
@@ -190,8 +192,8 @@ export class CacheService<
    */
   getOrSet<T>(
     key: string,
-    factory: () => Awaitable<T>,
-    ttlOrOptions?: number | types.CacheEntryOptions<keyof Ttls & string>,
+    factory: (context: types.CacheFactoryContext<T>) => Awaitable<T>,
+    ttlOrOptions?: number | types.CacheMakeOptions<keyof Ttls & string>,
   ): Promise<T> {
     const entry = this.#hot.get(key);
     if (entry !== undefined) {
@@ -201,11 +203,11 @@ export class CacheService<
     return this.#getOrSet(key, factory, ttlOrOptions) as Promise<T>;
   }
 
-  #getOrSet(key: string, factory: () => unknown, options: unknown): Promise<unknown> {
+  #getOrSet(key: string, factory: Factory, options: unknown): Promise<unknown> {
     try {
       checkKey(key);
       checkFunction(factory, 'factory');
-      return this.#reader.getOrSet(key, factory, storing(options, this.#names));
+      return this.#reader.getOrSet(key, factory, making(options, this.#names));
     } catch (error) {
       return Promise.reject(error);
     }
@@ -215,11 +217,11 @@ export class CacheService<
   wrap<Fn extends (...args: any[]) => unknown>(
     keyFactory: (...args: Parameters<Fn>) => string,
     fn: Fn,
-    ttlOrOptions?: number | types.CacheEntryOptions<keyof Ttls & string>,
+    ttlOrOptions?: number | types.CacheMakeOptions<keyof Ttls & string>,
   ): (...args: Parameters<Fn>) => Promise<Awaited<ReturnType<Fn>>> {
     checkFunction(keyFactory, 'keyFactory');
     checkFunction(fn, 'fn');
-    storing(ttlOrOptions, this.#names);
+    making(ttlOrOptions, this.#names);
     return async (...args) => this.getOrSet<any>(keyFactory(...args), () => fn(...args), ttlOrOptions);
   }
 
@@ -334,6 +336,20 @@ export class CacheService<
   async mget<T = unknown>(keys: readonly string[]): Promise<(T | null)[]> {
     checkKeys(keys);
     return this.#reader.getMany(keys) as Promise<(T | null)[]>;
+  }
+
+  /**
+   * The values of keys, in their order. `loader` is called once, with the keys that are missing, and returns their values in
+   * that order or as a `Map`; what it has not is `null`, and not stored. One round trip reads, one stores.
+   */
+  async getOrSetMany<T>(
+    keys: readonly string[],
+    loader: (missing: readonly string[]) => Awaitable<readonly (T | null | undefined)[] | ReadonlyMap<string, T>>,
+    ttlOrOptions?: number | types.CacheBulkOptions<keyof Ttls & string>,
+  ): Promise<(T | null)[]> {
+    checkKeys(keys);
+    checkFunction(loader, 'loader');
+    return this.#reader.getOrSetMany(keys, loader, bulkMaking(ttlOrOptions, this.#names)) as Promise<(T | null)[]>;
   }
 
   /** Stores values in one round trip; all are checked before any is written. */

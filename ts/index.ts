@@ -109,11 +109,14 @@ export {
   type WriteBehindOptions,
 } from './types/cache-domain-types.js';
 export type {
+  CacheBulkOptions,
   CacheEntryOptions,
   CacheEvents,
+  CacheFactoryContext,
   CacheGetOptions,
   CacheHealth,
   CacheInvalidateEvent,
+  CacheMakeOptions,
   CacheOptions,
   CacheSetOptions,
   CacheSetParams,

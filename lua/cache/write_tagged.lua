@@ -2,6 +2,7 @@
 -- The time is the server's and no argument, because versions must grow whichever process asks.
 --
 -- @key  entry
+-- @key  lease       of whoever is asking the source for the entry: it ends
 -- @key  prefix      what every key of the cache begins with
 -- @key  <prefix>#tag:<tag>       version of a tag
 -- @key  <prefix>#tagged:<tag>    HyperLogLog of the keys written under it since its last invalidation
@@ -30,5 +31,6 @@ for index = tags_offset + 1, #tags do
   call('PFADD', members_key(prefix, tag), entry)
 end
 local line = '{"t":' .. cjson.encode(versions) .. ',"c":' .. created_ms .. '}'
+call('DEL', lease)
 call('SET', entry, '\1' .. line .. '\n' .. value, 'PX', ttl_ms)
 return answer

@@ -1,17 +1,24 @@
 //! A cache: what it is made of, and reading from it.
 
-use std::{collections::BTreeSet, slice, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeSet, HashMap},
+    slice,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use super::{
     epochs::{Epochs, Shard, Watch, epochs},
     format,
     keys::Keys,
-    local_tier::{LocalEntry, LocalTier},
+    lease::LockKeeper,
+    local_tier::{Keep, LocalEntry, LocalTier},
     options::CacheOptions,
     remote_tier::{RawEntry, Remaining, RemoteTier},
     scripts,
-    tags::{self, Stored},
+    tags::{self, Stored, TagLine},
     unreadable::Unreadable,
+    wakers::Wakers,
 };
 use crate::{
     clock::Clock,
@@ -37,6 +44,8 @@ pub(super) struct Inner {
     pub(super) clock: Clock,
     pub(super) sweep: Shard,
     pub(super) unreadable: Unreadable,
+    pub(super) wakers: Arc<Wakers>,
+    lock_keepers: Mutex<HashMap<String, LockKeeper>>,
 }
 
 /// When a write takes place.
@@ -71,6 +80,18 @@ pub struct Hit {
     pub stamp: u32,
     /// How long a copy may live in this process; zero when it must not be kept.
     pub life: Duration,
+    /// How long it is fresh: zero for one that may only stand in for a source that fails; `None` for ever.
+    pub fresh_for: Option<Duration>,
+    /// How much longer it may stand in for a source that fails.
+    pub stale_for: Duration,
+    /// How long it took to load, in milliseconds, where it is to be refreshed early; else 0.
+    pub load_ms: u32,
+}
+
+impl Hit {
+    pub(super) fn is_fresh(&self) -> bool {
+        self.fresh_for.is_none_or(|left| !left.is_zero())
+    }
 }
 
 /// The outcome of [`Cache::load`].
@@ -90,9 +111,10 @@ impl Cache {
         let keys = Keys::new(options.prefix.clone(), options.limits.max_key_length as usize);
         let sweep = Epochs::sweep(&options.prefix);
         let remote = Arc::new(RemoteTier::new(link, deadline));
-        Ok(Self {
-            inner: Arc::new(Inner { keys, options, local, remote, clock, sweep, unreadable: Unreadable::default() }),
-        })
+        let (wakers, lock_keepers) = (Wakers::of(keys.prefix()), Mutex::default());
+        let unreadable = Unreadable::default();
+        let inner = Inner { keys, options, local, remote, clock, sweep, unreadable, wakers, lock_keepers };
+        Ok(Self { inner: Arc::new(inner) })
     }
 
     /// Has `listener` told of stored entries that cannot be read and so count as missing, at most one a second.
@@ -128,6 +150,11 @@ impl Cache {
     /// A valid value in this process. Never waits.
     pub fn peek(&self, key: &str) -> Option<Arc<LocalEntry>> {
         self.inner.local.as_ref()?.get(key)
+    }
+
+    /// A value in this process that was not invalidated, though it may be stale: for when the source fails.
+    pub fn peek_stale(&self, key: &str) -> Option<Arc<LocalEntry>> {
+        self.inner.local.as_ref()?.get_stale(key)
     }
 
     /// Reads an entry from Redis and keeps a copy. When it is missing and `tags` is not empty, their versions are read
@@ -234,6 +261,10 @@ impl Cache {
 }
 
 impl Inner {
+    pub(super) fn lock_keepers(&self) -> MutexGuard<'_, HashMap<String, LockKeeper>> {
+        self.lock_keepers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     pub(super) fn watch(&self, key: &str, tags: &[String]) -> Watch {
         let space = self.keys.prefix();
         Watch {
@@ -250,7 +281,7 @@ impl Inner {
 
     /// Reads the versions of tags once more, after a script of ours wrote their records: that ended what the server
     /// remembers of them, while copies that carry the tags are still here.
-    async fn hear_of_tags_again(&self, tags: &[String], versions: &[String]) -> Result<()> {
+    pub(super) async fn hear_of_tags_again(&self, tags: &[String], versions: &[String]) -> Result<()> {
         let now = self.remote.tag_versions(&self.keys, tags).await?;
         self.end_unless_same(tags, versions, &now);
         Ok(())
@@ -299,7 +330,7 @@ impl Inner {
     }
 
     /// Notes the counters and sends the reads.
-    fn begin(
+    pub(super) fn begin(
         &self,
         keys: &[String],
     ) -> impl Future<Output = Result<Vec<(Watch, u32, Option<RawEntry>)>>> + Send + use<> {
@@ -312,15 +343,29 @@ impl Inner {
             })
             .collect();
         let stored: Vec<_> = keys.iter().map(|key| self.keys.entry(key)).collect();
-        let reading = self.remote.read(&stored, self.local.is_some());
+        let reading = self.remote.read(&stored);
         async move {
             let entries = reading.await?;
             Ok(watches.into_iter().zip(entries).map(|((watch, stamp), entry)| (watch, stamp, entry)).collect())
         }
     }
 
-    /// Drops what is dead by its tags, and keeps copies of the rest.
-    async fn finish(&self, keys: Vec<String>, read: Vec<(Watch, u32, Option<RawEntry>)>) -> Result<Vec<Option<Hit>>> {
+    /// Drops what is stale, or dead by its tags, and keeps copies of the rest.
+    pub(super) async fn finish(
+        &self,
+        keys: Vec<String>,
+        read: Vec<(Watch, u32, Option<RawEntry>)>,
+    ) -> Result<Vec<Option<Hit>>> {
+        let hits = self.finish_all(keys, read).await?;
+        Ok(hits.into_iter().map(|hit| hit.filter(Hit::is_fresh)).collect())
+    }
+
+    /// Drops what is dead by its tags, and keeps copies of what is fresh.
+    pub(super) async fn finish_all(
+        &self,
+        keys: Vec<String>,
+        read: Vec<(Watch, u32, Option<RawEntry>)>,
+    ) -> Result<Vec<Option<Hit>>> {
         // The tags' counters are noted before their versions are asked for: an invalidation in between moves one of them.
         let mut pending = Vec::with_capacity(read.len());
         for ((mut watch, mut stamp, entry), key) in read.into_iter().zip(&keys) {
@@ -343,7 +388,7 @@ impl Inner {
                 stamp = stamp.wrapping_add(watch.tags_stamp());
             }
             pending.push(match text {
-                Ok(text) => Some((line, Hit { text, watch, stamp, life: self.life(entry.remaining) })),
+                Ok(text) => Some((self.hit(text, watch, stamp, entry.remaining, line.as_ref()), line)),
                 Err(error) => {
                     self.unreadable.tell(|| error.with("key", key.as_str()));
                     None
@@ -353,7 +398,7 @@ impl Inner {
         let wanted: BTreeSet<&String> = pending
             .iter()
             .flatten()
-            .filter_map(|(line, _)| line.as_ref())
+            .filter_map(|(_, line)| line.as_ref())
             .flat_map(|line| line.versions.keys())
             .collect();
         let wanted: Vec<String> = wanted.into_iter().cloned().collect();
@@ -364,7 +409,7 @@ impl Inner {
             .into_iter()
             .zip(keys)
             .map(|(found, key)| {
-                let (line, hit) = found?;
+                let (hit, line) = found?;
                 if let Some(line) = line {
                     let now: Vec<_> = line.versions.keys().map(version).collect();
                     if !tags::holds(&line, &now) {
@@ -374,11 +419,24 @@ impl Inner {
                 if !hit.life.is_zero()
                     && let Some(local) = &self.local
                 {
-                    local.insert(&key, hit.text.clone(), hit.watch.clone(), hit.stamp, Some(hit.life));
+                    local.insert(&key, hit.text.clone(), hit.watch.clone(), hit.stamp, keep_of(&hit));
                 }
                 Some(hit)
             })
             .collect())
+    }
+
+    /// What is known of an entry that was read.
+    fn hit(&self, text: String, watch: Watch, stamp: u32, remaining: Remaining, line: Option<&TagLine>) -> Hit {
+        let stale = Duration::from_millis(line.map_or(0, |line| line.stale_ms));
+        let (fresh_for, stale_for) = match remaining {
+            Remaining::For(left) => (Some(left.saturating_sub(stale)), stale.min(left)),
+            // It expires at this moment, or is no entry of ours.
+            Remaining::Unknown | Remaining::Endless => (None, Duration::ZERO),
+        };
+        let usable = fresh_for.map_or_else(|| self.life(remaining), |left| self.life(Remaining::For(left)));
+        let load_ms = line.map_or(0, |line| u32::try_from(line.load_ms).unwrap_or(u32::MAX));
+        Hit { text, watch, stamp, life: usable, fresh_for, stale_for, load_ms }
     }
 
     /// How long a copy of an entry may live here.
@@ -403,4 +461,9 @@ impl Inner {
             [next(), next()]
         }
     }
+}
+
+/// How long a copy of what was found may be used.
+pub(super) fn keep_of(hit: &Hit) -> Keep {
+    Keep { life: hit.fresh_for, stale: hit.stale_for, load_ms: hit.load_ms }
 }

@@ -22,6 +22,7 @@ use super::{
     epochs::{Epochs, epochs},
     gates,
     keys::Keys,
+    wakers::Wakers,
 };
 use crate::{
     connection::{ChangeSink, Link},
@@ -38,12 +39,14 @@ struct Follower {
     prefix: Box<str>,
     told: AtomicBool,
     gaps: Arc<AtomicU32>,
+    wakers: Arc<Wakers>,
 }
 
 impl Coherence {
     /// Begins; never waits.
     pub(super) fn follow(link: &Arc<dyn Link>, prefix: &str) -> Self {
-        let follower = Follower { prefix: prefix.into(), told: AtomicBool::new(false), gaps: gaps_of(prefix) };
+        let (gaps, wakers) = (gaps_of(prefix), Wakers::of(prefix));
+        let follower = Follower { prefix: prefix.into(), told: AtomicBool::new(false), gaps, wakers };
         let follower = Arc::new(follower);
         let following = link.follow_changes(Arc::clone(&follower) as Arc<dyn ChangeSink>);
         Self { follower, _following: following }
@@ -78,6 +81,7 @@ impl ChangeSink for Follower {
         let names = keys.iter().filter_map(|key| Keys::dependent(key.strip_prefix(self.prefix.as_bytes())?));
         for name in names {
             epochs().bump(Epochs::shard(&self.prefix, name));
+            self.wakers.wake(name);
         }
     }
 

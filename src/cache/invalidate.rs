@@ -34,15 +34,23 @@ impl Cache {
 
     fn unlink(&self, keys: &[String]) -> impl Future<Output = Result<u64>> + Send + use<> {
         let shards: Vec<_> = keys.iter().map(|key| self.inner.watch(key, &[]).key).collect();
-        let command = keys.iter().fold(Command::new("UNLINK"), |command, key| command.key(self.inner.keys.entry(key)));
-        let reply = gates::pass(shards.iter().copied(), || {
+        let unlink = |name: fn(&Keys, &str) -> String| {
+            keys.iter().fold(Command::new("UNLINK"), |command, key| command.key(name(&self.inner.keys, key)))
+        };
+        // The leases first: between the two, nothing that was asked for before can be stored.
+        let commands = [unlink(Keys::lease).repeatable(), unlink(Keys::entry)];
+        let replies = gates::pass(shards.iter().copied(), || {
             bump_all(&shards);
-            self.inner.remote.link().call(command)
+            self.inner.remote.link().call_many(&commands)
         });
         async move {
-            let reply = reply.await;
+            let replies = replies.await;
             bump_all(&shards);
-            Ok(u64::try_from(reply?.into_int()?).unwrap_or(0))
+            let mut removed = 0;
+            for reply in replies {
+                removed = reply?.into_int()?;
+            }
+            Ok(u64::try_from(removed).unwrap_or(0))
         }
     }
 
@@ -98,11 +106,15 @@ impl Cache {
         let inner = Arc::clone(&self.inner);
         // Alone: a fill that is on its way to Redis is found by the sweep, and one that is not sees the counter.
         gates::pass_alone(|| epochs().bump(inner.sweep));
+        let raised = scripts::raise_sweep(inner.remote.link(), &inner.keys);
         async move {
-            let removed = inner
-                .remote
-                .sweep(&glob, |key| records && !inner.keys.is_kept(key), |key| inner.keys.is_entry(key))
-                .await;
+            let removed = match raised.await {
+                Ok(()) => {
+                    let goes_too = |key: &[u8]| records && !inner.keys.is_kept(key);
+                    inner.remote.sweep(&glob, goes_too, |key| inner.keys.is_entry(key)).await
+                }
+                Err(error) => Err(error),
+            };
             epochs().bump(inner.sweep);
             if let Some(local) = &inner.local {
                 local.clear();

@@ -10,10 +10,13 @@ pub const MAX_TAG_LENGTH: usize = 256;
 pub const MAX_TAGS: usize = 64;
 
 /// What the cache's own records begin with, after the prefix. Callers' keys may not.
-const RESERVED: &str = "#tag";
 /// What agendas begin with, before any prefix of a cache. They stand outside of it, unless it is empty: then they are told
 /// from entries by this, and left alone.
 pub(super) const KEPT: &str = "#cache:";
+const RESERVED: [&str; 5] = ["#tag", KEPT, LEASE, LOCK, SWEEP];
+const LEASE: &str = "#lease:";
+const LOCK: &str = "#lock:";
+const SWEEP: &str = "#sweep";
 const TAG: &str = "#tag:";
 const TAGGED: &str = "#tagged:";
 
@@ -53,21 +56,49 @@ impl Keys {
         [&self.prefix, TAGGED, tag].concat()
     }
 
-    /// Whether a stored key is a caller's, and not a record of the cache itself.
-    pub(super) fn is_entry(&self, stored: &[u8]) -> bool {
+    /// Whether a stored key below the prefix is work that is still to be done, which no flush takes away; or the version of
+    /// a sweep, which ends the leases that were taken before it, and itself in time.
+    pub(super) fn is_kept(&self, stored: &[u8]) -> bool {
         stored
             .strip_prefix(self.prefix.as_bytes())
-            .is_some_and(|key| !key.starts_with(RESERVED.as_bytes()) && !key.starts_with(KEPT.as_bytes()))
+            .is_some_and(|key| key.starts_with(KEPT.as_bytes()) || key == SWEEP.as_bytes())
     }
 
-    /// Whether a stored key below the prefix is work that is still to be done, which no flush takes away.
-    pub(super) fn is_kept(&self, stored: &[u8]) -> bool {
-        stored.strip_prefix(self.prefix.as_bytes()).is_some_and(|key| key.starts_with(KEPT.as_bytes()))
+    /// The key that holds the token of those who load an entry that is missing.
+    pub(super) fn lease(&self, key: &str) -> String {
+        [&self.prefix, LEASE, key].concat()
     }
 
-    /// The name, without the prefix, of a stored key on which values depend: an entry, or the version of a tag.
+    /// The same by the key under which the entry is stored.
+    pub(super) fn lease_of(&self, stored: &str) -> String {
+        self.lease(stored.strip_prefix(&*self.prefix).unwrap_or(stored))
+    }
+
+    /// The key that holds the token of the one process that loads an entry.
+    pub(super) fn lock(&self, key: &str) -> String {
+        [&self.prefix, LOCK, key].concat()
+    }
+
+    /// The key that holds the version of the last pattern delete or flush.
+    pub(super) fn sweep(&self) -> String {
+        [&self.prefix, SWEEP].concat()
+    }
+
+    /// Whether a key begins like one of the cache's own records.
+    fn is_reserved(key: &[u8]) -> bool {
+        RESERVED.iter().any(|reserved| key.starts_with(reserved.as_bytes()))
+    }
+
+    /// Whether a stored key is a caller's, and not a record of the cache itself.
+    pub(super) fn is_entry(&self, stored: &[u8]) -> bool {
+        stored.strip_prefix(self.prefix.as_bytes()).is_some_and(|key| !Self::is_reserved(key))
+    }
+
+    /// The name, without the prefix, of what a stored key stands for on which values depend: an entry, also when only
+    /// the lease on it ended, or the version of a tag.
     pub(super) fn dependent(name: &[u8]) -> Option<&str> {
-        std::str::from_utf8(name).ok().filter(|name| !name.starts_with(TAGGED))
+        let name = std::str::from_utf8(name).ok()?;
+        Some(name.strip_prefix(LEASE).unwrap_or(name)).filter(|name| !name.starts_with(TAGGED))
     }
 
     /// A glob for SCAN that matches what `pattern` matches below the prefix.
@@ -112,8 +143,9 @@ impl Keys {
                     .with("limit", self.max_length as f64));
             }
         }
-        if let Some(reserved) = [RESERVED, KEPT].iter().find(|reserved| key.starts_with(**reserved)) {
-            let allowed = format!("any that does not begin with `{reserved}`, which the cache keeps for itself");
+        if Self::is_reserved(key.as_bytes()) {
+            let reserved = RESERVED.map(|reserved| format!("`{reserved}`")).join(", ");
+            let allowed = format!("any that does not begin with {reserved}, which the cache keeps for itself");
             return Err(Error::invalid_argument("key", &format!("`{key}`"), &allowed));
         }
         Ok(())

@@ -29,9 +29,57 @@ pub struct LocalEntry {
     pub stamp: u32,
     /// When it expires here, in milliseconds since the epoch.
     pub expires_at_ms: i64,
+    /// When its value is no longer fresh in Redis, which is not before that.
+    pub fresh_until_ms: i64,
+    /// Until when it can stand in for a source that fails.
+    pub stale_until_ms: i64,
+    /// How long it took to load, where it is to be refreshed early; else 0.
+    pub load_ms: u32,
+}
+
+/// How long a copy may be used.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Keep {
+    /// As an answer. `None`: for as long as the tier allows.
+    pub life: Option<Duration>,
+    /// How much longer in place of a source that fails.
+    pub stale: Duration,
+    pub load_ms: u32,
+}
+
+impl Keep {
+    pub(super) fn for_life(life: Duration) -> Self {
+        Self { life: Some(life), ..Self::default() }
+    }
+}
+
+/// Frees entries that can no longer be of use.
+struct Uselessness {
+    clock: Clock,
+}
+
+impl moka::Expiry<Box<str>, Arc<LocalEntry>> for Uselessness {
+    fn expire_after_create(&self, _: &Box<str>, entry: &Arc<LocalEntry>, _: std::time::Instant) -> Option<Duration> {
+        let left = entry.stale_until_ms.max(entry.expires_at_ms) - self.clock.now_ms();
+        Some(Duration::from_millis(u64::try_from(left).unwrap_or(0)))
+    }
+
+    fn expire_after_update(
+        &self,
+        key: &Box<str>,
+        entry: &Arc<LocalEntry>,
+        at: std::time::Instant,
+        _: Option<Duration>,
+    ) -> Option<Duration> {
+        self.expire_after_create(key, entry, at)
+    }
 }
 
 impl LocalEntry {
+    fn can_stand_in(&self, now_ms: i64) -> bool {
+        self.stale_until_ms > now_ms && self.watch.stamp() == self.stamp
+    }
+
     fn is_valid(&self, now_ms: i64) -> bool {
         self.expires_at_ms > now_ms && self.watch.stamp() == self.stamp
     }
@@ -77,7 +125,8 @@ impl LocalTier {
             .weigher(|key: &Box<str>, entry: &Arc<LocalEntry>| weight(key, entry))
             .eviction_policy(policy);
         // Frees what nobody asks for again; an entry's own expiry is checked when it is read. By the system's time.
-        let builder = if clock.is_manual() { builder } else { builder.time_to_live(ttl) };
+        let builder =
+            if clock.is_manual() { builder } else { builder.expire_after(Uselessness { clock: clock.clone() }) };
         Self { entries: builder.build(), ttl, clock, coherence: None, _link: None }
     }
 
@@ -126,19 +175,34 @@ impl LocalTier {
         if entry.is_valid(self.clock.now_ms()) {
             return Some(entry);
         }
-        self.entries.invalidate(key);
+        if !entry.can_stand_in(self.clock.now_ms()) {
+            self.entries.invalidate(key);
+        }
         None
     }
 
-    /// Keeps a value for `remaining`, or the tier's own limit if that is shorter, provided that the counters of `watch`
-    /// still add up to `stamp`. `remaining` is `None` for an entry that never expires in Redis.
-    pub(super) fn insert(&self, key: &str, text: String, watch: Watch, stamp: u32, remaining: Option<Duration>) {
+    /// A value that was not invalidated, fresh or not.
+    pub(super) fn get_stale(&self, key: &str) -> Option<Arc<LocalEntry>> {
+        self.entries.get(key).filter(|entry| entry.can_stand_in(self.clock.now_ms()))
+    }
+
+    /// Keeps a value for as long as `keep` says, or the tier's own limit if that is shorter, provided that the counters of
+    /// `watch` still add up to `stamp`.
+    pub(super) fn insert(&self, key: &str, text: String, watch: Watch, stamp: u32, keep: Keep) {
         if watch.stamp() != stamp {
             return;
         }
-        let life = remaining.map_or(self.ttl, |remaining| remaining.min(self.ttl));
-        let expires_at_ms = self.clock.now_ms().saturating_add(i64::try_from(life.as_millis()).unwrap_or(i64::MAX));
-        self.entries.insert(key.into(), Arc::new(LocalEntry { text, watch, stamp, expires_at_ms }));
+        let now = self.clock.now_ms();
+        let after = |life: Duration| now.saturating_add(i64::try_from(life.as_millis()).unwrap_or(i64::MAX));
+        let fresh_until_ms = keep.life.map_or(i64::MAX, after);
+        let expires_at_ms = fresh_until_ms.min(after(self.ttl));
+        let stale_until_ms = match keep.life {
+            Some(life) if !keep.stale.is_zero() => after(life + keep.stale),
+            _ => expires_at_ms,
+        };
+        let entry =
+            LocalEntry { text, watch, stamp, expires_at_ms, fresh_until_ms, stale_until_ms, load_ms: keep.load_ms };
+        self.entries.insert(key.into(), Arc::new(entry));
     }
 
     /// Frees what a sweep has already made invalid.
@@ -176,10 +240,10 @@ mod tests {
         LocalTier::new(&Level1Options { max_size: 10_000.0, ttl: 60.0, ..Level1Options::default() }, clock.clone())
     }
 
-    fn insert(tier: &LocalTier, key: &str, remaining: Option<Duration>) {
+    fn insert(tier: &LocalTier, key: &str, life: Option<Duration>) {
         let watch = watch(key);
         let stamp = watch.stamp();
-        tier.insert(key, "1".to_owned(), watch, stamp, remaining);
+        tier.insert(key, "1".to_owned(), watch, stamp, Keep { life, ..Keep::default() });
     }
 
     #[test]
@@ -199,7 +263,7 @@ mod tests {
         let watch = watch("late");
         let stamp = watch.stamp();
         epochs().bump(watch.key);
-        tier.insert("late", "1".to_owned(), watch, stamp, None);
+        tier.insert("late", "1".to_owned(), watch, stamp, Keep::default());
         assert!(tier.get("late").is_none());
     }
 

@@ -90,19 +90,16 @@ impl RemoteTier {
         outcome
     }
 
-    /// Reads entries in one round trip, with what is left of their lives if `with_life`. Sent before it returns.
+    /// Reads entries in one round trip, with what is left of their lives. Sent before it returns.
     pub(super) fn read(
         self: &Arc<Self>,
         stored_keys: &[String],
-        with_life: bool,
     ) -> impl Future<Output = Result<Vec<Option<RawEntry>>>> + Send + use<> {
         let sent = self.available().map(|()| {
             let mut commands = Vec::with_capacity(stored_keys.len() * 2);
             for key in stored_keys {
                 commands.push(Command::new("GET").key(key).deadline(self.deadline).repeatable());
-                if with_life {
-                    commands.push(Command::new("PTTL").key(key).deadline(self.deadline).repeatable());
-                }
+                commands.push(Command::new("PTTL").key(key).deadline(self.deadline).repeatable());
             }
             self.link.call_many(&commands)
         });
@@ -112,7 +109,7 @@ impl RemoteTier {
             let mut entries = Vec::with_capacity(replies.len());
             let mut failure = None;
             while let Some(value) = replies.next() {
-                let life = if with_life { replies.next() } else { None };
+                let life = replies.next();
                 entries.push(match tier.observe(value) {
                     Ok(Value::Bulk(bytes)) => Some(RawEntry { bytes, remaining: remaining(life.as_ref()) }),
                     Ok(_) => None,

@@ -11,7 +11,9 @@ use crate::{
     codec::resp::Value,
     connection::Link,
     error::Result,
-    script::cache::{CLAIM_WORK, HOLD_WORK, INVALIDATE_TAGS, READ_TAGS, SETTLE_WORK, WRITE_TAGGED},
+    script::cache::{
+        CLAIM_WORK, HOLD_WORK, INVALIDATE_TAGS, RAISE_SWEEP, READ_TAGS, SETTLE_WORK, TAGS_SINCE, WRITE_TAGGED,
+    },
 };
 
 /// How much longer than an entry the versions of its tags are kept: an entry whose version is gone counts as missing.
@@ -69,7 +71,7 @@ pub(super) fn write_tagged(
     let created = write.created_ms.to_string();
     let reply = WRITE_TAGGED
         .with(
-            [&keys.entry(write.key), keys.prefix()],
+            [&keys.entry(write.key), &keys.lease(write.key), keys.prefix()],
             [
                 write.value,
                 ttl.as_bytes(),
@@ -150,4 +152,27 @@ pub(super) fn settle_work(
     );
     let reply = call.repeatable().start(Arc::clone(link));
     async move { reply.await?.into_int() }
+}
+
+/// Ends every lease of the cache.
+pub(super) fn raise_sweep(link: &Arc<dyn Link>, keys: &Keys) -> impl Future<Output = Result<()>> + Send + use<> {
+    let keep = millis(2 * super::lease::LIFE);
+    let reply = RAISE_SWEEP.with([&keys.sweep()], [keep.as_bytes()]).repeatable().start(Arc::clone(link));
+    async move { reply.await.map(|_| ()) }
+}
+
+/// The versions of tags that were named while a value was loaded; `None` when one was invalidated since `began`.
+pub(super) async fn tags_since(
+    link: &Arc<dyn Link>,
+    keys: &Keys,
+    tags: &[String],
+    began: &str,
+    ttl: Duration,
+    deadline: Duration,
+) -> Result<Option<Vec<String>>> {
+    let keep = millis(ttl + KEEP_BEYOND);
+    let call = TAGS_SINCE.with([keys.prefix()], [began.as_bytes(), keep.as_bytes()], tags).deadline(deadline);
+    let versions = call.repeatable().start(Arc::clone(link)).await?.into_items()?;
+    let versions: Vec<String> = versions.into_iter().map(Value::into_text).collect::<Result<_>>()?;
+    Ok((versions.len() == tags.len()).then_some(versions))
 }

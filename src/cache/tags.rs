@@ -21,6 +21,17 @@ pub(super) struct TagLine {
     /// When the entry was written, in milliseconds since the epoch.
     #[serde(rename = "c")]
     pub created_ms: i64,
+    /// How much longer than its value is fresh the entry is kept, in milliseconds: the last part of its life.
+    #[serde(rename = "g", default, skip_serializing_if = "is_zero")]
+    pub stale_ms: u64,
+    /// How long the value took to load, in milliseconds, where it is to be refreshed early.
+    #[serde(rename = "d", default, skip_serializing_if = "is_zero")]
+    pub load_ms: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 /// A stored entry, taken apart.
@@ -67,7 +78,11 @@ mod tests {
     use super::*;
 
     fn line() -> TagLine {
-        TagLine { versions: [("b".into(), "2".into()), ("a\n".into(), "1".into())].into(), created_ms: 5 }
+        TagLine {
+            versions: [("b".into(), "2".into()), ("a\n".into(), "1".into())].into(),
+            created_ms: 5,
+            ..TagLine::default()
+        }
     }
 
     #[test]

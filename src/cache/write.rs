@@ -1,11 +1,15 @@
 //! Writing to a cache.
 
-use std::{borrow::Cow, sync::Arc, time::Duration};
+use std::{borrow::Cow, collections::BTreeMap, sync::Arc, time::Duration};
 
 use super::{
     cache::{Cache, Condition, Inner, Loaded},
     epochs::{Watch, epochs},
-    format, gates, registered,
+    format, gates,
+    keys::Keys,
+    lease::Lease,
+    local_tier::Keep,
+    registered,
     remote_tier::RemoteTier,
     scripts::{self, Tagged, TaggedWrite},
     tags::{self, TagLine},
@@ -14,6 +18,7 @@ use crate::{
     codec::resp::Value,
     connection::Command,
     error::{Error, ErrorCode, Result},
+    script::cache::FILL,
 };
 
 /// A value that a caller sets.
@@ -43,6 +48,14 @@ pub struct Fill {
     pub stamp: u32,
     /// [`Cache::gaps`], asked for after the stamp was taken.
     pub gaps: u32,
+    /// What [`Cache::acquire`] gave: the entry is written only if the lease is still valid, and `versions` are its own.
+    pub lease: Option<Lease>,
+    /// Tags that the factory named while it ran.
+    pub late_tags: Vec<String>,
+    /// How much longer than `ttl` it may stand in for a source that fails, in seconds.
+    pub stale: f64,
+    /// How long it took to load, in milliseconds, if it is to be refreshed early; else 0.
+    pub load_ms: u32,
     /// Keep it in this process only: `load` found Redis away, so that there are no versions either.
     pub local_only: bool,
 }
@@ -115,53 +128,26 @@ impl Cache {
         }
     }
 
-    /// Stores what a factory made, unless one of its counters has moved since `fill.stamp` was taken, by more than gaps;
-    /// whether it did.
+    /// Stores what a factory made, unless one of its counters has moved since `fill.stamp` was taken, by more than gaps,
+    /// or its lease has ended; whether it did.
     /// When Redis cannot be written to, the value is still kept in this process.
-    pub fn fill(&self, fill: Fill) -> impl Future<Output = Result<bool>> + Send + use<> {
-        let inner = Arc::clone(&self.inner);
-        let sent = inner.check(&fill.key, &fill.tags, fill.ttl).and_then(|ttl| {
-            inner.check_value(&fill.key, &fill.text)?;
-            if !fill.local_only && fill.versions.len() != fill.tags.len() {
-                let got = format!("a list of {}", fill.versions.len());
-                return Err(Error::invalid_argument("versions", &got, "one version for each tag"));
-            }
-            let watch = inner.watch(&fill.key, &fill.tags);
-            let available = if fill.local_only { Ok(false) } else { inner.remote.available().map(|()| true) };
-            let value = inner.packed(&fill.text);
-            let sent = available.map(|available| {
-                let stored = inner.keys.entry(&fill.key);
-                gates::pass([watch.key], || {
-                    let moved = watch.stamp().wrapping_sub(fill.stamp);
-                    let by_gaps = inner.gaps().wrapping_sub(fill.gaps);
-                    (moved == by_gaps).then(|| {
-                        available.then(|| {
-                            inner.write_entries(inner.fill_commands(&fill, &value, ttl), &[stored], &fill.tags)
-                        })
-                    })
-                })
-            });
-            Ok((watch, sent, ttl))
-        });
+    pub fn fill(&self, mut fill: Fill) -> impl Future<Output = Result<bool>> + Send + use<> {
+        let cache = self.clone();
+        // Here, because it may take long: callers choose the thread.
+        let value = cache.inner.packed(&fill.text).into_owned();
         async move {
-            let (watch, sent, ttl) = sent?;
-            let written = match sent {
-                Ok(None) => return Ok(false),
-                Ok(Some(None)) => Ok(true),
-                Ok(Some(Some(writing))) => {
-                    let Written { replies, versions } = writing.await;
-                    let written = inner.remote.observe(replies.into_iter().collect::<Result<Vec<_>>>()).map(|_| true);
-                    if let (Ok(_), Some(now)) = (&written, versions) {
-                        inner.end_unless_same(&fill.tags, &fill.versions, &now);
-                    }
-                    written
-                }
-                Err(error) => Err(error),
-            };
-            if let Some(local) = &inner.local {
-                local.insert(&fill.key, fill.text, watch, fill.stamp, Some(ttl));
+            let inner = &cache.inner;
+            if let Some(lease) = &mut fill.lease {
+                fill.versions = std::mem::take(&mut lease.versions);
+                inner.lose_lock(&lease.lock);
             }
-            written
+            let filled = inner.try_fill(&mut fill, &value).await;
+            if !matches!(filled, Ok(true))
+                && let Some(lease) = &fill.lease
+            {
+                cache.release(&fill.key, lease).await;
+            }
+            filled
         }
     }
 
@@ -170,16 +156,19 @@ impl Cache {
         let inner = &self.inner;
         let sent = inner.keys.check(key).map(|()| {
             let shard = inner.watch(key, &[]).key;
-            let command = Command::new("INCRBY").key(inner.keys.entry(key)).int(by);
-            let reply = gates::pass([shard], || {
+            let commands = [
+                Command::new("UNLINK").key(inner.keys.lease(key)).repeatable(),
+                Command::new("INCRBY").key(inner.keys.entry(key)).int(by),
+            ];
+            let replies = gates::pass([shard], || {
                 epochs().bump(shard);
-                inner.remote.link().call(command)
+                inner.remote.link().call_many(&commands)
             });
-            (shard, reply)
+            (shard, replies)
         });
         async move {
-            let (shard, reply) = sent?;
-            let reply = reply.await;
+            let (shard, replies) = sent?;
+            let reply = replies.await.pop().unwrap_or_else(|| Err(Error::closed("connection")));
             epochs().bump(shard);
             reply?.into_int()
         }
@@ -233,13 +222,19 @@ impl PendingWrite {
             && heard_of
             && let Some(local) = &inner.local
         {
-            local.insert(key, text, self.watch, now.wrapping_add(self.others), Some(ttl));
+            local.insert(key, text, self.watch, now.wrapping_add(self.others), Keep::for_life(ttl));
         }
     }
 
     fn end(self) {
         epochs().bump(self.watch.key);
     }
+}
+
+/// A fill on its way.
+enum Sent<A, B> {
+    Plain(A),
+    Leased(B),
 }
 
 /// What the server answered to writes of entries.
@@ -340,6 +335,12 @@ impl Inner {
     ) -> impl Future<Output = Written> + Send + use<> {
         let (count, told) = (writes.len(), self.is_told());
         let tagged = told && !tags.is_empty();
+        // Who asks the source at this moment may bring an older value.
+        let mut leases =
+            stored.iter().fold(Command::new("UNLINK"), |command, key| command.key(self.keys.lease_of(key)));
+        let mut writes = writes;
+        (leases.flags, leases.deadline) = (writes[0].flags, writes[0].deadline);
+        writes.insert(0, leases);
         let commands = if told {
             let mut reads = vec![stored.iter().fold(Command::new("EXISTS"), Command::key)];
             reads.extend(tagged.then(|| RemoteTier::versions_command(&self.keys, tags)));
@@ -347,6 +348,129 @@ impl Inner {
         } else {
             writes
         };
+        let replies = self.remote.link().call_many(&commands);
+        async move {
+            let mut replies = replies.await;
+            if !told {
+                drop(replies.remove(0));
+                return Written { replies, versions: None };
+            }
+            match registered::replies(replies) {
+                Ok(mut replies) => {
+                    let versions = replies.pop().filter(|_| tagged);
+                    let versions = versions.and_then(|reply| RemoteTier::versions(reply.ok()?).ok());
+                    replies.truncate(count + 1);
+                    drop(replies.remove(0));
+                    Written { replies, versions }
+                }
+                Err(error) => Written { replies: vec![Err(error); count], versions: None },
+            }
+        }
+    }
+
+    async fn try_fill(&self, fill: &mut Fill, value: &[u8]) -> Result<bool> {
+        let ttl = self.check(&fill.key, &fill.tags, fill.ttl)?;
+        Keys::check_tags(&fill.late_tags)?;
+        self.check_value(&fill.key, &fill.text)?;
+        let stale = if fill.stale > 0.0 { super::ttl_argument(fill.stale)? } else { Duration::ZERO };
+        if !fill.local_only && fill.versions.len() != fill.tags.len() {
+            let got = format!("a list of {}", fill.versions.len());
+            return Err(Error::invalid_argument("versions", &got, "one version for each tag"));
+        }
+        let mut watch = self.watch(&fill.key, &fill.tags);
+        if !fill.late_tags.is_empty() {
+            // Their counters now: what moved them before is seen by the versions in Redis, or, without it, is no matter of
+            // the load that is in this process alone.
+            let late = std::mem::take(&mut fill.late_tags);
+            let late_watch = self.watch(&fill.key, &late);
+            fill.stamp = fill.stamp.wrapping_add(late_watch.tags_stamp());
+            if let Some(lease) = &fill.lease {
+                let (link, deadline) = (self.remote.link(), self.remote.deadline());
+                let read = scripts::tags_since(link, &self.keys, &late, &lease.began, ttl + stale, deadline).await;
+                match self.remote.observe(read)? {
+                    Some(versions) => fill.versions.extend(versions),
+                    None => return Ok(false),
+                }
+            }
+            fill.tags.extend(late);
+            watch = self.watch(&fill.key, &fill.tags);
+        }
+        let available = if fill.local_only { Ok(false) } else { self.remote.available().map(|()| true) };
+        let sent = available.map(|available| {
+            let stored = self.keys.entry(&fill.key);
+            gates::pass([watch.key], || {
+                let moved = watch.stamp().wrapping_sub(fill.stamp);
+                let by_gaps = self.gaps().wrapping_sub(fill.gaps);
+                (moved == by_gaps).then(|| {
+                    available.then(|| match &fill.lease {
+                        Some(lease) => Sent::Leased(self.fill_leased(fill, lease, value, ttl, stale)),
+                        None => {
+                            Sent::Plain(self.write_entries(self.fill_commands(fill, value, ttl), &[stored], &fill.tags))
+                        }
+                    })
+                })
+            })
+        });
+        let written = match sent {
+            Ok(None) => return Ok(false),
+            Ok(Some(None)) => Ok(true),
+            Ok(Some(Some(sent))) => {
+                let Written { replies, versions } = match sent {
+                    Sent::Plain(writing) => writing.await,
+                    Sent::Leased(writing) => writing.await,
+                };
+                let written = self.remote.observe(replies.into_iter().collect::<Result<Vec<_>>>());
+                if fill.lease.is_some() && written.as_ref().is_ok_and(|replies| replies.first() == Some(&Value::Int(0)))
+                {
+                    return Ok(false);
+                }
+                if let (Ok(_), Some(now)) = (&written, versions) {
+                    self.end_unless_same(&fill.tags, &fill.versions, &now);
+                }
+                written.map(|_| true)
+            }
+            Err(error) => Err(error),
+        };
+        if let Some(local) = &self.local {
+            let keep = Keep { life: Some(ttl), stale, load_ms: fill.load_ms };
+            local.insert(&fill.key, std::mem::take(&mut fill.text), watch, fill.stamp, keep);
+        }
+        written
+    }
+
+    /// Sends the compare-and-set of an entry against its lease; the first reply is the script's.
+    fn fill_leased(
+        &self,
+        fill: &Fill,
+        lease: &Lease,
+        value: &[u8],
+        ttl: Duration,
+        stale: Duration,
+    ) -> impl Future<Output = Written> + Send + use<> {
+        let (deadline, stored) = (self.remote.deadline(), self.keys.entry(&fill.key));
+        let versions: BTreeMap<_, _> = fill.tags.iter().cloned().zip(fill.versions.iter().cloned()).collect();
+        let stale_ms = u64::try_from(stale.as_millis()).unwrap_or(0);
+        let plain = versions.is_empty() && stale_ms == 0 && fill.load_ms == 0;
+        let line = TagLine { versions, created_ms: self.clock.now_ms(), stale_ms, load_ms: u64::from(fill.load_ms) };
+        let value = if plain { value.to_vec() } else { tags::encode(&line, value) };
+        let expiry = whole_millis(ttl + stale).to_string();
+        let keys = [stored.clone(), self.keys.lease(&fill.key), self.keys.lock(&fill.key), self.keys.sweep()];
+        let absent: &[u8] = if lease.absent { b"1" } else { b"" };
+        let (token, swept, lock) = (lease.token.as_bytes(), lease.swept.as_bytes(), lease.lock.as_bytes());
+        let call = FILL
+            .with([&keys[0], &keys[1], &keys[2], &keys[3]], [token, swept, lock, absent, &value, expiry.as_bytes()])
+            .deadline(deadline);
+        // With its text: a transaction cannot be told that the server does not know it.
+        let mut commands = vec![call.by_text()];
+        commands.extend(fill.tags.iter().map(|tag| {
+            Command::new("PFADD").key(self.keys.tag_members(tag)).arg(&stored).repeatable().deadline(deadline)
+        }));
+        let (count, told, tagged) = (commands.len(), self.is_told(), !fill.tags.is_empty());
+        if told {
+            let mut reads = vec![Command::new("EXISTS").key(&stored)];
+            reads.extend(tagged.then(|| RemoteTier::versions_command(&self.keys, &fill.tags)));
+            commands = registered::commands(commands, reads);
+        }
         let replies = self.remote.link().call_many(&commands);
         async move {
             let replies = replies.await;
@@ -383,6 +507,7 @@ impl Inner {
         let line = TagLine {
             versions: fill.tags.iter().cloned().zip(fill.versions.iter().cloned()).collect(),
             created_ms: self.clock.now_ms(),
+            ..TagLine::default()
         };
         let value = tags::encode(&line, value);
         let mut commands = vec![self.set_command(&fill.key, &value, ttl, Condition::Always).deadline(deadline)];

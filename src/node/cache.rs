@@ -15,7 +15,7 @@ use super::{
     link_events::{LinkEvents, state_name},
 };
 use crate::{
-    cache::{Cache, CacheOptions, Condition, Fill, Hit, Loaded, Write, format, ttl_argument},
+    cache::{Acquire, Acquired, Cache, CacheOptions, Condition, Fill, Hit, Lease, Loaded, Write, format, ttl_argument},
     connection::{self, BoxFuture, ConnectionOptions, DatabaseRole, Link},
     error::Result,
 };
@@ -39,6 +39,9 @@ mod code {
     pub(super) const COUNT: u16 = 14;
     pub(super) const PING: u16 = 15;
     pub(super) const EXPIRING: u16 = 32;
+    pub(super) const ACQUIRE: u16 = 16;
+    pub(super) const ACQUIRE_MANY: u16 = 17;
+    pub(super) const RELEASE: u16 = 18;
 }
 
 /// The event that a stored entry could not be read: its value is the error. Read by `ts/cache/engine.ts`.
@@ -136,8 +139,9 @@ impl NativeCache {
         numbers(self.view.cache.borrow().as_ref().map_or((0, 0), |cache| cache.local_size_of(&start)))
     }
 
-    /// `peek`, `touch` and `touchTags`.
+    /// `peek`, `peekStale`, `touch` and `touchTags`.
     #[napi(ts_return_type = "{ peek(key: string, ...tags: readonly string[]): string | undefined; \
+                             peekStale(key: string): string | undefined; \
                              touch(...keys: readonly string[]): void; touchTags(...tags: readonly string[]): void }")]
     pub fn functions<'env>(&self, env: &'env Env) -> napi::Result<Object<'env>> {
         self.view.functions(env)
@@ -217,6 +221,20 @@ impl Behind {
             code::COUNT => self.count(op)?,
             code::EXPIRING => self.expiring(op)?,
             code::PING => work(cache.ping()),
+            code::ACQUIRE => self.acquire(op)?,
+            code::ACQUIRE_MANY => self.acquire_many(op)?,
+            code::RELEASE => {
+                let (key, lease) = (op.text()?, lease(op)?);
+                self.order.next(cache, move |cache| {
+                    let releasing = lease.map(|lease| cache.release(&key, &lease));
+                    work(async move {
+                        if let Some(releasing) = releasing {
+                            releasing.await;
+                        }
+                        Ok(())
+                    })
+                })
+            }
             _ => return Err(op.unknown_code()),
         })
     }
@@ -247,15 +265,55 @@ impl Behind {
         })
     }
 
-    /// `key, text, ttl, stamp, gaps, local only, number of tags, ...tags, ...versions`.
+    /// `key, ttl, milliseconds to wait for another process, milliseconds that it is known to be fresh, whether something
+    /// stale is better than to wait, ...tags`.
+    fn acquire(&self, op: &mut Op<'_>) -> Result<Work> {
+        let (key, ttl) = (op.text()?, op.optional_number()?);
+        let (exclusive, refresh, stale_suffices) = (millis(op)?, millis(op)?, op.flag()?);
+        let tags = op.rest_of_texts()?;
+        Ok(self.order.next(&self.cache, move |cache| {
+            let cache = cache.clone();
+            work(async move {
+                cache.acquire(Acquire { key, tags, ttl, exclusive, refresh, stale_suffices }).await.map(acquired)
+            })
+        }))
+    }
+
+    /// `ttl, number of tags, ...tags, ...keys`.
+    fn acquire_many(&self, op: &mut Op<'_>) -> Result<Work> {
+        let ttl = op.optional_number()?;
+        let count = usize::try_from(op.integer()?).unwrap_or(0);
+        let mut tags = op.rest_of_texts()?;
+        let keys = tags.split_off(count.min(tags.len()));
+        Ok(self.order.next(&self.cache, move |cache| {
+            let cache = cache.clone();
+            work(async move {
+                // Flat, because answers do not nest: each with the number of its parts in front.
+                let mut flat = Vec::new();
+                for outcome in cache.acquire_many(keys, tags, ttl).await? {
+                    let parts = acquired_parts(outcome);
+                    flat.push(count_of(parts.len()).into());
+                    flat.extend(parts);
+                }
+                Ok(Answer::List(flat))
+            })
+        }))
+    }
+
+    /// `key, text, ttl, stamp, gaps, seconds that it may be stale, milliseconds of its load, local only, lease in six parts
+    /// and its versions, number of tags, ...tags, ...late tags`.
     fn fill(&self, op: &mut Op<'_>) -> Result<Work> {
         let (key, text, ttl) = (op.text()?, op.text()?, op.optional_number()?);
         let (stamp, gaps) = (counter(op)?, counter(op)?);
+        let (stale, load) = (op.number()?, op.integer()?);
+        let load_ms = u32::try_from(load).unwrap_or(0);
         let local_only = op.flag()?;
+        let lease = lease(op)?;
         let count = usize::try_from(op.integer()?).unwrap_or(0);
         let mut tags = op.rest_of_texts()?;
-        let versions = tags.split_off(count.min(tags.len()));
-        let fill = Fill { key, text, ttl, tags, versions, stamp, gaps, local_only };
+        let late_tags = tags.split_off(count.min(tags.len()));
+        let versions = Vec::new();
+        let fill = Fill { key, text, ttl, tags, versions, stamp, gaps, local_only, lease, late_tags, stale, load_ms };
         let is_long = self.is_long(&fill.text);
         Ok(self.order.next_after(&self.cache, is_long, move |cache| work(cache.fill(fill))))
     }
@@ -332,10 +390,47 @@ fn counter(op: &mut Op<'_>) -> Result<u32> {
     Ok(bits.cast_unsigned())
 }
 
-/// A hit in one string: `stamp,life in ms,shards of tags` on the first line, then its text.
+fn count_of(parts: usize) -> f64 {
+    count(parts as u64)
+}
+
+fn millis(op: &mut Op<'_>) -> Result<Option<Duration>> {
+    Ok(op.optional_integer()?.map(|ms| Duration::from_millis(u64::try_from(ms).unwrap_or(0))))
+}
+
+/// `token, swept, began, lock, absent, number of versions, ...versions`; without one, a null.
+fn lease(op: &mut Op<'_>) -> Result<Option<Lease>> {
+    let Some(token) = op.optional_text()? else { return Ok(None) };
+    let (swept, began, lock, absent) = (op.text()?, op.text()?, op.text()?, op.flag()?);
+    let versions = (0..op.integer()?).map(|_| op.text()).collect::<Result<_>>()?;
+    Ok(Some(Lease { token, swept, began, lock, absent, versions }))
+}
+
+fn acquired(outcome: Acquired) -> Answer {
+    Answer::List(acquired_parts(outcome))
+}
+
+/// A hit alone; else whether another process asks the source, what may stand in, and the lease as [`lease`] reads it.
+fn acquired_parts(outcome: Acquired) -> Vec<Answer> {
+    let (busy, stale, lease) = match outcome {
+        Acquired::Hit(hit) => return vec![told(&hit).into()],
+        Acquired::Miss(stale, lease) => (false, stale, lease),
+        Acquired::Busy(stale, lease) => (true, stale, lease),
+    };
+    let Lease { token, swept, began, lock, absent, versions } = lease;
+    let mut parts = vec![busy.into(), stale.as_ref().map(told).into(), token.into(), swept.into(), began.into()];
+    parts.extend([lock.into(), absent.into(), count_of(versions.len()).into()]);
+    parts.extend(versions.into_iter().map(Answer::from));
+    parts
+}
+
+/// A hit in one string: `stamp,life in ms,fresh for ms or -1,stale for ms,load ms,shards of tags` on the first line, then
+/// its text.
 fn told(hit: &Hit) -> String {
+    let number = |duration: Duration| duration.as_millis().min(1 << 53);
     let life = hit.life.as_millis().min(i32::MAX as u128);
-    let mut told = format!("{},{life}", hit.stamp.cast_signed());
+    let fresh = hit.fresh_for.map_or_else(|| "-1".to_owned(), |left| number(left).to_string());
+    let mut told = format!("{},{life},{fresh},{},{}", hit.stamp.cast_signed(), number(hit.stale_for), hit.load_ms);
     for shard in &hit.watch.tags {
         told.push(',');
         told.push_str(itoa::Buffer::new().format(*shard));

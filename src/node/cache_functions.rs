@@ -21,8 +21,8 @@ use crate::cache::{
 };
 
 /// Integers that JavaScript reads after a [`peek`]: shard of the key, stamp, life in milliseconds, gaps, number of tags,
-/// and the shards of the tags.
-const LANES: usize = 5 + MAX_TAGS;
+/// milliseconds that the value is fresh and those that it took to load, and the shards of the tags.
+const LANES: usize = 7 + MAX_TAGS;
 
 /// Bytes of a key or tag of 512 characters.
 const SHORT: usize = 2_048;
@@ -75,7 +75,8 @@ impl CacheView {
     /// An object with the functions. They keep the view; after the cache was closed they do nothing.
     pub(super) fn functions<'env>(self: &Rc<Self>, env: &'env Env) -> napi::Result<Object<'env>> {
         type Raw = unsafe extern "C" fn(sys::napi_env, sys::napi_callback_info) -> sys::napi_value;
-        let functions: [(&CStr, Raw); 3] = [(c"peek", peek), (c"touch", touch), (c"touchTags", touch_tags)];
+        let functions: [(&CStr, Raw); 4] =
+            [(c"peek", peek), (c"peekStale", peek_stale), (c"touch", touch), (c"touchTags", touch_tags)];
         let env = env.raw();
         // SAFETY: on the thread of `env`. Each function owns a count of the view until it is collected.
         unsafe {
@@ -107,7 +108,7 @@ impl CacheView {
         }
     }
 
-    fn write_lanes(&self, watch: &Watch, stamp: u32, life_ms: i64, gaps: u32) {
+    fn write_lanes(&self, watch: &Watch, stamp: u32, life_ms: i64, gaps: u32, fresh_ms: i64, load_ms: u32) {
         let tags = watch.tags.len().min(MAX_TAGS);
         // SAFETY: the array has `LANES` integers, and its reference keeps it.
         let lanes = unsafe { std::slice::from_raw_parts_mut(self.lanes.start, LANES) };
@@ -116,7 +117,9 @@ impl CacheView {
         lanes[2] = i32::try_from(life_ms).unwrap_or(i32::MAX);
         lanes[3] = gaps.cast_signed();
         lanes[4] = i32::try_from(tags).unwrap_or(0);
-        for (lane, shard) in lanes[5..].iter_mut().zip(&watch.tags) {
+        lanes[5] = i32::try_from(fresh_ms).unwrap_or(i32::MAX);
+        lanes[6] = i32::try_from(load_ms).unwrap_or(i32::MAX);
+        for (lane, shard) in lanes[7..].iter_mut().zip(&watch.tags) {
             *lane = shard.cast_signed();
         }
     }
@@ -143,16 +146,37 @@ unsafe extern "C" fn peek(env: sys::napi_env, info: sys::napi_callback_info) -> 
             let (Some(&key), tags) = (names.first(), names.get(1..).unwrap_or_default()) else { return None };
             with_text(env, key, |key| {
                 if let Some(entry) = cache.peek(key) {
-                    let life = entry.expires_at_ms - cache.now_ms();
-                    view.write_lanes(&entry.watch, entry.stamp, life, 0);
+                    let now = cache.now_ms();
+                    let (life, fresh) = (entry.expires_at_ms - now, entry.fresh_until_ms.saturating_sub(now));
+                    view.write_lanes(&entry.watch, entry.stamp, life, cache.gaps(), fresh, entry.load_ms);
                     return string(env, &entry.text);
                 }
                 let tags: Vec<String> =
                     tags.iter().filter_map(|&tag| with_text(env, tag, |tag| Some(tag.to_owned()))).collect();
                 let watch = cache.watch(key, &tags);
                 let stamp = watch.stamp();
-                view.write_lanes(&watch, stamp, 0, cache.gaps());
+                view.write_lanes(&watch, stamp, 0, cache.gaps(), 0, 0);
                 None
+            })
+        })
+    }
+}
+
+/// `peekStale(key)`: the text of an entry in this process that was not invalidated, fresh or not, with its validity and, as
+/// its life, how long it may still stand in for a source, in the lanes; or `undefined`.
+///
+/// # Safety
+///
+/// As [`peek`].
+unsafe extern "C" fn peek_stale(env: sys::napi_env, info: sys::napi_callback_info) -> sys::napi_value {
+    // SAFETY: by the contract above.
+    unsafe {
+        entered(env, info, |view, cache, names| {
+            with_text(env, *names.first()?, |key| {
+                let entry = cache.peek_stale(key)?;
+                let life = entry.stale_until_ms - cache.now_ms();
+                view.write_lanes(&entry.watch, entry.stamp, life, 0, 0, entry.load_ms);
+                string(env, &entry.text)
             })
         })
     }

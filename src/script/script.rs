@@ -117,7 +117,7 @@ impl ScriptCall {
     }
 
     /// With the text, which the server then knows.
-    fn by_text(&self) -> Command {
+    pub(crate) fn by_text(&self) -> Command {
         self.command("EVAL", self.source.text)
     }
 

@@ -24,20 +24,50 @@ const FLUSH = 13;
 const COUNT = 14;
 const PING = 15;
 const EXPIRING = 32;
+const ACQUIRE = 16;
+const ACQUIRE_MANY = 17;
+const RELEASE = 18;
 
 /** The event that a stored entry could not be read: `src/node/cache.rs`. */
 const UNREADABLE_EVENT = 1;
 
 /** Where `peek` says more than it returns: `LANES` of `src/node/cache_functions.rs`. */
 const MAX_TAGS = 64;
-const LANES = 5 + MAX_TAGS;
+const LANES = 7 + MAX_TAGS;
 
 /** A value that was found, as text. */
 export interface Found extends Validity {
   readonly text: string;
   /** Milliseconds that a copy may live; 0 when it must not be kept. */
   readonly lifeMs: number;
+  /** Milliseconds that the value is fresh: 0 when it may only stand in for a source. */
+  readonly freshMs: number;
+  /** Milliseconds that it may stand in for a source, after it was fresh. */
+  readonly staleMs: number;
+  /** Milliseconds that it took to load, where it is to be refreshed early; else 0. */
+  readonly loadMs: number;
 }
+
+/** Leave to store what a source will give: `Lease` of `src/cache/lease.rs`, in its parts. */
+export type Lease = readonly Argument[];
+
+export interface AcquireArguments {
+  key: string;
+  shard: number;
+  ttl: number | undefined;
+  tags: readonly string[];
+  /** How long to wait for another process that asks the source; undefined asks it without looking for others. */
+  waitMs: number | undefined;
+  /** Whether something stale is better than to wait. */
+  staleSuffices: boolean;
+  /** How long the value is known to be fresh, when it is to be refreshed all the same. */
+  freshMs: number | undefined;
+}
+
+export type Acquired =
+  | { hit: Found }
+  /** `busy`: another process asks the source. */
+  | { busy: boolean; stale: Found | undefined; lease: Lease };
 
 export interface WriteArguments {
   key: string;
@@ -47,12 +77,17 @@ export interface WriteArguments {
 }
 
 export interface FillArguments extends WriteArguments {
+  /** Tags that the factory named while it ran. */
+  late: readonly string[];
+  /** Seconds that it may stand in for a source after its life. */
+  stale: number;
+  loadMs: number;
   /** Sum of the epochs before the load. */
   stamp: number;
   /** Gaps before the load: see {@link Peeked}. */
   gaps: number;
-  /** Versions of the tags, as the load gave them; undefined when Redis could not be asked. */
-  versions: readonly string[] | undefined;
+  /** Undefined when Redis could not be asked. */
+  lease: Lease | undefined;
 }
 
 /** The validity of a value that is loaded from now on. */
@@ -149,7 +184,7 @@ export class CacheEngine {
       shard: lanes[0]!,
       stamp: lanes[1]!,
       gaps: lanes[3]!,
-      tags: count === 0 ? undefined : Array.from(lanes.subarray(5, 5 + count)),
+      tags: count === 0 ? undefined : Array.from(lanes.subarray(7, 7 + count)),
     };
   }
 
@@ -164,6 +199,54 @@ export class CacheEngine {
 
   get peekedLife(): number {
     return this.#lanes[2]!;
+  }
+
+  /** How long a value that was peeked at is fresh, and how long it took to load. */
+  get peekedFreshness(): [freshMs: number, loadMs: number] {
+    return [this.#lanes[5]!, this.#lanes[6]!];
+  }
+
+  /** A copy in this process that was not invalidated, though it may be stale. */
+  peekStale(key: string, validity: Validity): Found | undefined {
+    if (this.closed) return undefined;
+    const text = this.#functions.peekStale(key);
+    if (text === undefined) return undefined;
+    const { stamp, tags } = this.peeked;
+    return { text, shard: validity.shard, stamp, tags, lifeMs: 0, freshMs: 0, staleMs: this.peekedLife, loadMs: 0 };
+  }
+
+  /** The entry in Redis; without a fresh one, a lease to make it. */
+  async acquire(call: AcquireArguments): Promise<Acquired> {
+    const { key, shard, ttl, tags, waitMs, freshMs, staleSuffices } = call;
+    const whole = (ms: number | undefined) => (ms === undefined ? undefined : Math.round(ms));
+    return acquired(
+      await this.#call(ACQUIRE, [key, ttl, whole(waitMs), whole(freshMs), staleSuffices, ...tags]),
+      shard,
+    );
+  }
+
+  /** The same for many keys at once, in their order. */
+  async acquireMany(
+    keys: readonly string[],
+    shards: readonly number[],
+    ttl: number | undefined,
+    tags: readonly string[],
+  ): Promise<Acquired[]> {
+    const flat: any[] = await this.#call(ACQUIRE_MANY, [ttl, tags.length, ...tags, ...keys]);
+    const outcomes: Acquired[] = [];
+    for (let at = 0; at < flat.length; ) {
+      const end = at + 1 + (flat[at] as number);
+      outcomes.push(acquired(flat.slice(at + 1, end), shards[outcomes.length]!));
+      at = end;
+    }
+    return outcomes;
+  }
+
+  /** Gives a lease back under which nothing is stored. Nobody waits for it. */
+  release(key: string, lease: Lease | undefined): void {
+    if (lease === undefined || this.closed) return;
+    // What cannot be given back expires.
+    this.#call(RELEASE, [key, ...lease]).catch(() => undefined);
   }
 
   /** The entry in Redis; without one, the versions that its tags have. `shard` is the key's, as `peek` told it. */
@@ -184,9 +267,10 @@ export class CacheEngine {
 
   /** Stores what a factory made, unless it was invalidated meanwhile. */
   fill(fill: FillArguments): Promise<boolean> {
-    const { key, text, ttl, stamp, gaps, tags, versions } = fill;
-    const localOnly = versions === undefined;
-    return this.#call(FILL, [key, text, ttl, stamp, gaps, localOnly, tags.length, ...tags, ...(versions ?? [])]);
+    const { key, text, ttl, stamp, gaps, tags, late, stale, loadMs, lease } = fill;
+    const localOnly = lease === undefined;
+    const named = [tags.length, ...tags, ...late];
+    return this.#call(FILL, [key, text, ttl, stamp, gaps, stale, loadMs, localOnly, ...(lease ?? [null]), ...named]);
   }
 
   set(write: WriteArguments, condition: 'NX' | 'XX' | undefined): Promise<boolean> {
@@ -301,8 +385,17 @@ export class CacheEngine {
 /** A hit as `told` of `src/node/cache.rs` writes it. */
 function found(answer: string, shard: number): Found {
   const end = answer.indexOf('\n');
-  const [stamp, lifeMs, ...tags] = answer.slice(0, end).split(',').map(Number) as [number, number, ...number[]];
-  return { text: answer.slice(end + 1), shard, stamp, lifeMs, tags: tags.length === 0 ? undefined : tags };
+  const numbers = answer.slice(0, end).split(',').map(Number);
+  const [stamp, lifeMs, fresh, staleMs, loadMs] = numbers as [number, number, number, number, number];
+  const tags = numbers.length === 5 ? undefined : numbers.slice(5);
+  const freshMs = fresh === -1 ? Number.POSITIVE_INFINITY : fresh;
+  return { text: answer.slice(end + 1), shard, stamp, lifeMs, freshMs, staleMs, loadMs, tags };
+}
+
+function acquired(parts: readonly any[], shard: number): Acquired {
+  if (parts.length === 1) return { hit: found(parts[0], shard) };
+  const [busy, stale, ...lease] = parts;
+  return { busy, stale: stale === null ? undefined : found(stale, shard), lease };
 }
 
 /** The sum of epochs without what gaps added to it. */

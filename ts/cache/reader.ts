@@ -1,6 +1,10 @@
 import { createError } from '../errors.js';
-import { type CacheEngine, epochs, type Found, generation, type Peeked } from './engine.js';
+import { nextTurn } from '../system-time.js';
+import { BulkReader, type Loader } from './bulk.js';
+import { type CacheEngine, epochs, type Found, generation } from './engine.js';
+import { type Desk, type Factory, Flights, hotLife, isDue } from './flights.js';
 import { type HotEntry, HotView, type Validity } from './hot-view.js';
+import type { Making } from './making.js';
 import { copy, decode, encode, freeze, isBinary, type Serializer } from './values.js';
 
 /** Values that one thread keeps decoded, at most; and the part of `level1.maxSize` that they may take. */
@@ -16,6 +20,8 @@ export interface ReaderEvents {
   stored(key: string): void;
   /** A stored value could not be read, and counts as missing. */
   unreadable(error: Error): void;
+  /** A source failed, and no caller is told. */
+  sourceFailed(error: unknown): void;
   /** Takes an error of Redis: throws it if the caller is to hear of it. */
   failed(error: unknown): void;
 }
@@ -26,10 +32,9 @@ export interface Storing {
   tags: readonly string[];
 }
 
-/** A load or a factory that is running, with the invalidations that were known when it began. */
-interface Flight {
+/** A load that is running, with the invalidations that were known when it began. */
+interface Load {
   readonly generation: number;
-  readonly tags: readonly string[];
   readonly promise: Promise<unknown>;
 }
 
@@ -51,8 +56,9 @@ export class CacheReader {
   readonly #clone: boolean;
   readonly #frozen: boolean;
   readonly #serializer: Serializer;
-  readonly #loads = new Map<string, Flight>();
-  readonly #factories = new Map<string, Flight>();
+  readonly #loads = new Map<string, Load>();
+  readonly flights: Flights;
+  readonly #bulk: BulkReader;
 
   constructor(
     engine: CacheEngine,
@@ -64,6 +70,18 @@ export class CacheReader {
     this.#clone = clone;
     this.#serializer = serializer;
     this.#frozen = !clone && process.env['NODE_ENV'] !== 'production';
+    const desk: Desk = {
+      attempt: (outcome) => this.#attempt(outcome),
+      count: (key, level) => this.#count(key, level),
+      encode: (key, value) => encode(key, value, serializer),
+      decoded: (key, text) => this.#decoded(key, text),
+      keep: (key, text, validity, lifeMs) => this.#keep(key, text, validity, lifeMs),
+      keepFound: (key, found) => this.#keepFound(key, found),
+      stored: (key) => events.stored(key),
+      sourceFailed: (error) => events.sourceFailed(error),
+    };
+    this.flights = new Flights(engine, desk);
+    this.#bulk = new BulkReader(engine, desk, this.flights);
     this.hot = new HotView({
       epochs: epochs ?? new Int32Array(0),
       sweep: engine.sweepShard,
@@ -97,7 +115,7 @@ export class CacheReader {
   get(key: string): Promise<unknown> {
     const local = this.local(key);
     if (local !== undefined) return local;
-    return this.#own(this.#join(this.#loads, key, NO_TAGS, (validity) => this.#load(key, validity.shard)));
+    return this.#own(this.#join(key));
   }
 
   /** The value of a key in Redis, past level 1. */
@@ -126,20 +144,38 @@ export class CacheReader {
   }
 
   /** The value of a key, made by `factory` without one. */
-  getOrSet(key: string, factory: () => unknown, storing: Storing): Promise<unknown> {
-    const running = this.#factories.get(key);
-    const tags = running?.tags ?? storing.tags;
+  getOrSet(key: string, factory: Factory, making: Making): Promise<unknown> {
+    const running = this.flights.running(key);
+    const tags = running?.tags ?? making.tags;
     const text = this.#engine.peek(key, tags);
-    const kept = text === undefined ? undefined : this.#keepPeeked(key, text);
-    if (kept !== undefined) return kept;
-    if (text !== undefined) this.#engine.peek(key, tags);
-    if (running !== undefined && running.generation === this.#engine.peekedGeneration)
-      return this.#own(running.promise);
-    if (tags !== storing.tags) this.#engine.peek(key, storing.tags);
-    const validity = this.#engine.peeked;
-    return this.#own(
-      this.#start(this.#factories, key, storing.tags, validity, () => this.#make(key, factory, storing, validity)),
-    );
+    if (text !== undefined) {
+      const kept = this.#found(key, text, factory, making);
+      if (kept !== undefined) return kept;
+      this.#engine.peek(key, tags);
+    }
+    if (running !== undefined && running.generation === this.#engine.peekedGeneration) {
+      return this.#own(this.flights.ask(key, factory, { ...making, tags }, this.#engine.peeked));
+    }
+    if (tags !== making.tags) this.#engine.peek(key, making.tags);
+    return this.#own(this.flights.ask(key, factory, making, this.#engine.peeked));
+  }
+
+  /** A value of level 1, which may be due for a refresh; undefined when it cannot be read. */
+  #found(key: string, text: string, factory: Factory, making: Making): Promise<unknown> | undefined {
+    const [freshMs, loadMs] = this.#engine.peekedFreshness;
+    // What is valid now is valid under the counters as they are: those of a value that is loaded from now on.
+    const validity = making.beta > 0 ? this.#engine.peeked : undefined;
+    const kept = this.#keepPeeked(key, text);
+    if (kept !== undefined && validity !== undefined && isDue(freshMs, loadMs, making.beta)) {
+      nextTurn(() => this.flights.refresh(key, factory, making, validity, freshMs));
+    }
+    return kept;
+  }
+
+  /** The values of keys, those that are missing made by one call of `loader`. */
+  async getOrSetMany(keys: readonly string[], loader: Loader, making: Making): Promise<unknown[]> {
+    const values = await this.#bulk.read(keys, loader, making, (key) => this.local(key));
+    return this.#clone ? values.map((value) => copy(value, this.#serializer)) : values;
   }
 
   /** The values of keys: from this process, the rest in one round trip. */
@@ -155,7 +191,8 @@ export class CacheReader {
         this.#events.hit(key, 1);
       } else if (text !== undefined) {
         this.#count(key, 1);
-        values[index] = this.#keep(key, text, this.#engine.peeked, this.#engine.peekedLife) ?? null;
+        const lifeMs = Math.min(this.#engine.peekedLife, hotLife(...this.#engine.peekedFreshness));
+        values[index] = this.#keep(key, text, this.#engine.peeked, lifeMs) ?? null;
       } else {
         missing.push(index);
         shards.push(this.#engine.peekedShard);
@@ -172,31 +209,16 @@ export class CacheReader {
     return values;
   }
 
-  /** The running flight of a key, unless the key was invalidated since it began; else a new one. Call after a peek. */
-  #join(
-    flights: Map<string, Flight>,
-    key: string,
-    tags: readonly string[],
-    begin: (validity: Peeked) => Promise<unknown>,
-  ): Promise<unknown> {
-    const running = flights.get(key);
+  /** The running load of a key, unless the key was invalidated since it began; else a new one. Call after a peek. */
+  #join(key: string): Promise<unknown> {
+    const running = this.#loads.get(key);
     if (running !== undefined && running.generation === this.#engine.peekedGeneration) return running.promise;
-    const validity = this.#engine.peeked;
-    return this.#start(flights, key, tags, validity, () => begin(validity));
-  }
-
-  #start(
-    flights: Map<string, Flight>,
-    key: string,
-    tags: readonly string[],
-    validity: Peeked,
-    begin: () => Promise<unknown>,
-  ): Promise<unknown> {
-    const promise = begin();
-    const flight = { generation: generation(validity.stamp, validity.gaps), tags, promise };
-    flights.set(key, flight);
+    const { shard, stamp, gaps } = this.#engine.peeked;
+    const promise = this.#load(key, shard);
+    const load = { generation: generation(stamp, gaps), promise };
+    this.#loads.set(key, load);
     const landed = () => {
-      if (flights.get(key) === flight) flights.delete(key);
+      if (this.#loads.get(key) === load) this.#loads.delete(key);
     };
     promise.then(landed, landed);
     return promise;
@@ -210,38 +232,6 @@ export class CacheReader {
     }
     this.#count(key, 2);
     return this.#keepFound(key, found) ?? null;
-  }
-
-  async #make(key: string, factory: () => unknown, storing: Storing, validity: Peeked): Promise<unknown> {
-    const { ttl, tags } = storing;
-    const found = await this.#attempt(this.#engine.load(key, validity.shard, ttl, tags));
-    if (found !== undefined && 'text' in found) {
-      const value = this.#keepFound(key, found);
-      if (value !== undefined) {
-        this.#count(key, 2);
-        return value;
-      }
-    }
-    this.#count(key, undefined);
-    const made = await factory();
-    if (made === undefined || made === null) return made;
-    const text = encode(key, made, this.#serializer);
-    // When Redis could not be read, the value is kept in this process alone.
-    const { stamp, gaps } = validity;
-    const fill = this.#engine.fill({
-      key,
-      text,
-      ttl,
-      tags,
-      stamp,
-      gaps,
-      versions: found !== undefined && 'text' in found ? undefined : found,
-    });
-    const stored = this.#engine.closed ? await fill.catch(() => false) : await this.#attempt(fill);
-    if (stored === true) this.#events.stored(key);
-    const ttlMs = ttl === undefined ? this.#engine.defaultTtlMs : ttl * 1000;
-    const lifeMs = Math.min(ttlMs, this.#engine.localLifeMs);
-    return stored === false ? this.#decoded(key, text) : this.#keep(key, text, validity, lifeMs);
   }
 
   /** The outcome; undefined when Redis failed and the caller is not to hear of it. */
@@ -280,11 +270,12 @@ export class CacheReader {
   }
 
   #keepFound(key: string, found: Found): unknown {
-    return this.#keep(key, found.text, found, found.lifeMs);
+    return this.#keep(key, found.text, found, Math.min(found.lifeMs, hotLife(found.freshMs, found.loadMs)));
   }
 
   #keepPeeked(key: string, text: string): Promise<unknown> | undefined {
-    const value = this.#keep(key, text, this.#engine.peeked, this.#engine.peekedLife);
+    const lifeMs = Math.min(this.#engine.peekedLife, hotLife(...this.#engine.peekedFreshness));
+    const value = this.#keep(key, text, this.#engine.peeked, lifeMs);
     if (value === undefined) return undefined;
     this.#count(key, 1);
     return Promise.resolve(value);

@@ -83,6 +83,67 @@ export interface CacheEntryOptions<TtlKey extends string = string> {
   tags?: readonly string[];
 }
 
+/** How `getOrSet` makes a value, and what it does when it cannot. Durations are **seconds**, fractions down to a millisecond. */
+export interface CacheMakeOptions<TtlKey extends string = string> extends CacheEntryOptions<TtlKey> {
+  /**
+   * How long after its life a value stands in when the factory fails. The source is then left alone for `backoff`. An entry
+   * with it (or `swr`) stays in Redis for so much longer, behind a line that plain readers do not expect. Default: none.
+   */
+  grace?: number;
+  /** How long after its life a value is handed out at once, while the factory runs behind the callers. Default: none. */
+  swr?: number;
+  /** How long this call waits before it takes a value of `grace` or `swr`, if there is one. The factory goes on. */
+  softTimeout?: number;
+  /**
+   * How long this call waits at all: `ERR_WAIT_TIMED_OUT`. When all callers of a factory have left, its signal is aborted; what
+   * it returns all the same is stored.
+   */
+  hardTimeout?: number;
+  /**
+   * Refresh the value before its life ends, by one reader chosen by lot (XFetch): the likelier the longer the factory took.
+   * `true` is the factor 1; larger is earlier. Default false.
+   */
+  earlyRefresh?: boolean | number;
+  /** The part of the life, 0 to 1, that chance may take from it, so that entries do not end together. Default 0. */
+  jitter?: number;
+  /** How long it is remembered that the factory gave `null` or `undefined`. Default: not at all. */
+  negativeTtl?: number;
+  /**
+   * Who else asks the source at the same time: nobody in this thread (`local`, the default), nobody in any process as long as
+   * Redis is there (`distributed`: the others wait up to `hardTimeout`, else 10 s, and take over from a process that died), or
+   * anybody (`false`).
+   */
+  lock?: 'local' | 'distributed' | false;
+  /**
+   * How long a source that failed is left alone: callers get the stale value meanwhile (default 1), or without one the same
+   * error (default: not at all).
+   */
+  backoff?: number;
+  /** Takes this caller out. The factory's own signal is aborted when all of its callers have left. */
+  signal?: AbortSignal;
+}
+
+/** How `getOrSetMany` stores what its loader returns: see {@link CacheMakeOptions}. */
+export type CacheBulkOptions<TtlKey extends string = string> = Pick<
+  CacheMakeOptions<TtlKey>,
+  'ttl' | 'ttlKey' | 'tags' | 'grace' | 'jitter' | 'negativeTtl'
+>;
+
+/** What a factory is told, and may say. */
+export interface CacheFactoryContext<T = unknown> {
+  readonly key: string;
+  /** The value that stands in, should the factory fail. Only with `grace` or `swr`. */
+  readonly stale: T | undefined;
+  /** Aborted when nobody waits for the factory any more. */
+  readonly signal: AbortSignal;
+  /** Gives the entry this life in seconds, whatever the call said. */
+  setTtl(seconds: number): void;
+  /** Gives the entry these tags, beside those of the call. */
+  setTags(tags: readonly string[]): void;
+  /** Hands the value out, and stores nothing. */
+  skip(): void;
+}
+
 export interface CacheSetOptions<TtlKey extends string = string> extends CacheEntryOptions<TtlKey> {
   /** Only where there is no entry. */
   nx?: boolean;

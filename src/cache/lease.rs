@@ -1,0 +1,306 @@
+//! Leases: how an invalidation by one process keeps another from storing what it had asked for before.
+//!
+//! The counters of [`epochs`](super::epochs) see what happens in this process, and what the server tells of. A key that is
+//! missing has no entry whose deletion could be told, so whoever misses it leaves a token in Redis, in a key of its own that
+//! no reader of entries ever sees. Every write and every invalidation removes the token; a value is stored only where the
+//! token of its load is still there, which one script looks at and does:
+//!
+//! ```text
+//! process A  misses, leaves token 7 ── asks the source: v1 ────────────── fills with 7: refused
+//! process B                              updates the source, deletes: the token goes
+//! ```
+//!
+//! Those who miss at the same time share the token. It says nothing about who may ask the source. With an *exclusive* lease
+//! one process asks it and holds a lock, which it extends while its load runs, and which is free soon after it died. The
+//! others wait, and read the entry again when the server tells of it, or every fraction of a second.
+//!
+//! Pattern deletes and flushes raise one version for all keys instead, which each lease remembers.
+
+use std::{slice, sync::Arc, time::Duration};
+
+use tokio::time::{Instant, sleep};
+use uuid::Uuid;
+
+use super::{
+    cache::{Cache, Hit, Inner},
+    scripts,
+};
+use crate::{
+    codec::resp::Value,
+    connection::Command,
+    error::{Error, ErrorCode, Result},
+    script::{
+        cache::{LEASE_MISSING, RELEASE},
+        lock::EXTEND_LOCK,
+    },
+    service::Duty,
+};
+
+/// Longest time between a load's begin and its fill. A later fill is refused.
+pub(super) const LIFE: Duration = Duration::from_secs(600);
+/// After so long the lock of a process that died is free.
+const LOCK_LIFE: Duration = Duration::from_secs(3);
+/// How often those who wait look for themselves.
+const FIRST_LOOK: Duration = Duration::from_millis(10);
+const LAST_LOOK: Duration = Duration::from_millis(150);
+
+/// Leave to store what a source will give. Made by [`Cache::acquire`].
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Lease {
+    pub token: String,
+    /// Version of the cache's last sweep when it was taken.
+    pub swept: String,
+    /// The server's time when it was taken, in microseconds.
+    pub began: String,
+    /// Of the lock, when this process alone asks the source; else empty.
+    pub lock: String,
+    /// Whether there was no entry at all, not even a stale or dead one.
+    pub absent: bool,
+    /// Versions of the tags.
+    pub versions: Vec<String>,
+}
+
+/// What [`Cache::acquire`] is told.
+#[derive(Clone, Debug, Default)]
+pub struct Acquire {
+    pub key: String,
+    pub tags: Vec<String>,
+    pub ttl: Option<f64>,
+    /// Only one process is to ask the source; the others wait for so long before they ask it, too. Zero: do not wait.
+    pub exclusive: Option<Duration>,
+    /// Do not wait where something may stand in.
+    pub stale_suffices: bool,
+    /// The entry is to be refreshed although it is still fresh for so long: a hit is only one that is fresh for longer.
+    pub refresh: Option<Duration>,
+}
+
+/// The outcome of [`Cache::acquire`].
+#[derive(Clone, Debug, PartialEq)]
+pub enum Acquired {
+    Hit(Hit),
+    /// Ask the source. With the value that may stand in for it should it fail.
+    Miss(Option<Hit>, Lease),
+    /// Another process asks the source, and there was no time to wait for it. With what may stand in.
+    Busy(Option<Hit>, Lease),
+}
+
+/// Extends a lock for as long as it lives.
+pub(super) struct LockKeeper {
+    _duty: Duty,
+}
+
+impl Cache {
+    /// Reads an entry; where there is no fresh one, takes a lease on it. The lease ends with the [`Fill`](super::Fill)
+    /// that names it, or with [`release`](Self::release).
+    pub async fn acquire(&self, acquire: Acquire) -> Result<Acquired> {
+        let inner = &self.inner;
+        let ttl = inner.check(&acquire.key, &acquire.tags, acquire.ttl)?;
+        let newer = |hit: &Hit| match (acquire.refresh, hit.fresh_for) {
+            (Some(known), Some(left)) => left > known + Duration::from_millis(100),
+            _ => hit.is_fresh(),
+        };
+        let key = &acquire.key;
+        let read = inner.begin(slice::from_ref(key)).await?;
+        if let Some(hit) = inner.finish_all(vec![key.clone()], read).await?.pop().flatten()
+            && newer(&hit)
+        {
+            return Ok(Acquired::Hit(hit));
+        }
+        let give_up = acquire.exclusive.map(|wait| Instant::now() + wait);
+        let mut look = FIRST_LOOK;
+        loop {
+            let (mut lease, stale) = inner.take(&acquire).await?;
+            if let Some(hit) = stale.as_ref().filter(|hit| newer(hit)) {
+                inner.give_back(key, &lease).await;
+                return Ok(Acquired::Hit(hit.clone()));
+            }
+            if lease.versions.len() != acquire.tags.len() {
+                lease.versions = inner.versions(&acquire.tags, ttl).await?;
+            }
+            match give_up {
+                Some(give_up) if lease.lock.is_empty() => {
+                    let now = Instant::now();
+                    if now >= give_up || (acquire.stale_suffices && stale.is_some()) {
+                        return Ok(Acquired::Busy(stale, lease));
+                    }
+                    let mut told = inner.wakers.wait(key);
+                    tokio::select! {
+                        () = told.woken() => {}
+                        () = sleep(look.min(give_up - now)) => {}
+                    }
+                    look = (look * 2).min(LAST_LOOK);
+                }
+                _ => {
+                    inner.keep_lock(key, &lease);
+                    return Ok(Acquired::Miss(stale, lease));
+                }
+            }
+        }
+    }
+
+    /// Reads entries, and takes a lease on each that is missing, in one round trip (two if entries have tags or are stale).
+    /// In the order of the keys; the versions of `tags` are in every lease.
+    pub async fn acquire_many(&self, keys: Vec<String>, tags: Vec<String>, ttl: Option<f64>) -> Result<Vec<Acquired>> {
+        let inner = &self.inner;
+        inner.check_bulk(&keys)?;
+        let ttl = ttl.map_or_else(|| Ok(inner.options.default_ttl()), super::ttl_argument)?;
+        super::keys::Keys::check_tags(&tags)?;
+        if keys.is_empty() {
+            return Ok(Vec::new());
+        }
+        let remote = &inner.remote;
+        let reading = inner.begin(&keys);
+        let token = new_token();
+        let life = LIFE.as_millis().to_string();
+        let prefixes = [inner.keys.lease(""), inner.keys.entry("")];
+        let leasing = LEASE_MISSING
+            .with([&prefixes[0], &prefixes[1]], [token.as_bytes(), life.as_bytes()], &keys)
+            .deadline(remote.deadline())
+            .start(Arc::clone(remote.link()));
+        let mut more = vec![Command::new("GET").key(inner.keys.sweep()), Command::new("TIME")];
+        more.extend((!tags.is_empty()).then(|| super::remote_tier::RemoteTier::versions_command(&inner.keys, &tags)));
+        let more: Vec<_> = more.into_iter().map(|command| command.deadline(remote.deadline()).repeatable()).collect();
+        let more = remote.link().call_many(&more);
+        let hits = inner.finish_all(keys.clone(), reading.await?).await?;
+        let tokens = remote.observe(leasing.await)?.into_items()?;
+        let mut more = remote.observe(more.await.into_iter().collect::<Result<Vec<_>>>())?.into_iter();
+        let swept = more.next().unwrap_or(Value::Nil).into_optional_text()?.unwrap_or_default();
+        let began = micros(more.next().unwrap_or(Value::Nil))?;
+        let known = more.next().map(super::remote_tier::RemoteTier::versions).transpose()?.unwrap_or_default();
+        let versions = match known.into_iter().collect::<Option<Vec<String>>>() {
+            Some(versions) if versions.len() == tags.len() => versions,
+            _ => inner.versions(&tags, ttl).await?,
+        };
+        let mut outcomes = Vec::with_capacity(keys.len());
+        for ((hit, token), key) in hits.into_iter().zip(tokens).zip(keys) {
+            let token = token.into_text()?;
+            outcomes.push(match hit {
+                Some(hit) if hit.is_fresh() => Acquired::Hit(hit),
+                stale if token.is_empty() => {
+                    // Something lies there that is stale or dead, which the script cannot tell.
+                    let acquire = Acquire { key, tags: tags.clone(), ..Acquire::default() };
+                    let (lease, _) = inner.take(&acquire).await?;
+                    Acquired::Miss(stale, Lease { versions: versions.clone(), ..lease })
+                }
+                stale => {
+                    let (swept, began, versions) = (swept.clone(), began.clone(), versions.clone());
+                    Acquired::Miss(stale, Lease { token, swept, began, versions, absent: true, lock: String::new() })
+                }
+            });
+        }
+        Ok(outcomes)
+    }
+
+    /// Gives back a lease under which nothing is stored: the source failed, or had nothing.
+    pub fn release(&self, key: &str, lease: &Lease) -> impl Future<Output = ()> + Send + use<> {
+        let (inner, key, lease) = (Arc::clone(&self.inner), key.to_owned(), lease.clone());
+        async move { inner.give_back(&key, &lease).await }
+    }
+}
+
+impl Inner {
+    /// Takes a lease, and the lock if nobody holds it; with the entry, read once more afterwards.
+    async fn take(self: &Arc<Self>, acquire: &Acquire) -> Result<(Lease, Option<Hit>)> {
+        self.remote.available()?;
+        let key = &acquire.key;
+        let (lease, lock, token) = (self.keys.lease(key), self.keys.lock(key), new_token());
+        let set = |key: &str, life: Duration| {
+            let life = i64::try_from(life.as_millis()).unwrap_or(i64::MAX);
+            Command::new("SET").key(key).arg(&token).arg("NX").arg("PX").int(life)
+        };
+        // Read after it was written: the server then tells when somebody else removes it.
+        let mut commands = vec![set(&lease, LIFE), Command::new("GET").key(&lease)];
+        commands.push(Command::new("GET").key(self.keys.sweep()));
+        commands.push(Command::new("TIME"));
+        let exclusive = acquire.exclusive.is_some();
+        if exclusive {
+            commands.push(set(&lock, LOCK_LIFE));
+        }
+        let tagged = !acquire.tags.is_empty();
+        if tagged {
+            commands.push(super::remote_tier::RemoteTier::versions_command(&self.keys, &acquire.tags));
+        }
+        let commands: Vec<_> = commands.into_iter().map(|one| one.deadline(self.remote.deadline())).collect();
+        let replies = self.remote.link().call_many(&commands);
+        let reading = self.begin(slice::from_ref(key));
+        let replies = self.remote.observe(replies.await.into_iter().collect::<Result<Vec<_>>>())?;
+        let mut replies = replies.into_iter().skip(1);
+        let mut next = || replies.next().unwrap_or(Value::Nil);
+        let shared = next().into_optional_text()?.unwrap_or_default();
+        let swept = next().into_optional_text()?.unwrap_or_default();
+        let began = micros(next())?;
+        let locked = exclusive && !next().is_nil();
+        let versions = if tagged { super::remote_tier::RemoteTier::versions(next())? } else { Vec::new() };
+        let read = reading.await?;
+        let absent = read.first().is_none_or(|(.., entry)| entry.is_none());
+        let stale = self.finish_all(vec![key.clone()], read).await?.pop().flatten();
+        let lock = if locked { token } else { String::new() };
+        let versions = versions.into_iter().collect::<Option<Vec<_>>>().unwrap_or_default();
+        Ok((Lease { token: shared, swept, began, lock, absent, versions }, stale))
+    }
+
+    /// The versions of tags, which get one where they have none.
+    async fn versions(&self, tags: &[String], ttl: Duration) -> Result<Vec<String>> {
+        if tags.is_empty() {
+            return Ok(Vec::new());
+        }
+        let read = scripts::read_tags(self.remote.link(), &self.keys, tags, ttl, self.remote.deadline()).await;
+        let (versions, changed) = self.remote.observe(read)?;
+        if changed && self.is_told() {
+            self.hear_of_tags_again(tags, &versions).await?;
+        }
+        Ok(versions)
+    }
+
+    async fn give_back(&self, key: &str, lease: &Lease) {
+        self.lose_lock(&lease.lock);
+        if self.remote.available().is_err() {
+            return;
+        }
+        let keys = [self.keys.lease(key), self.keys.lock(key)];
+        let call = RELEASE.with([&keys[0], &keys[1]], [lease.token.as_bytes(), lease.lock.as_bytes()]);
+        // What is left behind expires.
+        let _ = call.deadline(self.remote.deadline()).repeatable().start(Arc::clone(self.remote.link())).await;
+    }
+
+    /// Extends the lock of a lease, if it has one, until [`lose_lock`](Self::lose_lock).
+    fn keep_lock(self: &Arc<Self>, key: &str, lease: &Lease) {
+        if lease.lock.is_empty() {
+            return;
+        }
+        let (inner, stored, token) = (Arc::downgrade(self), self.keys.lock(key), lease.lock.clone());
+        let duty = Duty::start(async move {
+            let began = Instant::now();
+            while began.elapsed() < LIFE {
+                sleep(LOCK_LIFE / 3).await;
+                let Some(inner) = inner.upgrade() else { return };
+                let life = LOCK_LIFE.as_millis().to_string();
+                let call = EXTEND_LOCK.with([&stored], [token.as_bytes(), life.as_bytes()]);
+                let extended = call.deadline(inner.remote.deadline()).start(Arc::clone(inner.remote.link())).await;
+                if extended.is_ok_and(|reply| reply == Value::Int(0)) {
+                    return;
+                }
+            }
+        });
+        self.lock_keepers().insert(lease.lock.clone(), LockKeeper { _duty: duty });
+    }
+
+    pub(super) fn lose_lock(&self, token: &str) {
+        if !token.is_empty() {
+            self.lock_keepers().remove(token);
+        }
+    }
+}
+
+fn new_token() -> String {
+    Uuid::new_v4().simple().to_string()
+}
+
+/// The reply to TIME in microseconds.
+fn micros(reply: Value) -> Result<String> {
+    let mut parts = reply.into_items()?.into_iter().map(Value::into_text);
+    let (Some(seconds), Some(micros)) = (parts.next(), parts.next()) else {
+        return Err(Error::new(ErrorCode::UnexpectedReply, "TIME was not answered with two numbers"));
+    };
+    Ok(format!("{}{:0>6}", seconds?, micros?))
+}
