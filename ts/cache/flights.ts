@@ -267,7 +267,8 @@ export class Flights {
   ): Promise<unknown> {
     const { key } = flight;
     const resting = this.#rest(key, validity);
-    if (resting !== undefined) {
+    // What stands in does so only for those who asked for it.
+    if (resting !== undefined && (resting.stale === undefined || making.staleMs > 0)) {
       if (resting.stale !== undefined) return resting.stale.value;
       throw resting.error;
     }
