@@ -14,6 +14,7 @@ const BY_CLOCK = /\bclock(\(\))?\.(sleep|sleep_until|rest)\(/;
 /** What has nothing to do with stored time, and why. */
 const ALLOWED: Record<string, string> = {
   'src/cache/unreadable.rs': 'how often an unreadable entry is told of',
+  'src/cache/lease.rs': 'how long another process that loads is waited for, and how often its lock is extended',
   'src/cache/remote_tier.rs': 'how long a server that does not answer is left alone',
   'src/pubsub/publisher.rs': 'a pause before a server is tried again',
   'src/queue/cancel_listener.rs': 'a pause before a server is tried again',
