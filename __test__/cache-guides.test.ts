@@ -59,7 +59,7 @@ async function run(guide: string, show: string): Promise<any> {
 it('cache.md', async () => {
   const { cache, user } = await run('cache.md', 'cache, user');
   expect(user).toEqual({ id: 1, name: 'user 1' });
-  expect(asked).toEqual(['user 1']);
+  expect(asked).toEqual(['user 1', 'user 2']);
   expect(said).toEqual(['400 ERR_CACHE_KEY_TOO_LONG']);
   await cache.close();
 });

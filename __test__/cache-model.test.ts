@@ -65,7 +65,7 @@ function startPlayer(name: string): Player {
 
 describe('four processes with one cache', () => {
   it(`read nothing stale in ${STEPS} random steps, seed ${SEED}`, { timeout: 60_000 + STEPS * 10 }, async () => {
-    const oracle = new CacheOracle(KEYS, BOUND_MS, { fenced: false });
+    const oracle = new CacheOracle(KEYS, BOUND_MS);
     const probe = openProbe(server);
     console.log(`OXCART_CACHE_SEED=${SEED} OXCART_CACHE_STEPS=${STEPS}`);
     for (let round = 0; round * ROUND < STEPS; round++) {

@@ -121,7 +121,7 @@ fn zipf(keys: usize, length: usize) -> Vec<usize> {
 
 async fn hits() {
     const KEYS: usize = 5_000;
-    const ENTRY: usize = 8 + 1 + 496;
+    const ENTRY: usize = 8 + 1 + 536;
     let trace = zipf(KEYS, 60_000);
     let percent = |hits: usize| hits * 1_000 / trace.len();
     let capacity = KEYS / 10;

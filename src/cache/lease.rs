@@ -156,6 +156,7 @@ impl Cache {
         let leasing = LEASE_MISSING
             .with([&prefixes[0], &prefixes[1]], [token.as_bytes(), life.as_bytes()], &keys)
             .deadline(remote.deadline())
+            .repeatable()
             .start(Arc::clone(remote.link()));
         let mut more = vec![Command::new("GET").key(inner.keys.sweep()), Command::new("TIME")];
         more.extend((!tags.is_empty()).then(|| super::remote_tier::RemoteTier::versions_command(&inner.keys, &tags)));
@@ -208,7 +209,8 @@ impl Inner {
             let life = i64::try_from(life.as_millis()).unwrap_or(i64::MAX);
             Command::new("SET").key(key).arg(&token).arg("NX").arg("PX").int(life)
         };
-        // Read after it was written: the server then tells when somebody else removes it.
+        // Read after it was written: the server then tells when somebody else removes it, and what is sent twice after a
+        // connection broke finds its own token.
         let mut commands = vec![set(&lease, LIFE), Command::new("GET").key(&lease)];
         commands.push(Command::new("GET").key(self.keys.sweep()));
         commands.push(Command::new("TIME"));
@@ -220,7 +222,8 @@ impl Inner {
         if tagged {
             commands.push(super::remote_tier::RemoteTier::versions_command(&self.keys, &acquire.tags));
         }
-        let commands: Vec<_> = commands.into_iter().map(|one| one.deadline(self.remote.deadline())).collect();
+        let commands: Vec<_> =
+            commands.into_iter().map(|one| one.deadline(self.remote.deadline()).repeatable()).collect();
         let replies = self.remote.link().call_many(&commands);
         let reading = self.begin(slice::from_ref(key));
         let replies = self.remote.observe(replies.await.into_iter().collect::<Result<Vec<_>>>())?;

@@ -274,7 +274,7 @@ impl Behind {
         Ok(self.order.next(&self.cache, move |cache| {
             let cache = cache.clone();
             work(async move {
-                cache.acquire(Acquire { key, tags, ttl, exclusive, refresh, stale_suffices }).await.map(acquired)
+                cache.acquire(Acquire { key, tags, ttl, exclusive, stale_suffices, refresh }).await.map(acquired)
             })
         }))
     }
@@ -313,7 +313,7 @@ impl Behind {
         let mut tags = op.rest_of_texts()?;
         let late_tags = tags.split_off(count.min(tags.len()));
         let versions = Vec::new();
-        let fill = Fill { key, text, ttl, tags, versions, stamp, gaps, local_only, lease, late_tags, stale, load_ms };
+        let fill = Fill { key, text, ttl, tags, versions, stamp, gaps, lease, late_tags, stale, load_ms, local_only };
         let is_long = self.is_long(&fill.text);
         Ok(self.order.next_after(&self.cache, is_long, move |cache| work(cache.fill(fill))))
     }

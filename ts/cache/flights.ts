@@ -13,6 +13,8 @@ const MOST_RESTING = 10_000;
 const STALE_BACKOFF_MS = 1_000;
 /** How long a call waits for the process that asks the source, before it asks it, too. */
 const LOCK_WAIT_MS = 10_000;
+/** How long a source that is late is waited for by those who come after, before it is asked again. */
+const LATE_WAIT_MS = 10_000;
 
 const NO_TAGS: readonly string[] = [];
 
@@ -47,11 +49,16 @@ export class Flight {
   done!: Promise<unknown>;
   /** What may stand in for the source; known when `prepared` is resolved. */
   stale: { readonly value: unknown } | undefined;
+  /** What lay in Redis, and was the answer. */
+  found: Found | undefined;
   readonly prepared: Promise<void>;
   prepare!: () => void;
   /** Flights whose outcome a factory of this one waits for. */
   readonly waitsFor = new Set<Flight>();
+  /** Nobody waits for it any more. */
   aborted = false;
+  /** Those who waited last had no more time: its value is still welcome. */
+  late = false;
   /** Callers that may leave; those that cannot keep it going for ever. */
   #leavers = 0;
   #kept = false;
@@ -79,9 +86,10 @@ export class Flight {
   }
 
   /** The last one who leaves calls it off. */
-  leave(reason: unknown): void {
+  leave(reason: unknown, late = false): void {
     if (--this.#leavers > 0 || this.#kept) return;
     this.aborted = true;
+    this.late = late;
     void this.signal;
     this.#controller?.abort(reason);
   }
@@ -92,6 +100,29 @@ export class Flight {
     seen.add(this);
     for (const next of this.waitsFor) if (next.reaches(other, seen)) return true;
     return false;
+  }
+}
+
+/**
+ * The value of a flight whose callers had no more time, for the one that follows it: a slow source is not asked a second
+ * time while it is at work. Undefined when that failed, or goes on for too long.
+ */
+async function outlast(before: Flight, flight: Flight): Promise<{ readonly value: unknown } | undefined> {
+  await before.prepared;
+  flight.stale = before.stale;
+  flight.prepare();
+  let timer: unknown;
+  const patience = new Promise<undefined>((resolve) => {
+    timer = startTimeout(() => resolve(undefined), LATE_WAIT_MS);
+  });
+  const late = before.done.then(
+    (value) => ({ value }),
+    () => undefined,
+  );
+  try {
+    return await Promise.race([late, patience]);
+  } finally {
+    stopTimeout(timer as Parameters<typeof stopTimeout>[0]);
   }
 }
 
@@ -123,10 +154,11 @@ export class Flights {
     // One that waits for ourselves can never answer.
     const circular = mine !== undefined && running?.reaches(mine) === true;
     let flight = running;
-    const startedBefore = running !== undefined && running.generation === asked && !circular && !running.aborted;
-    if (!startedBefore) {
+    const joinable = running !== undefined && running.generation === asked && !circular;
+    if (!joinable || running.aborted) {
       flight = new Flight(key, asked, making.tags);
-      this.#start(flight, factory, making, validity, !circular && making.lock !== false, undefined);
+      const before = joinable && running.late ? running : undefined;
+      this.#start(flight, factory, making, validity, !circular && making.lock !== false, undefined, before);
     }
     if (mine !== undefined) this.#wait(mine, flight!);
     return this.#attend(flight!, making);
@@ -193,10 +225,11 @@ export class Flights {
     validity: Peeked,
     shared: boolean,
     freshMs: number | undefined,
+    before?: Flight,
   ): void {
     let early!: (value: unknown) => void;
     const sooner = new Promise<unknown>((resolve) => (early = resolve));
-    flight.done = this.#fly(flight, factory, making, validity, freshMs, early, shared);
+    flight.done = this.#fly(flight, factory, making, validity, freshMs, early, shared, before);
     flight.done.then(flight.prepare, flight.prepare);
     flight.answer = Promise.race([flight.done, sooner]);
     // Nobody may be left to hear of a failure.
@@ -221,10 +254,10 @@ export class Flights {
         stopTimeout(hard);
         signal?.removeEventListener('abort', abort);
       };
-      const leave = (reason: unknown) => {
+      const leave = (reason: unknown, late = false) => {
         if (!open) return;
         close();
-        flight.leave(reason);
+        flight.leave(reason, late);
         reject(reason);
       };
       const abort = () => leave(signal!.reason);
@@ -239,7 +272,8 @@ export class Flights {
               flight.keepGoing();
               resolve(flight.stale.value);
             }, softMs);
-      const hard = hardMs === undefined ? undefined : startTimeout(() => leave(timedOut(flight.key, hardMs)), hardMs);
+      const hard =
+        hardMs === undefined ? undefined : startTimeout(() => leave(timedOut(flight.key, hardMs), true), hardMs);
       signal?.addEventListener('abort', abort);
       flight.answer.then(
         (value) => {
@@ -264,8 +298,13 @@ export class Flights {
     freshMs: number | undefined,
     early: (value: unknown) => void,
     shared: boolean,
+    before: Flight | undefined,
   ): Promise<unknown> {
     const { key } = flight;
+    if (before !== undefined) {
+      const late = await outlast(before, flight);
+      if (late !== undefined) return late.value;
+    }
     const resting = this.#rest(key, validity);
     // What stands in does so only for those who asked for it.
     if (resting !== undefined && (resting.stale === undefined || making.staleMs > 0)) {
@@ -288,6 +327,7 @@ export class Flights {
     // An entry that cannot be read is missing.
     const kept = hit && this.#desk.keepFound(key, hit);
     if (hit !== undefined && kept !== undefined) {
+      flight.found = hit;
       if (freshMs === undefined) this.#desk.count(key, 2);
       if (isDue(hit.freshMs, hit.loadMs, making.beta)) {
         nextTurn(() => this.refresh(key, factory, making, validity, hit.freshMs));

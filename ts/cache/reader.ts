@@ -35,7 +35,8 @@ export interface Storing {
 /** A load that is running, with the invalidations that were known when it began. */
 interface Load {
   readonly generation: number;
-  readonly promise: Promise<unknown>;
+  promise: Promise<unknown>;
+  found: Found | undefined;
 }
 
 /**
@@ -154,7 +155,9 @@ export class CacheReader {
       this.#engine.peek(key, tags);
     }
     if (running !== undefined && running.generation === this.#engine.peekedGeneration) {
-      return this.#own(this.flights.ask(key, factory, { ...making, tags }, this.#engine.peeked));
+      const joined = this.flights.ask(key, factory, { ...making, tags }, this.#engine.peeked);
+      const again = () => this.getOrSet(key, factory, making);
+      return this.#own(joined.then((value) => (this.holds(running.found) ? value : again())));
     }
     if (tags !== making.tags) this.#engine.peek(key, making.tags);
     return this.#own(this.flights.ask(key, factory, making, this.#engine.peeked));
@@ -212,25 +215,36 @@ export class CacheReader {
   /** The running load of a key, unless the key was invalidated since it began; else a new one. Call after a peek. */
   #join(key: string): Promise<unknown> {
     const running = this.#loads.get(key);
-    if (running !== undefined && running.generation === this.#engine.peekedGeneration) return running.promise;
+    if (running !== undefined && running.generation === this.#engine.peekedGeneration) {
+      return running.promise.then((value) => (this.holds(running.found) ? value : this.get(key)));
+    }
     const { shard, stamp, gaps } = this.#engine.peeked;
-    const promise = this.#load(key, shard);
-    const load = { generation: generation(stamp, gaps), promise };
+    const load: Load = { generation: generation(stamp, gaps), promise: Promise.resolve(), found: undefined };
+    load.promise = this.#load(key, shard, load);
     this.#loads.set(key, load);
     const landed = () => {
       if (this.#loads.get(key) === load) this.#loads.delete(key);
     };
-    promise.then(landed, landed);
-    return promise;
+    load.promise.then(landed, landed);
+    return load.promise;
   }
 
-  async #load(key: string, shard: number): Promise<unknown> {
+  /**
+   * Whether nobody who asks now may be refused a value that was found: not if it was invalidated since. A flight knows of
+   * its key from the beginning, but of the tags of what it finds only then.
+   */
+  holds(found: Found | undefined): boolean {
+    return found === undefined || epochs === undefined || this.hot.holds(found);
+  }
+
+  async #load(key: string, shard: number, load?: Load): Promise<unknown> {
     const found = await this.#attempt(this.#engine.load(key, shard, undefined, NO_TAGS));
     if (found === undefined || !('text' in found)) {
       this.#count(key, undefined);
       return null;
     }
     this.#count(key, 2);
+    if (load !== undefined) load.found = found;
     return this.#keepFound(key, found) ?? null;
   }
 

@@ -7,14 +7,9 @@ export const oxcart = {
   name: 'oxcart',
   packages: ['oxcart'],
   /** What the scenarios need and it does not offer. */
-  lacks: ['loads once across processes', 'grace', 'factory timeouts', 'abort'],
+  lacks: [],
   /** Titles of scenarios that it is known to fail; the suite leaves them out. */
-  fails: [
-    'delete by another process during a load',
-    'pattern by another process during a load',
-    'clear by another process during a load',
-    'a delete while Redis is down: the old value does not come back',
-  ],
+  fails: ['a delete while Redis is down: the old value does not come back'],
   /** Of the keys in Redis, those that say which tags were invalidated. */
   tagMarkers: (keys) => keys.filter((key) => key.includes('#tag')),
   async open({ port, prefix, reachable = true, patienceMs }) {
