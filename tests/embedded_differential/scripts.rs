@@ -34,7 +34,7 @@ impl Engine {
     fn usual(self) -> &'static [&'static str] {
         match self {
             Self::Queue => &["queue/add_jobs", "queue/add_flow", "queue/fetch_jobs", "queue/finish_jobs"],
-            Self::Cache => &["cache/write_tagged"],
+            Self::Cache => &["cache/write_tagged", "cache/lease_missing", "cache/hold_work"],
             Self::Lock => &["lock/acquire_lock"],
             Self::RateLimit => &["rate_limit/acquire_slot"],
         }
@@ -158,6 +158,12 @@ fn tag(random: &mut Rng) -> String {
 fn key(random: &mut Rng, script: &str, name: &str) -> Option<String> {
     Some(match name {
         "prefix" if script.starts_with("cache/") => "cache:".to_owned(),
+        "items" | "due" | "claimed" | "versions" | "sweep" if script.starts_with("cache/") => format!("cache:#{name}"),
+        "lease" | "lock" if script.starts_with("cache/") => {
+            format!("cache:#{name}:{}", pick(random, &["a", "b", "c"]))
+        }
+        "lease_prefix" => "cache:#lease:".to_owned(),
+        "entry_prefix" => "cache:".to_owned(),
         "lock" => format!("lock:{}", pick(random, &["a", "b"])),
         "fence" => format!("lock:{}:fence", pick(random, &["a", "b"])),
         "entry" => format!("cache:{}", pick(random, &["a", "b", "c"])),
@@ -189,11 +195,24 @@ fn key(random: &mut Rng, script: &str, name: &str) -> Option<String> {
 
 fn argument(random: &mut Rng, script: &str, name: &str, now: i64) -> Option<String> {
     let words: &[&str] = match name {
-        "now" | "created_ms" => return Some(now.to_string()),
-        "next_run" | "due" | "before" | "lost" | "run" => return Some((now + random.i64(-2000..5000)).to_string()),
+        "now" | "now_ms" | "created_ms" => return Some(now.to_string()),
+        "next_run" | "due" | "due_ms" | "until_ms" | "before" | "lost" | "run" => {
+            return Some((now + random.i64(-2000..5000)).to_string());
+        }
         "expected" => {
             return Some(if random.bool() { String::new() } else { (now + random.i64(-2000..5000)).to_string() });
         }
+        "retry_ms" => return Some(if random.bool() { String::new() } else { (now + 1000).to_string() }),
+        // A claim is known by its end.
+        "claim_ms" => &["1700000900000", "1700000901000"],
+        "count" => &["1", "5"],
+        "max_items" => &["0", "2"],
+        "version" => &["1", "2", "3"],
+        "payload" => &["{}", "a:b"],
+        "swept" => &["", "", "5"],
+        "lock_token" => &["", "t1"],
+        "began" => &["1", "9000000000000000"],
+        "keep_due" | "absent" => &["0", "1"],
         "id" | "taken" => return Some(id(random)),
         "token" => &["t1", "t2"],
         "queue" => &["q"],
@@ -252,7 +271,8 @@ fn rest(random: &mut Rng, script: &str, now: i64) -> Option<Vec<String>> {
         (0..times).flat_map(|_| round(random)).collect()
     };
     Some(match script {
-        "cache/write_tagged" | "cache/read_tags" | "cache/invalidate_tags" => {
+        "cache/lease_missing" => repeat(rounds, &|random| vec![pick(random, &["a", "b", "c"])]),
+        "cache/write_tagged" | "cache/read_tags" | "cache/invalidate_tags" | "cache/tags_since" => {
             repeat(rounds, &|random| vec![tag(random)])
         }
         "queue/remove_orphaned_jobs" => repeat(rounds, &|random| vec![id(random)]),
