@@ -13,7 +13,7 @@ import {
   RedisService,
 } from '../ts/index.js';
 import { createTestInfra } from '../ts/testing/index.js';
-import { freePort, inMemory, RedisServer } from './helpers/redis-server.js';
+import { freePort, RedisServer } from './helpers/redis-server.js';
 import { uniquePrefix } from './helpers/unique-prefix.js';
 
 let server: RedisServer;
@@ -255,8 +255,4 @@ describe('middleware', () => {
     expect(() => expressRateLimit(sut, { max: 5 } as never)).toThrow(code('ERR_INVALID_OPTION'));
     expect(() => expressRateLimit(sut, { key: 'ip' } as never)).toThrow(code('ERR_INVALID_OPTION'));
   });
-});
-
-it.runIf(inMemory)('needs no server', () => {
-  expect(server.url).toMatch(/^(memory|file):/);
 });

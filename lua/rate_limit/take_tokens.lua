@@ -24,6 +24,7 @@ if allowed and cost > 0 then
 end
 local lacking = allowed and 0 or math.max(cost - tokens, 0)
 return {
-  allowed and 1 or 0, math.floor(tokens + 1e-6), math.floor(now / 1000), math.ceil((burst - tokens) * us_each / 1000),
+  allowed and 1 or 0, math.floor(tokens + 1e-6), math.floor(now / 1000),
+  math.ceil((burst - tokens) * us_each / 1000 - 1e-6),
   math.ceil(lacking * us_each / 1000 - 1e-6),
 }
