@@ -285,7 +285,8 @@ const TEMPLATES: &[&str] = &[
     "DUMP $k",
     "DUMP $K",
     "RESTORE $K 0|$E $P ?REPLACE ?IDLETIME_$p ?FREQ_$i",
-    "RESTORE $K $A $P ?REPLACE ABSTTL",
+    // Without its last word, the time would be one from now.
+    "=RESTORE $K $A $P ?REPLACE ABSTTL",
     "EXISTS $K $K",
     // Clients
     "CLIENT ID|INFO|LIST",
