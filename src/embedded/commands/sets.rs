@@ -114,7 +114,9 @@ fn smove(context: &mut Context<'_>, args: Args<'_>) -> Answer {
         source.remove(member);
     }
     context.changed(from);
-    context.get_or_create::<Set>(to)?.add(member);
-    context.changed(to);
+    // Where it was there already, nothing is told of that set.
+    if context.get_or_create::<Set>(to)?.add(member) {
+        context.changed(to);
+    }
     Ok(flag(true))
 }
