@@ -114,6 +114,17 @@ async fn a_stream_is_read_from_where_it_ended_when_the_wait_began() {
 }
 
 #[tokio::test]
+async fn two_who_ask_for_the_time_in_one_millisecond_hear_different_ones() {
+    let link = Embedded::private(Clock::manual(5_000)).link(0);
+    let time = |seconds, micros| Value::Array(vec![bulk(seconds), bulk(micros)]);
+    assert_eq!((ask(&link, "TIME").await, ask(&link, "TIME").await), (time("5", "0"), time("5", "1")));
+    for _ in 0..1_000 {
+        ask(&link, "TIME").await;
+    }
+    assert_eq!(ask(&link, "TIME").await, time("5", "999"));
+}
+
+#[tokio::test]
 async fn keys_expire_by_the_clock_also_when_nobody_asks_for_them() {
     let clock = Clock::manual(1_000_000);
     let link = Embedded::private(clock.clone()).link(0);

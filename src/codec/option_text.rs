@@ -57,6 +57,16 @@ pub(crate) fn within(number: f64, [least, most]: [f64; 2], whole: bool) -> std::
     Err(format!("{} from {least} to {most}", if whole { "an integer" } else { "a number" }))
 }
 
+/// Refuses what is too long in front of every key.
+pub(crate) fn check_prefix(prefix: &str) -> Result<()> {
+    const MAX_PREFIX: usize = 256;
+    if prefix.len() > MAX_PREFIX {
+        let length = format!("{} bytes long", prefix.len());
+        return Err(Error::invalid_option("prefix", &length, &format!("at most {MAX_PREFIX} bytes")));
+    }
+    Ok(())
+}
+
 /// Milliseconds, to the millisecond: JS computes times as fractions.
 pub(crate) fn milliseconds(path: &str, value: Option<f64>, least: i64) -> Result<Option<i64>> {
     match value {

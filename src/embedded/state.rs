@@ -89,6 +89,8 @@ pub(super) struct State {
     pub pending: Vec<Pending>,
     pub clock: Clock,
     pub started_ms: i64,
+    /// What `TIME` answered last, in microseconds.
+    pub told_us: i64,
     pub counters: Counters,
     /// Where messages are noted, in an engine of a test.
     pub published: Option<Arc<Published>>,
@@ -119,6 +121,7 @@ impl State {
             sessions: BTreeMap::new(),
             pending: Vec::new(),
             started_ms: clock.now_ms(),
+            told_us: 0,
             clock,
             counters: Counters::default(),
             published: None,

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use crate::{
-    codec::option_text::{read_options, within},
+    codec::option_text::{check_prefix, read_options, within},
     error::{Error, Result},
 };
 
@@ -42,10 +42,7 @@ impl LockOptions {
     /// `InvalidOption` with the option's name.
     pub fn from_json(text: &str) -> Result<Self> {
         let options: Self = read_options(text)?;
-        if options.prefix.len() > 256 {
-            let length = format!("{} bytes long", options.prefix.len());
-            return Err(Error::invalid_option("prefix", &length, "at most 256 bytes"));
-        }
+        check_prefix(&options.prefix)?;
         within(options.max_retries, [0.0, MAX_RETRIES], true)
             .map_err(|allowed| Error::invalid_option("maxRetries", &options.max_retries.to_string(), &allowed))?;
         within(options.retry_delay_ms, RETRY_DELAY_MS, false)

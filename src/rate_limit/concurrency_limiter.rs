@@ -3,14 +3,14 @@
 use std::{sync::Arc, time::Duration};
 
 use super::{
-    check_key,
+    counters::Counters,
     decision::Decision,
     options::{ConcurrencyLimiterOptions, whole},
 };
 use crate::{
     clock::{Clock, Moment},
     codec::option_text::within,
-    connection::{Command, Link},
+    connection::Link,
     error::{Error, Result},
     lock::{Holder, LossSink, Term, new_token},
     script::rate_limit::{ACQUIRE_SLOT, EXTEND_SLOT, RELEASE_SLOT},
@@ -23,7 +23,7 @@ const MAX_WAIT_SECONDS: f64 = 3_600.0;
 /// Cheap to clone.
 #[derive(Clone)]
 pub struct ConcurrencyLimiter {
-    link: Arc<dyn Link>,
+    counters: Counters,
     options: Arc<ConcurrencyLimiterOptions>,
     clock: Clock,
 }
@@ -39,7 +39,8 @@ pub struct Slot {
 impl ConcurrencyLimiter {
     pub fn new(link: Arc<dyn Link>, options: ConcurrencyLimiterOptions) -> Self {
         let clock = link.clock();
-        Self { link, options: Arc::new(options), clock }
+        let counters = Counters::new(link, &options.prefix, options.timeout);
+        Self { counters, options: Arc::new(options), clock }
     }
 
     /// Takes a slot, waiting up to `wait` seconds for one.
@@ -47,14 +48,14 @@ impl ConcurrencyLimiter {
     /// # Errors
     /// `InvalidArgument` for the key or the wait; what the connection gives.
     pub async fn acquire(&self, key: &str, wait: f64) -> Result<(Decision, Option<Slot>)> {
-        check_key(key)?;
+        let stored = self.counters.key(key)?;
         within(wait, [0.0, MAX_WAIT_SECONDS], false)
             .map_err(|allowed| Error::invalid_argument("wait", &wait.to_string(), &allowed))?;
         let end = self.clock.moment() + Duration::from_secs_f64(wait);
         let id = new_token();
         loop {
             let asked = self.clock.moment();
-            let decision = match self.ask(key, &id).await {
+            let decision = match self.ask(&stored, &id).await {
                 Ok(decision) => decision,
                 Err(error) => {
                     // It may have been taken by a call without an answer.
@@ -79,30 +80,24 @@ impl ConcurrencyLimiter {
 
     /// How many slots are left.
     pub async fn peek(&self, key: &str) -> Result<Decision> {
-        check_key(key)?;
-        self.ask(key, "").await
+        self.ask(&self.counters.key(key)?, "").await
     }
 
     /// Gives a holder the lease from now; whether it still held the slot.
     pub async fn extend(&self, key: &str, id: &str) -> Result<bool> {
-        check_key(key)?;
-        let lease = self.lease_ms();
-        let call = EXTEND_SLOT.with([&self.key(key)], [id.as_bytes(), lease.as_bytes()]);
-        Ok(call.deadline(self.timeout()).repeatable().run(&*self.link).await?.into_int()? == 1)
+        let (key, lease) = (self.counters.key(key)?, self.lease_ms());
+        self.counters.is_done(EXTEND_SLOT.with([&key], [id.as_bytes(), lease.as_bytes()])).await
     }
 
     /// Gives a slot back; whether it was still held.
     pub async fn release(&self, key: &str, id: &str) -> Result<bool> {
-        check_key(key)?;
-        let call = RELEASE_SLOT.with([&self.key(key)], [id.as_bytes()]);
-        Ok(call.deadline(self.timeout()).repeatable().run(&*self.link).await?.into_int()? == 1)
+        let key = self.counters.key(key)?;
+        self.counters.is_done(RELEASE_SLOT.with([&key], [id.as_bytes()])).await
     }
 
     /// Takes the slots from all holders; whether there were any.
     pub async fn reset(&self, key: &str) -> Result<bool> {
-        check_key(key)?;
-        let forget = Command::new("UNLINK").key(self.key(key)).repeatable().deadline(self.timeout());
-        Ok(self.link.call(forget).await?.into_int()? == 1)
+        self.counters.forget(key).await
     }
 
     /// Extends a slot until the holder is stopped, or tells `sink` that it is lost.
@@ -117,21 +112,13 @@ impl ConcurrencyLimiter {
         Holder::start(self.clock.clone(), term, extend, sink)
     }
 
-    async fn ask(&self, key: &str, holder: &str) -> Result<Decision> {
+    async fn ask(&self, stored: &str, holder: &str) -> Result<Decision> {
         let (limit, lease) = (whole(self.options.limit), self.lease_ms());
-        let call = ACQUIRE_SLOT.with([&self.key(key)], [limit.as_bytes(), holder.as_bytes(), lease.as_bytes()]);
-        Decision::read(call.deadline(self.timeout()).run(&*self.link).await?)
+        let arguments = [limit.as_bytes(), holder.as_bytes(), lease.as_bytes()];
+        self.counters.decide(ACQUIRE_SLOT.with([stored], arguments)).await
     }
 
     fn lease_ms(&self) -> String {
         whole(self.options.lease * 1_000.0)
-    }
-
-    fn key(&self, key: &str) -> String {
-        [&self.options.prefix, key].concat()
-    }
-
-    fn timeout(&self) -> Duration {
-        Duration::from_secs_f64(self.options.timeout / 1_000.0)
     }
 }

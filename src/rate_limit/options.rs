@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use crate::{
-    codec::option_text::{read_options, within},
+    codec::option_text::{check_prefix, read_options, within},
     error::{Error, Result},
 };
 
@@ -141,14 +141,6 @@ impl ConcurrencyLimiterOptions {
 /// As a script takes a number: whole, because it was checked or because less than one makes no difference.
 pub(super) fn whole(number: f64) -> String {
     format!("{number:.0}")
-}
-
-fn check_prefix(prefix: &str) -> Result<()> {
-    if prefix.len() > 256 {
-        let length = format!("{} bytes long", prefix.len());
-        return Err(Error::invalid_option("prefix", &length, "at most 256 bytes"));
-    }
-    Ok(())
 }
 
 fn option(name: &str, number: f64, bounds: [f64; 2], is_whole: bool) -> Result<()> {
