@@ -429,9 +429,12 @@ fn words(random: &mut Rng, words: &str) -> Vec<u8> {
 fn draw(random: &mut Rng, kind: &str) -> Vec<u8> {
     match kind {
         "k" => words(random, "s1 s2 s3 l1 l2 h1 h2 t1 t2 t3 z1 z2 z3 x1 x2"),
-        // Members of one score: only these have an order that can be asked for. And counters, whose bytes differ.
-        // Floats have 64 bits of precision in Redis.
-        "w" | "q" | "u" => {
+        // Members of one score: only these have an order that can be asked for. Of another type are only counters, which
+        // nothing turns into a sorted set.
+        "w" if random.u8(..25) > 0 => format!("w{}", random.u8(1..=3)).into_bytes(),
+        "w" => b"q1".to_vec(),
+        // Counters, whose bytes differ. Floats have 64 bits of precision in Redis.
+        "q" | "u" => {
             if random.u8(..25) == 0 {
                 b"l1".to_vec()
             } else {
