@@ -55,6 +55,7 @@ const stages = [
       ...[
         'cache',
         'cache_coherence',
+        'cache_leases',
         'queue',
         'dead_letters',
         'queue_cancel',

@@ -4,6 +4,7 @@ mod agenda;
 mod cache;
 mod coherence;
 pub mod epochs;
+mod fill;
 pub mod format;
 mod gates;
 mod invalidate;
@@ -22,8 +23,9 @@ mod write;
 
 pub use agenda::{Agenda, AgendaOptions, Claimed, WorkSink};
 pub use cache::{Cache, Condition, Hit, Loaded};
+pub use fill::Fill;
 pub use keys::{MAX_TAG_LENGTH, MAX_TAGS};
 pub use lease::{Acquire, Acquired, Lease};
 pub use local_tier::LocalEntry;
 pub use options::{CacheOptions, EvictionStrategy, Level1Options, Level2Options, Limits, ttl_argument};
-pub use write::{Fill, Write};
+pub use write::Write;

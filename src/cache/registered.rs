@@ -4,14 +4,57 @@
 //! followed by a read of the key, in one transaction: nobody can write in between. (Reads by a script do not count: before
 //! 7.2, Redis takes the keys that a script declares for those that it reads.)
 
+use super::{cache::Inner, remote_tier::RemoteTier};
 use crate::{
     codec::resp::Value,
     connection::Command,
     error::{Error, ErrorCode, Result},
 };
 
+/// What the server answered to writes of entries.
+pub(super) struct Written {
+    /// One for each write.
+    pub replies: Vec<Result<Value>>,
+    /// Versions of the tags afterwards, where the server tells of their changes.
+    pub versions: Option<Vec<Option<String>>>,
+}
+
+impl Inner {
+    /// Sends commands that write the entries `stored`, which carry `tags`.
+    pub(super) fn send_writes(
+        &self,
+        writes: Vec<Command>,
+        stored: &[String],
+        tags: &[String],
+    ) -> impl Future<Output = Written> + Send + use<> {
+        let (count, told, tagged) = (writes.len(), self.is_told(), !tags.is_empty());
+        let sent = if told {
+            let mut reads = vec![stored.iter().fold(Command::new("EXISTS"), Command::key)];
+            reads.extend(tagged.then(|| RemoteTier::versions_command(&self.keys, tags)));
+            self.remote.link().call_many(&commands(writes, reads))
+        } else {
+            self.remote.link().call_many(&writes)
+        };
+        async move {
+            let all = sent.await;
+            if !told {
+                return Written { replies: all, versions: None };
+            }
+            match replies(all) {
+                Ok(mut replies) => {
+                    let versions = replies.pop().filter(|_| tagged);
+                    let versions = versions.and_then(|reply| RemoteTier::versions(reply.ok()?).ok());
+                    replies.truncate(count);
+                    Written { replies, versions }
+                }
+                Err(error) => Written { replies: vec![Err(error); count], versions: None },
+            }
+        }
+    }
+}
+
 /// `writes` and then `reads` as one; the replies are for [`replies`].
-pub(super) fn commands(writes: Vec<Command>, reads: Vec<Command>) -> Vec<Command> {
+fn commands(writes: Vec<Command>, reads: Vec<Command>) -> Vec<Command> {
     let (flags, deadline) = (writes[0].flags, writes[0].deadline);
     let all = [Command::new("MULTI")].into_iter().chain(writes).chain(reads).chain([Command::new("EXEC")]);
     all.enumerate()
@@ -26,7 +69,7 @@ pub(super) fn commands(writes: Vec<Command>, reads: Vec<Command>) -> Vec<Command
 ///
 /// # Errors
 /// The first one that kept the transaction from running.
-pub(super) fn replies(mut all: Vec<Result<Value>>) -> Result<Vec<Result<Value>>> {
+fn replies(mut all: Vec<Result<Value>>) -> Result<Vec<Result<Value>>> {
     let last = all.pop().unwrap_or_else(|| Err(Error::closed("connection")));
     match last {
         Ok(Value::Array(replies)) => {

@@ -111,8 +111,8 @@ impl ScriptCall {
         self
     }
 
-    /// By digest.
-    fn by_digest(&self) -> Command {
+    /// By digest: [`is_unknown_script`] says when it is to be sent again [`by_text`](Self::by_text).
+    pub(crate) fn by_digest(&self) -> Command {
         self.command("EVALSHA", self.source.sha)
     }
 
@@ -169,6 +169,7 @@ pub async fn call_many(link: &dyn Link, calls: &[ScriptCall]) -> Vec<Result<Valu
     replies.into_iter().zip(calls).map(|(reply, call)| reply.map_err(|e| e.during(call.source.name))).collect()
 }
 
-fn is_unknown_script(error: &Error) -> bool {
+/// Whether the server does not know the script of that digest.
+pub(crate) fn is_unknown_script(error: &Error) -> bool {
     error.code() == ErrorCode::Reply && error.message().starts_with("NOSCRIPT")
 }
