@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { packMessage, unpackMessage } from '../ts/cache/message-pack.js';
 import { type CacheOptions, CacheService, RedisService } from '../ts/index.js';
+import { packMessage, unpackMessage } from '../ts/message-pack.js';
 import { RedisServer } from './helpers/redis-server.js';
 import { uniquePrefix } from './helpers/unique-prefix.js';
 import { waitFor } from './helpers/wait-for.js';

@@ -1,10 +1,9 @@
 import { EventEmitter } from 'node:events';
+import { checkFunction, checkOptions } from './arguments.js';
 import {
-  checkFunction,
   checkKey,
   checkKeys,
   checkNames,
-  checkOptions,
   checkPrefixes,
   checkSeconds,
   engineOptions,
@@ -17,7 +16,6 @@ import { CacheFailures } from './cache/failures.js';
 import type { Factory } from './cache/flights.js';
 import type { HotView } from './cache/hot-view.js';
 import { type Invalidated, invalidateAll, resolveInvalidation, resourceInvalidation } from './cache/invalidating.js';
-import { kindOf } from './cache/kind-of.js';
 import { bulkMaking, making, PLAIN } from './cache/making.js';
 import { CacheReader } from './cache/reader.js';
 import { refreshExpiringKeys } from './cache/refreshing.js';
@@ -28,6 +26,7 @@ import { encode, type Serializer } from './cache/values.js';
 import { warm } from './cache/warming.js';
 import { openConnection } from './connection.js';
 import { invalidArgument, invalidOption, ReplyError } from './errors.js';
+import { kindOf } from './kind-of.js';
 import { ServiceEmitter } from './service-emitter.js';
 import type * as domains from './types/cache-domain-types.js';
 import { InvalidationStrategy } from './types/cache-domain-types.js';

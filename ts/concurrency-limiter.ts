@@ -1,10 +1,12 @@
+import { checkFunction, checkNumber, checkOptions, checkServiceOptions, checkText } from './arguments.js';
 import { openConnection, type ServiceConnection } from './connection.js';
-import { createError, invalidArgument, invalidOption, type OxcartError } from './errors.js';
+import { createError, type OxcartError } from './errors.js';
 import { closed } from './job-errors.js';
 import { KeptWork } from './kept-work.js';
-import { checkNumber, checkObject, checkText, type DecisionRow, decisionOf } from './limiter-arguments.js';
 import { door, NativeConcurrencyLimiter } from './native.js';
+import { type DecisionRow, decisionOf } from './rate-limit-decision.js';
 import { ServiceEmitter } from './service-emitter.js';
+import { onConnection } from './split-connection.js';
 import type {
   AcquireSlotOptions,
   ConcurrencyLimiterOptions,
@@ -47,19 +49,18 @@ export class ConcurrencyLimiter extends ServiceEmitter<ConcurrencyLimiterEvents>
   /** @throws `ERR_INVALID_OPTION` with the path of a wrong or unknown option. */
   constructor(options: ConcurrencyLimiterOptions) {
     super();
-    const { redis = {}, ...engine } = checkObject(options);
-    this.#connection = openConnection(redis, {
+    const { redis = {}, ...engine } = checkServiceOptions(options);
+    const connection = openConnection(redis, {
       state: (state) => this.fire('state', state),
       error: (error) => this.fire('error', error),
     });
-    try {
-      this.#native = new NativeConcurrencyLimiter(door.native, this.#connection.json, JSON.stringify(engine));
-    } catch (error) {
-      this.#connection.close();
-      throw error;
-    }
+    this.#connection = connection;
+    this.#native = onConnection(
+      connection,
+      () => new NativeConcurrencyLimiter(door.native, connection.json, JSON.stringify(engine)),
+    );
     this.#limit = engine.limit;
-    this.#connection.listen(this.#native.id, (event, number, _, [error]) => {
+    connection.listen(this.#native.id, (event, number, _, [error]) => {
       if (event === LOST) this.#lost(number, error as OxcartError);
     });
   }
@@ -100,7 +101,7 @@ export class ConcurrencyLimiter extends ServiceEmitter<ConcurrencyLimiterEvents>
     third?: (slot: HeldSlot) => T | PromiseLike<T>,
   ): Promise<T> {
     const [options, work] = typeof second === 'function' ? [{}, second] : [second, third];
-    if (typeof work !== 'function') throw invalidArgument('work', typeof work, 'a function');
+    checkFunction(work, 'work');
     const number = this.#work.nextNumber();
     const { id, retryAfter } = await this.#acquire(key, options, number);
     if (id === null) {
@@ -158,8 +159,8 @@ export class ConcurrencyLimiter extends ServiceEmitter<ConcurrencyLimiterEvents>
   }
 
   async #acquire(key: string, options: AcquireSlotOptions, number: number | null): Promise<SlotDecision> {
-    const { wait = 0, ...unknown } = checkObject(options);
-    for (const name of Object.keys(unknown)) throw invalidOption(name, 'unknown', '`wait`');
+    checkOptions(options, ['wait']);
+    const { wait = 0 } = options;
     const args = [checkText('key', key), checkNumber('wait', wait), number];
     const row = (await this.#call(CALL.acquire, args)) as [...DecisionRow, id: string | null];
     const id = row.pop() as string | null;

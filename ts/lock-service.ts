@@ -1,9 +1,11 @@
+import { checkFunction, checkNumber, checkObject, checkOptions, checkServiceOptions, checkText } from './arguments.js';
 import { type ConnectionListener, openConnection, type ServiceConnection } from './connection.js';
-import { createError, invalidArgument, invalidOption, type OxcartError } from './errors.js';
+import { createError, type OxcartError } from './errors.js';
 import { closed } from './job-errors.js';
 import { KeptWork } from './kept-work.js';
 import { door, NativeLocks } from './native.js';
 import { ServiceEmitter } from './service-emitter.js';
+import { onConnection } from './split-connection.js';
 import {
   type AcquireOptions,
   type HeldLock,
@@ -54,23 +56,25 @@ export class LockService extends ServiceEmitter<LockServiceEvents> implements As
   /** @throws `ERR_INVALID_OPTION` with the path of a wrong or unknown option. */
   constructor(options: LockServiceOptions = {}) {
     super();
-    if (options === null || typeof options !== 'object') throw invalidOption('options', String(options), 'an object');
-    const { redis = {}, ...engine } = options;
+    const { redis = {}, ...engine } = checkServiceOptions(options);
     const configs: readonly RedisConfig[] = Array.isArray(redis) ? redis : [redis as RedisConfig];
     const listener: ConnectionListener = {
       state: (state) => this.fire('state', state),
       error: (error) => this.fire('error', error),
     };
-    this.#connections = [];
-    try {
-      for (const config of configs) this.#connections.push(openConnection(config, listener));
-      const servers = this.#connections.map(({ json }) => json);
-      this.#native = new NativeLocks(door.native, servers, JSON.stringify(engine));
-    } catch (error) {
-      for (const connection of this.#connections) connection.close();
-      throw error;
-    }
-    this.#connections[0]!.listen(this.#native.id, (event, number, _, [error]) => {
+    const connections: ServiceConnection[] = [];
+    const all = {
+      close: () => {
+        for (const connection of connections) connection.close();
+      },
+    };
+    this.#native = onConnection(all, () => {
+      for (const config of configs) connections.push(openConnection(config, listener));
+      const servers = connections.map(({ json }) => json);
+      return new NativeLocks(door.native, servers, JSON.stringify(engine));
+    });
+    this.#connections = connections;
+    connections[0]!.listen(this.#native.id, (event, number, _, [error]) => {
       if (event === LOST) this.#lost(number, error as OxcartError);
     });
   }
@@ -92,7 +96,7 @@ export class LockService extends ServiceEmitter<LockServiceEvents> implements As
    * }
    */
   async acquireLock(resource: string, ttl: number, options: AcquireOptions = {}): Promise<string | null> {
-    const answer = await this.#call(CALL.acquire, acquisition(resource, ttl, options, ACQUIRE_OPTIONS));
+    const answer = await this.#call(CALL.acquire, acquisition(resource, ttl, options));
     return answer === null ? null : (answer as [id: string])[0];
   }
 
@@ -102,7 +106,7 @@ export class LockService extends ServiceEmitter<LockServiceEvents> implements As
    * @returns `RELEASED`; or `EXPIRED` when it was no longer held with that id: the work may have met another holder.
    */
   async releaseLock(resource: string, id: string): Promise<LockStatus> {
-    const released = await this.#call(CALL.release, [text('resource', resource), text('id', id)]);
+    const released = await this.#call(CALL.release, [checkText('resource', resource), checkText('id', id)]);
     return released ? LockStatus.RELEASED : LockStatus.EXPIRED;
   }
 
@@ -113,7 +117,11 @@ export class LockService extends ServiceEmitter<LockServiceEvents> implements As
    * @returns `ACQUIRED`; or `EXPIRED` when it was no longer held with that id.
    */
   async extendLock(resource: string, id: string, ttl: number): Promise<LockStatus> {
-    const extended = await this.#call(CALL.extend, [text('resource', resource), text('id', id), seconds(ttl)]);
+    const extended = await this.#call(CALL.extend, [
+      checkText('resource', resource),
+      checkText('id', id),
+      seconds(ttl),
+    ]);
     return extended ? LockStatus.ACQUIRED : LockStatus.EXPIRED;
   }
 
@@ -132,10 +140,10 @@ export class LockService extends ServiceEmitter<LockServiceEvents> implements As
     third?: (lock: HeldLock) => T | PromiseLike<T>,
   ): Promise<T> {
     const [options, work] = typeof second === 'function' ? [{} as WithLockOptions, second] : [second, third];
-    if (typeof work !== 'function') throw invalidArgument('work', typeof work, 'a function');
-    const { ttl = DEFAULT_TTL, ...rest } = object('options', options);
+    checkFunction(work, 'work');
+    const { ttl = DEFAULT_TTL, ...rest } = checkObject('options', options);
     const number = this.#work.nextNumber();
-    const args = [number, ...acquisition(resource, ttl, rest, ACQUIRE_OPTIONS)];
+    const args = [number, ...acquisition(resource, ttl, rest)];
     const answer = (await this.#call(CALL.keep, args)) as [id: string, fencingToken: number] | null;
     if (answer === null) {
       throw createError({
@@ -206,42 +214,23 @@ export class LockService extends ServiceEmitter<LockServiceEvents> implements As
   }
 }
 
-function acquisition(
-  resource: string,
-  ttl: number,
-  options: AcquireOptions,
-  allowed: string[],
-): (string | number | null)[] {
-  const { identifier, maxRetries, retryDelayMs, wait } = object('options', options);
-  const unknown = Object.keys(options).find((name) => !allowed.includes(name));
-  if (unknown !== undefined) throw invalidOption(unknown, 'unknown', allowed.map((name) => `\`${name}\``).join(', '));
+function acquisition(resource: string, ttl: number, options: AcquireOptions): (string | number | null)[] {
+  checkOptions(options, ACQUIRE_OPTIONS);
+  const { identifier, maxRetries, retryDelayMs, wait } = options;
   return [
-    text('resource', resource),
+    checkText('resource', resource),
     seconds(ttl),
-    identifier === undefined ? null : text('identifier', identifier),
+    identifier === undefined ? null : checkText('identifier', identifier),
     optional('maxRetries', maxRetries),
     optional('retryDelayMs', retryDelayMs),
     optional('wait', wait),
   ];
 }
 
-function text(argument: string, value: unknown): string {
-  if (typeof value !== 'string') throw invalidArgument(argument, typeof value, 'a string');
-  return value;
-}
-
 function seconds(ttl: unknown): number {
-  if (typeof ttl !== 'number') throw invalidArgument('ttl', typeof ttl, 'a number of seconds');
-  return ttl;
+  return checkNumber('ttl', ttl, 'a number of seconds');
 }
 
 function optional(argument: string, value: unknown): number | null {
-  if (value === undefined) return null;
-  if (typeof value !== 'number') throw invalidArgument(argument, typeof value, 'a number');
-  return value;
-}
-
-function object<T extends object>(argument: string, value: T | undefined): T {
-  if (value === null || typeof value !== 'object') throw invalidArgument(argument, String(value), 'an object');
-  return value;
+  return value === undefined ? null : checkNumber(argument, value);
 }

@@ -1,3 +1,4 @@
+import { checkServiceOptions } from './arguments.js';
 import { openConnection, type ServiceConnection } from './connection.js';
 import { invalidArgument, invalidOption } from './errors.js';
 import { closed } from './job-errors.js';
@@ -69,8 +70,7 @@ export class PubSubService extends ServiceEmitter<PubSubEventMap> {
   /** @throws `ERR_INVALID_OPTION` with the path of a wrong or unknown option. */
   constructor(options: PubSubOptions = {}) {
     super();
-    if (options === null || typeof options !== 'object') throw invalidOption('options', String(options), 'an object');
-    const { redis, publishedBy, ...engine } = options;
+    const { redis, publishedBy, ...engine } = checkServiceOptions(options);
     if (publishedBy !== undefined && typeof publishedBy !== 'string') {
       throw invalidOption('publishedBy', typeof publishedBy, 'a string');
     }

@@ -1,3 +1,4 @@
+import { checkOptionNames } from './arguments.js';
 import { invalidArgument, invalidOption } from './errors.js';
 import type { RateLimiter } from './rate-limiter.js';
 import type { RateLimitDecision, RateLimitMiddlewareOptions } from './types/rate-limit-types.js';
@@ -84,9 +85,7 @@ function decider<Request = RequestWithAddress>(
   options: RateLimitMiddlewareOptions<Request>,
 ): (request: Request) => Promise<Outcome | undefined> {
   const { key = byAddress as (request: Request) => string, cost = 1, skip, headers = true, body = refusal } = options;
-  for (const name of Object.keys(options)) {
-    if (!OPTION_NAMES.includes(name)) throw invalidOption(name, 'unknown', OPTION_NAMES.join(', '));
-  }
+  checkOptionNames(options, OPTION_NAMES);
   for (const [name, value] of Object.entries({ key, skip, body })) {
     if (value !== undefined && typeof value !== 'function') throw invalidOption(name, typeof value, 'a function');
   }

@@ -1,3 +1,4 @@
+import { checkNumber, checkServiceOptions, checkText } from './arguments.js';
 import { openConnection, type ServiceConnection } from './connection.js';
 import {
   ConnectionError,
@@ -8,9 +9,10 @@ import {
   TimeoutError,
 } from './errors.js';
 import { closed } from './job-errors.js';
-import { checkNumber, checkObject, checkText, type DecisionRow, decisionOf } from './limiter-arguments.js';
 import { door, NativeRateLimiter } from './native.js';
+import { type DecisionRow, decisionOf } from './rate-limit-decision.js';
 import { ServiceEmitter } from './service-emitter.js';
+import { onConnection } from './split-connection.js';
 import type { RateLimitDecision, RateLimitErrorPolicy, RateLimiterOptions } from './types/rate-limit-types.js';
 import type { ConnectionState } from './types/redis-config.js';
 
@@ -49,24 +51,23 @@ export class RateLimiter extends ServiceEmitter<RateLimiterEvents> implements As
   /** @throws `ERR_INVALID_OPTION` with the path of a wrong or unknown option. */
   constructor(options: RateLimiterOptions) {
     super();
-    const { redis = {}, onError = 'throw', ...engine } = checkObject(options);
+    const { redis = {}, onError = 'throw', ...engine } = checkServiceOptions(options);
     if (!POLICIES.includes(onError)) {
       throw invalidOption('onError', `\`${onError}\``, POLICIES.map((policy) => `\`${policy}\``).join(', '));
     }
-    this.#connection = openConnection(redis, {
+    const connection = openConnection(redis, {
       state: (state) => this.fire('state', state),
       error: (error) => this.fire('error', error),
     });
-    try {
-      this.#native = new NativeRateLimiter(door.native, this.#connection.json, JSON.stringify(engine));
-    } catch (error) {
-      this.#connection.close();
-      throw error;
-    }
+    this.#connection = connection;
+    this.#native = onConnection(
+      connection,
+      () => new NativeRateLimiter(door.native, connection.json, JSON.stringify(engine)),
+    );
     this.#onError = onError;
     this.#most = engine.burst ?? engine.limit;
     this.#windowMs = engine.window * 1_000;
-    this.#connection.listen(this.#native.id);
+    connection.listen(this.#native.id);
   }
 
   /**

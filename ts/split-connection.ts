@@ -1,3 +1,4 @@
+import { checkServiceOptions } from './arguments.js';
 import { type ConnectionListener, openConnection, type ServiceConnection } from './connection.js';
 import { invalidArgument, invalidOption } from './errors.js';
 import type { QueueConnection } from './types/queue-options.js';
@@ -20,8 +21,7 @@ export function splitConnection<Options extends QueueConnection>(
   listener: ConnectionListener,
 ): SplitOptions<Options> {
   if (typeof name !== 'string') throw invalidArgument('name', typeof name, 'the name of a queue');
-  if (options === null || typeof options !== 'object') throw invalidOption('options', String(options), 'an object');
-  const { redis, connection, ...engine } = options;
+  const { redis, connection, ...engine } = checkServiceOptions(options);
   if (redis !== undefined && connection !== undefined) {
     throw invalidOption('connection', 'given beside `redis`', 'one of the two');
   }
@@ -33,7 +33,7 @@ export function splitConnection<Options extends QueueConnection>(
 }
 
 /** What `make` returns; the connection is let go of when it throws. */
-export function onConnection<Native>(connection: ServiceConnection, make: () => Native): Native {
+export function onConnection<Native>(connection: Pick<ServiceConnection, 'close'>, make: () => Native): Native {
   try {
     return make();
   } catch (error) {

@@ -1,8 +1,9 @@
+import { checkOptions } from '../arguments.js';
 import { invalidArgument, invalidOption } from '../errors.js';
+import { kindOf } from '../kind-of.js';
 import type { CacheDomainOptions } from '../types/cache-domain-types.js';
 import { checkDomain, seconds } from './domain-options.js';
 import { invalidDomain } from './exceptions.js';
-import { kindOf } from './kind-of.js';
 import type { Storing } from './reader.js';
 
 /** What names in arguments stand for. */
@@ -31,24 +32,9 @@ export function checkKeys(keys: unknown, name = 'keys'): asserts keys is readonl
   for (const key of keys) checkKey(key, name);
 }
 
-/** Refuses what is no function: `factory` would otherwise fail in the middle of things. */
-export function checkFunction(value: unknown, name: string): asserts value is (...args: any[]) => unknown {
-  if (typeof value !== 'function') throw invalidArgument(name, kindOf(value), 'a function');
-}
-
 export function checkSeconds(value: unknown, name: string): asserts value is number {
   if (typeof value !== 'number') throw invalidArgument(name, kindOf(value), 'a number of seconds');
   if (!(value > 0 && Number.isFinite(value))) throw invalidArgument(name, String(value), 'seconds above 0');
-}
-
-/** Refuses options that nobody would look at. */
-export function checkOptions(options: unknown, allowed: readonly string[]): asserts options is object {
-  if (typeof options !== 'object' || options === null || Array.isArray(options)) {
-    throw invalidArgument('options', kindOf(options), 'an object');
-  }
-  for (const name of Object.keys(options)) {
-    if (!allowed.includes(name)) throw invalidOption(name, 'unknown', allowed.map((one) => `\`${one}\``).join(', '));
-  }
 }
 
 /** A life in seconds or options. */

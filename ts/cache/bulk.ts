@@ -1,7 +1,7 @@
 import { invalidArgument } from '../errors.js';
+import { kindOf } from '../kind-of.js';
 import type { Acquired, CacheEngine, Lease, Peeked } from './engine.js';
 import type { Desk, Flight, Flights } from './flights.js';
-import { kindOf } from './kind-of.js';
 import type { Making } from './making.js';
 
 /** Loads the keys that are missing. */

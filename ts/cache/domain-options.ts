@@ -1,6 +1,6 @@
 import { invalidOption } from '../errors.js';
+import { kindOf } from '../kind-of.js';
 import { type CacheDomainOptions, CacheStrategy, type WriteBehindOptions } from '../types/cache-domain-types.js';
-import { kindOf } from './kind-of.js';
 
 const OPTIONS = ['ttl', 'prefix', 'maxSize', 'strategy', 'load', 'write', 'remove', 'writeBehind'];
 const FUNCTIONS = ['load', 'write', 'remove'] as const;

@@ -1,5 +1,5 @@
 import { invalidArgument } from '../errors.js';
-import { kindOf } from './kind-of.js';
+import { kindOf } from '../kind-of.js';
 
 const MOST = 1000;
 

@@ -1,8 +1,9 @@
+import { checkOptions } from '../arguments.js';
 import { invalidArgument } from '../errors.js';
+import { kindOf } from '../kind-of.js';
 import { type CacheInvalidation, InvalidationStrategy } from '../types/cache-domain-types.js';
-import { checkKey, checkKeys, checkOptions, domainOf, domainPrefix, inDomain, type Names } from './arguments.js';
+import { checkKey, checkKeys, domainOf, domainPrefix, inDomain, type Names } from './arguments.js';
 import type { CacheEngine } from './engine.js';
-import { kindOf } from './kind-of.js';
 
 const FIELDS = ['domain', 'keys', 'tags', 'pattern', 'strategy'];
 

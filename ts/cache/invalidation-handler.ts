@@ -1,8 +1,9 @@
+import { checkOptions } from '../arguments.js';
 import { ClosedError, invalidArgument } from '../errors.js';
+import { kindOf } from '../kind-of.js';
 import type { PubSubService } from '../pubsub-service.js';
 import { type CacheInvalidation, InvalidationStrategy } from '../types/cache-domain-types.js';
-import { checkKey, checkKeys, checkOptions } from './arguments.js';
-import { kindOf } from './kind-of.js';
+import { checkKey, checkKeys } from './arguments.js';
 
 /** What a message asks to be invalidated. What of it is given is invalidated, all of it. */
 export interface CacheInvalidationMessage {

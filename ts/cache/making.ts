@@ -1,6 +1,7 @@
+import { checkOptions } from '../arguments.js';
 import { invalidArgument } from '../errors.js';
-import { checkOptions, type Names, storing } from './arguments.js';
-import { kindOf } from './kind-of.js';
+import { kindOf } from '../kind-of.js';
+import { type Names, storing } from './arguments.js';
 import type { Storing } from './reader.js';
 
 const MAKE_OPTIONS = [

@@ -1,5 +1,6 @@
+import { checkFunction, checkOptions } from '../arguments.js';
 import type { CacheRefreshOptions, CacheRefreshResult } from '../types/cache-domain-types.js';
-import { checkFunction, checkKey, checkKeys, checkOptions, checkSeconds } from './arguments.js';
+import { checkKey, checkKeys, checkSeconds } from './arguments.js';
 import type { DomainHost } from './domain-entries.js';
 import type { CacheEngine } from './engine.js';
 import { checkConcurrency, inParallel } from './in-parallel.js';

@@ -1,3 +1,4 @@
+import { checkOptions } from '../arguments.js';
 import { invalidArgument } from '../errors.js';
 import {
   type CacheInvalidation,
@@ -6,7 +7,7 @@ import {
 } from '../types/cache-domain-types.js';
 import type { RedisConfig } from '../types/redis-config.js';
 import { Agenda, type Done, type DueItem } from './agenda.js';
-import { checkKey, checkKeys, checkOptions } from './arguments.js';
+import { checkKey, checkKeys } from './arguments.js';
 import { timeArgument } from './statistics.js';
 
 /** How long one process has for an invalidation: a pattern may walk through a large database. */

@@ -1,6 +1,6 @@
 import { invalidArgument } from '../errors.js';
+import { kindOf } from '../kind-of.js';
 import { startTimeout, stopTimeout } from '../system-time.js';
-import { kindOf } from './kind-of.js';
 
 /** Minutes that are remembered, one day of them. */
 const MINUTES = 24 * 60;

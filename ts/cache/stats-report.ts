@@ -1,6 +1,7 @@
+import { checkOptions } from '../arguments.js';
 import type { CacheStatsQuery } from '../types/cache-domain-types.js';
 import type { CacheStats } from '../types/cache-types.js';
-import { checkOptions, domainOf, domainPrefix, type Names } from './arguments.js';
+import { domainOf, domainPrefix, type Names } from './arguments.js';
 import type { CacheEngine } from './engine.js';
 import { type Statistics, timeArgument } from './statistics.js';
 

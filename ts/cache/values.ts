@@ -1,5 +1,5 @@
+import { packMessage, unpackMessage } from '../message-pack.js';
 import { notStorable } from './exceptions.js';
-import { packMessage, unpackMessage } from './message-pack.js';
 
 /** How values are written. */
 export type Serializer = 'json' | 'msgpack';

@@ -1,9 +1,10 @@
+import { checkFunction, checkOptions } from '../arguments.js';
 import { invalidArgument } from '../errors.js';
+import { kindOf } from '../kind-of.js';
 import type { CacheWarmOptions, CacheWarmResult } from '../types/cache-domain-types.js';
-import { checkFunction, checkOptions, inDomain, type Names, storing } from './arguments.js';
+import { inDomain, type Names, storing } from './arguments.js';
 import type { DomainEntries, DomainHost } from './domain-entries.js';
 import { checkConcurrency, inParallel } from './in-parallel.js';
-import { kindOf } from './kind-of.js';
 
 const OPTIONS = ['domain', 'keys', 'ttl', 'tags', 'load', 'concurrency', 'refresh', 'onProgress', 'signal'];
 

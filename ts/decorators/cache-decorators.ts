@@ -1,7 +1,7 @@
 import { hashKey } from '../cache/key-builder.js';
-import { kindOf } from '../cache/kind-of.js';
 import type { CacheService } from '../cache-service.js';
 import { createError, invalidArgument, invalidOption } from '../errors.js';
+import { kindOf } from '../kind-of.js';
 
 type AnyCache = CacheService<any, any>;
 type Method = (this: any, ...args: any[]) => any;

@@ -1,5 +1,5 @@
 /**
- * MessagePack for the values of a cache: the types of the specification, and as extensions those of JavaScript that JSON
+ * MessagePack for values and messages: the types of the specification, and as extensions those of JavaScript that JSON
  * loses. Other clients read all but the extensions.
  *
  * Extensions: -1 a `Date` (the specification's timestamp); 1 undefined; 2 a `BigInt` in digits; 3 a `Map` and 4 a `Set`, each
