@@ -2,13 +2,14 @@
 //
 //   npm run bench:queue [-- --rounds 5] [-- --only "process 100"] [-- --without bull]
 //
-// `--only` names a scenario: add, addBulk or process with its concurrency, "latency 1", "memory", "clean".
+// `--only` names a scenario: add, addBulk or process with its concurrency, "latency 1", "memory", "floor", "clean".
 import { parseArgs } from 'node:util';
 import { machine } from '../harness/machine.mjs';
 import { startRedis } from '../harness/redis.mjs';
 import { alternate } from '../harness/rounds.mjs';
 import { format, median, table, withRange } from '../harness/statistics.mjs';
 import { cleanBesideWork } from './clean.mjs';
+import { leastServerCpu } from './floor.mjs';
 
 const { values: options } = parseArgs({
   options: {
@@ -85,6 +86,9 @@ try {
     });
     console.log(`\n### ${titles[scenario.scenario](scenario.concurrency)}\n`);
     console.log('perSecond' in results.get('oxcart')[0] ? throughputTable(results) : plainTable(results));
+  }
+  if (!options.only || options.only === 'floor') {
+    console.log(await leastServerCpu(server.port, Number(options.rounds)));
   }
   if (!options.only || options.only === 'clean') console.log(await cleanBesideWork(server.port));
 } finally {
