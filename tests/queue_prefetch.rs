@@ -13,11 +13,11 @@ use std::{
 };
 
 use oxcart::{
-    connection::Link,
-    queue::{ActiveJob, JobSink, Queue, Worker, WorkerEvent, WorkerOptions},
+    connection::{self, ConnectionOptions, Link},
+    queue::{ActiveJob, JobSink, Queue, QueueOptions, Worker, WorkerEvent, WorkerOptions},
     scheduler::NextIteration,
     service,
-    testing::RedisServer,
+    testing::{Proxy, RedisServer},
 };
 use support::*;
 
@@ -60,7 +60,11 @@ impl JobSink for Belt {
 
 impl Machine {
     fn start(queue: &Queue, options: WorkerOptions) -> Arc<Self> {
-        let machine = Arc::new(Self::default());
+        Self::default().run(queue, options)
+    }
+
+    fn run(self, queue: &Queue, options: WorkerOptions) -> Arc<Self> {
+        let machine = Arc::new(self);
         let sink = Arc::new(Belt(Arc::clone(&machine)));
         let worker = Worker::start(queue, options, sink, Arc::new(NextIteration)).unwrap();
         machine.worker.set(worker).ok().unwrap();
@@ -222,4 +226,53 @@ async fn a_job_that_was_taken_ahead_is_cancelled_before_it_begins() {
     assert_eq!((job.failed_reason.as_deref(), job.attempts_made), (Some("not wanted"), 1));
     let counts = queue.get_counts().await.unwrap();
     assert_eq!((counts.completed, counts.failed, counts.active), (added as u64 - 1, 1, 0));
+}
+
+/// Two hundred jobs run, their outcomes are reported in two halves, and the server's answers are held back.
+async fn with_two_calls_under_way(end: impl FnOnce(&Proxy)) {
+    let server = RedisServer::builder().process().start();
+    let link = open(&server);
+    let proxy = Proxy::start(server.port());
+    let behind = connection::open(ConnectionOptions::tcp("127.0.0.1", proxy.port())).unwrap();
+    let [own, seen] = [behind, link].map(|link| Queue::open(link, "two", QueueOptions::default()).unwrap());
+    add_many(&seen, 400).await;
+    let machine = Machine { holds: AtomicBool::new(true), ..Machine::default() }
+        .run(&own, WorkerOptions { concurrency: 200, prefetch: false, ..options() });
+    let all_run = || async { machine.held.lock().unwrap().len() == 200 };
+    eventually("its slots are taken", all_run).await;
+    // Once, so that the server knows the script.
+    machine.complete(machine.held.lock().unwrap().drain(..1).collect());
+    eventually("its slots are taken again", all_run).await;
+    proxy.hold_replies();
+    for half in 1..=2 {
+        machine.complete(machine.held.lock().unwrap().drain(..100).collect());
+        // The server has the second half though it answered nothing.
+        eventually(&format!("half {half} is stored"), || async {
+            seen.get_counts().await.unwrap().completed == half * 100 + 1
+        })
+        .await;
+    }
+    machine.holds.store(false, Ordering::SeqCst);
+    end(&proxy);
+    eventually("all are done", || async { machine.done() == 400 }).await;
+    assert_eq!(machine.worker().close(PATIENCE).await, 0);
+    assert_eq!(seen.get_counts().await.unwrap().completed, 400);
+    let mut done = std::mem::take(&mut *machine.done.lock().unwrap());
+    done.sort_unstable();
+    done.dedup();
+    assert_eq!(done.len(), 400, "none ran twice");
+}
+
+#[tokio::test]
+async fn outcomes_do_not_wait_for_the_answer_to_the_call_before() {
+    with_two_calls_under_way(Proxy::go_on).await;
+}
+
+#[tokio::test]
+async fn a_connection_lost_under_two_calls_loses_no_job_and_runs_none_twice() {
+    with_two_calls_under_way(|proxy| {
+        proxy.cut();
+        proxy.go_on();
+    })
+    .await;
 }

@@ -34,6 +34,7 @@ mod scripts;
 mod stalled_checker;
 mod wake;
 mod worker;
+mod worker_call;
 mod worker_core;
 mod worker_listing;
 mod worker_loop;

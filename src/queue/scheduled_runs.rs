@@ -7,8 +7,8 @@ use tokio::time::sleep;
 
 use super::{
     JobRecord, RunPlan, Settlement, WorkerEvent,
+    worker_call::is_passing,
     worker_core::{Core, Report},
-    worker_loop::is_passing,
 };
 use crate::{connection::BoxFuture, error::Result, service};
 

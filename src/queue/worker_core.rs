@@ -260,6 +260,10 @@ impl Core {
         self.put_back_untried(vec![report]);
     }
 
+    pub(super) fn waiting_reports(&self) -> usize {
+        self.state().reports.len()
+    }
+
     /// Up to `most` outcomes, and how many jobs may be taken, at most as many, beside those that are `coming` already. A
     /// graceful close waits from here to [`turned`](Self::turned).
     pub(super) fn take_reports(&self, most: usize, most_bytes: usize, coming: usize) -> (Vec<Report>, Room) {

@@ -1,11 +1,12 @@
 //! The loop of a worker: stores outcomes and takes jobs, both in as few calls as possible.
 //!
-//! One call is in flight at a time. What is reported meanwhile goes with the next one, which also takes as many jobs as
-//! there are free slots; so under load a call carries a batch, and an idle worker with one job costs one round trip. When
-//! an answer comes, the next call leaves first, if there is something for it: the server works while the answer is told.
-//! With free slots and an empty queue the loop waits for the marker, the next due delayed job, or `drain_delay`.
+//! What is reported while a call is under way goes with the next one, which also takes as many jobs as there are free
+//! slots; so under load a call carries a batch, and an idle worker with one job costs one round trip. Half a batch does
+//! not wait for the answer: the server finds the next call when it is done with the one before. And when an answer comes,
+//! the next call leaves first, if there is something for it: the server works while the answer is told. With free slots
+//! and an empty queue the loop waits for the marker, the next due delayed job, or `drain_delay`.
 
-use std::{future::poll_fn, pin::pin, sync::Arc, task::Poll, time::Duration};
+use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use tokio::time::{Instant, sleep_until};
 
@@ -13,14 +14,15 @@ use super::{
     JobRecord, WorkerEvent,
     dead_letter::{Burial, LetterBox},
     scheduled_runs,
-    scripts::{Take, Taken},
+    scripts::Taken,
+    worker_call::{Answered, Call, is_maybe_executed, is_passing},
     worker_core::{Core, Report, Room},
 };
 use crate::{
     clock::Moment,
     codec::resp::Value,
     connection::Command,
-    error::{Detail, Error, ErrorCode, Result},
+    error::{Error, ErrorCode, Result},
     service,
 };
 
@@ -28,13 +30,19 @@ use crate::{
 /// about 20 microseconds a job.
 const BATCH: usize = 128;
 const BATCH_BYTES: usize = 1 << 20;
+/// Calls that the server may have at a time, and how many outcomes make another one worth its price.
+const MOST_CALLS: usize = 2;
+const EARLY: usize = BATCH / 2;
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 /// The system's time may be set meanwhile.
 const LONGEST_WAIT: Duration = Duration::from_secs(86_400);
 
 struct Looping {
     core: Arc<Core>,
-    calls: u64,
+    /// Under way, the oldest first.
+    calls: VecDeque<Call>,
+    /// How many there ever were.
+    sent: u64,
     /// There may be work.
     hungry: bool,
     /// Nothing is taken before, by a rate limit.
@@ -66,7 +74,8 @@ struct Answer {
 /// Runs until the worker is closing and nothing runs.
 pub(super) async fn run(core: Arc<Core>) {
     let mut looping = Looping {
-        calls: 0,
+        calls: VecDeque::new(),
+        sent: 0,
         hungry: true,
         limited_until: None,
         next_due: None,
@@ -79,7 +88,7 @@ pub(super) async fn run(core: Arc<Core>) {
         core,
     };
     looping.limit_groups().await;
-    while looping.answer.is_some() || !looping.core.is_done() {
+    while looping.answer.is_some() || !looping.calls.is_empty() || !looping.core.is_done() {
         looping.turn().await;
     }
     looping.watch(false);
@@ -93,18 +102,26 @@ impl Looping {
         while !self.core.is_done()
             && let Err(error) = self.core.queue.want_group_limits(limits).await
         {
-            self.failed(Vec::new(), error).await;
+            self.failed(Vec::new(), false, error).await;
         }
         self.failures = 0;
     }
 
     async fn turn(&mut self) {
-        if self.careful > 0 || !self.unsure.is_empty() || self.core.is_stopping() {
+        let in_trouble = self.careful > 0 || !self.unsure.is_empty();
+        if in_trouble || self.core.is_stopping() {
             self.tell_answer().await;
         }
         self.core.tell_all(self.core.take_events());
         for (run, report) in self.core.take_ending() {
             service::spawn(scheduled_runs::end(Arc::clone(&self.core), run, report));
+        }
+        if !self.calls.is_empty()
+            && (in_trouble || self.calls.len() == MOST_CALLS || self.core.waiting_reports() < EARLY)
+        {
+            self.tell_answer().await;
+            self.wait_for_calls(!in_trouble).await;
+            return;
         }
         // A lock that nobody renewed is gone, and its job with the stalled check.
         self.unsure.retain(|(_, sent_at)| sent_at.elapsed() < self.core.options.lock_duration);
@@ -114,55 +131,67 @@ impl Looping {
             return;
         }
         let batch = if self.careful > 0 { 1 } else { BATCH };
-        let coming = self.answer.as_ref().map_or(0, |answer| answer.jobs.len());
+        let coming = self.answer.as_ref().map_or(0, |answer| answer.jobs.len())
+            + self.calls.iter().map(Call::most_coming).sum::<usize>();
         let (reports, room) = self.core.take_reports(batch, BATCH_BYTES, coming);
-        // An outcome that is tried alone takes nothing, so that what is refused is the outcome.
         let alone = self.careful > 0 && !reports.is_empty();
         let may_take = !alone && self.limited_until.is_none() && (self.hungry || !reports.is_empty());
         let wanted = if may_take { room } else { Room::default() };
         if reports.is_empty() && wanted.slots == 0 {
-            if !self.tell_answer().await {
-                self.core.turned();
+            if !self.tell_answer().await && !self.settle() {
                 self.idle(room.slots > 0).await;
             }
             return;
         }
-        let Some(reports) = self.bury(reports).await else {
-            self.core.turned();
+        let Some(reports) = self.bury(reports, alone).await else {
+            self.settle();
             return;
         };
         if reports.is_empty() && wanted.slots == 0 {
             self.tell_answer().await;
-            self.core.turned();
+            self.settle();
             return;
         }
-        let token = format!("{}:{}", self.core.id, self.calls);
-        self.calls += 1;
-        let sent_at = Instant::now();
-        let core = Arc::clone(&self.core);
-        let outcome = {
-            let mut calling = pin!(call(&core, wanted, &token, &reports));
-            // This sends it.
-            let at_once = poll_fn(|cx| Poll::Ready(calling.as_mut().poll(cx))).await;
-            self.tell_answer().await;
-            match at_once {
-                Poll::Ready(outcome) => outcome,
-                Poll::Pending => calling.await,
-            }
+        let token = format!("{}:{}", self.core.id, self.sent);
+        self.sent += 1;
+        self.calls.push_back(Call::send(&self.core, wanted, token, alone, reports).await);
+        self.tell_answer().await;
+    }
+
+    /// Says that no job is on its way here, unless calls are; then true.
+    fn settle(&self) -> bool {
+        if self.calls.is_empty() {
+            self.core.turned();
+        }
+        !self.calls.is_empty()
+    }
+
+    /// Waits for the oldest call; or, where that may be, until there may be something for another one.
+    async fn wait_for_calls(&mut self, may_add: bool) {
+        let may_add = may_add && self.calls.len() < MOST_CALLS;
+        let Some(oldest) = self.calls.front_mut() else { return };
+        let Answered { about, reports, reply } = tokio::select! {
+            biased;
+            answered = oldest.answered() => answered,
+            () = self.core.wake.rung(), if may_add => return,
         };
-        match outcome {
+        self.calls.pop_front();
+        match reply {
             Ok((results, got)) => {
                 self.failures = 0;
-                self.careful = self.careful.saturating_sub(reports.len());
-                let found_nothing = self.took(wanted, &got);
+                if about.alone {
+                    self.careful = self.careful.saturating_sub(reports.len());
+                }
+                let found_nothing = self.took(about.wanted, &got);
+                let (token, sent_at) = (about.token, about.sent_at);
                 self.answer = Some(Answer { reports, results, jobs: got.jobs, token, sent_at, found_nothing });
             }
             Err(error) => {
-                if wanted.slots + wanted.ahead > 0 && is_maybe_executed(&error) {
-                    self.unsure.push((token, sent_at));
+                if about.wanted.slots + about.wanted.ahead > 0 && is_maybe_executed(&error) {
+                    self.unsure.push((about.token, about.sent_at));
                 }
-                self.failed(reports, error).await;
-                self.core.turned();
+                self.failed(reports, about.alone, error).await;
+                self.settle();
             }
         }
     }
@@ -191,14 +220,14 @@ impl Looping {
                 false
             }
             Err(error) => {
-                self.failed(Vec::new(), error).await;
+                self.failed(Vec::new(), false, error).await;
                 true
             }
         }
     }
 
     /// Moves those of the jobs to the dead letters that go there; gives the others back, or nothing when that failed.
-    async fn bury(&mut self, reports: Vec<Report>) -> Option<Vec<Report>> {
+    async fn bury(&mut self, reports: Vec<Report>, alone: bool) -> Option<Vec<Report>> {
         if reports.iter().all(|report| report.stored.burial.is_none()) {
             return Some(reports);
         }
@@ -221,7 +250,7 @@ impl Looping {
                 Err(error) => {
                     self.core.put_back_untried(others);
                     self.core.put_back_untried(dead);
-                    self.failed(same, error).await;
+                    self.failed(same, alone, error).await;
                     return None;
                 }
             }
@@ -229,10 +258,10 @@ impl Looping {
         Some(others)
     }
 
-    async fn stored(&self, reports: Vec<Report>, results: Vec<Result<()>>) {
+    async fn stored(&mut self, reports: Vec<Report>, results: Vec<Result<()>>) {
         for (report, result) in reports.into_iter().zip(results) {
             let result = match result {
-                Err(error) if report.maybe_stored => match self.is_stored(&report).await {
+                Err(error) if report.maybe_stored => match is_stored(&self.core, &report).await {
                     Ok(true) => Ok(()),
                     Ok(false) => Err(error),
                     Err(_) => {
@@ -254,26 +283,6 @@ impl Looping {
                 scheduled_runs::ended(&self.core, run);
             }
         }
-    }
-
-    /// Whether a call whose reply was lost had its effect: the job carries what only that call wrote.
-    async fn is_stored(&self, report: &Report) -> Result<bool> {
-        let (storage, outcome) = (self.core.queue.storage(), &report.stored);
-        let read = Command::new("HMGET")
-            .key(storage.keys.job(&outcome.id))
-            .args(["timestamp", "finishedOn", "atm"])
-            .repeatable();
-        let fields = storage.link.call(read).await?.into_items()?;
-        let fields = fields.into_iter().map(Value::into_optional_text).collect::<Result<Vec<_>>>()?;
-        let [timestamp, finished_on, attempts_made] = &fields[..] else { return Ok(false) };
-        let is = |field: &Option<String>, number: i64| field.as_ref().is_some_and(|field| *field == number.to_string());
-        Ok(match outcome.kind {
-            "failed" if outcome.burial.is_some() => timestamp.is_none(),
-            "completed" | "failed" if outcome.keep.count == Some(0) => timestamp.is_none(),
-            "completed" | "failed" => is(finished_on, outcome.at),
-            "retry" | "later" => is(attempts_made, outcome.attempts_made),
-            _ => false,
-        })
     }
 
     /// What an answer says of the queue. True when there was nothing to take.
@@ -309,17 +318,19 @@ impl Looping {
         clock.moment() + if clock.is_manual() { wait } else { wait.min(LONGEST_WAIT) + Duration::from_millis(1) }
     }
 
-    async fn failed(&mut self, reports: Vec<Report>, error: Error) {
+    /// A call failed that carried these outcomes, or one that was to be tried alone.
+    async fn failed(&mut self, reports: Vec<Report>, alone: bool, error: Error) {
         let refused = !is_passing(&error);
-        if refused && self.careful > 0 && !reports.is_empty() {
-            self.careful -= 1;
+        if refused && alone {
+            self.careful = self.careful.saturating_sub(reports.len());
             for report in reports {
                 self.core.forget(report, Err(error.clone()));
             }
             return;
         }
         if refused {
-            self.careful = reports.len();
+            // Outcomes of another call may be in front already.
+            self.careful += reports.len();
         }
         self.core.put_back(reports);
         self.failures += 1;
@@ -365,40 +376,20 @@ impl Looping {
     }
 }
 
-/// The server has it when this is awaited for the first time.
-async fn call(core: &Core, wanted: Room, token: &str, reports: &[Report]) -> Result<(Vec<Result<()>>, Taken)> {
-    let ms = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
-    let take = Take {
-        wanted: wanted.slots,
-        ahead: wanted.ahead,
-        token: token.to_owned(),
-        lock_ms: ms(core.options.lock_duration),
-        worker_name: core.options.name.clone().unwrap_or_default(),
-        limiter: core.options.limiter.map(|limiter| (limiter.max, ms(limiter.duration))),
-    };
-    let storage = core.queue.storage();
-    let now = core.queue.now();
-    if reports.is_empty() {
-        return Ok((Vec::new(), storage.fetch_jobs(now, &take).await?));
-    }
-    // Here and not where they are reported, which is another thread's time.
-    let outcomes = reports.iter().map(|report| core.queue.sealed(&report.stored)).collect::<Result<Vec<_>>>()?;
-    storage.finish_jobs(now, core.options.metrics_max_data_points, &take, &outcomes).await
-}
-
-fn is_maybe_executed(error: &Error) -> bool {
-    !error.details().iter().any(|(name, detail)| *name == "maybeExecuted" && *detail == Detail::Bool(false))
-        && matches!(error.code(), ErrorCode::ConnectionLost | ErrorCode::CommandTimedOut)
-}
-
-/// Whether the same call may succeed later: the link or the server, not the call, is at fault.
-pub(super) fn is_passing(error: &Error) -> bool {
-    const SERVER: [&str; 8] =
-        ["OOM", "BUSY", "MISCONF", "CLUSTERDOWN", "MASTERDOWN", "TRYAGAIN", "NOREPLICAS", "NOSCRIPT"];
-    error.is_retryable()
-        || error.code() == ErrorCode::AuthenticationFailed
-        || error
-            .details()
-            .iter()
-            .any(|(name, detail)| *name == "reply" && matches!(detail, Detail::Text(word) if SERVER.contains(&&**word)))
+/// Whether a call whose reply was lost had its effect: the job carries what only that call wrote.
+async fn is_stored(core: &Core, report: &Report) -> Result<bool> {
+    let (storage, outcome) = (core.queue.storage(), &report.stored);
+    let read =
+        Command::new("HMGET").key(storage.keys.job(&outcome.id)).args(["timestamp", "finishedOn", "atm"]).repeatable();
+    let fields = storage.link.call(read).await?.into_items()?;
+    let fields = fields.into_iter().map(Value::into_optional_text).collect::<Result<Vec<_>>>()?;
+    let [timestamp, finished_on, attempts_made] = &fields[..] else { return Ok(false) };
+    let is = |field: &Option<String>, number: i64| field.as_ref().is_some_and(|field| *field == number.to_string());
+    Ok(match outcome.kind {
+        "failed" if outcome.burial.is_some() => timestamp.is_none(),
+        "completed" | "failed" if outcome.keep.count == Some(0) => timestamp.is_none(),
+        "completed" | "failed" => is(finished_on, outcome.at),
+        "retry" | "later" => is(attempts_made, outcome.attempts_made),
+        _ => false,
+    })
 }
