@@ -122,8 +122,8 @@ export declare class NativeRateLimiter {
 
 /** Commands of one `RedisService`. */
 export declare class NativeRedis {
-  /** `options` is the JSON text of a `RedisConfig`. */
-  constructor(door: NativeDoor, options: string)
+  /** `options` is the JSON text of a `RedisConfig`. Longer keys (with their prefix) and larger arguments are refused. */
+  constructor(door: NativeDoor, options: string, maxKeyLength?: number | undefined | null, maxValueSize?: number | undefined | null)
   get id(): number
   /** Server and database, for messages. */
   get describe(): string

@@ -69,6 +69,10 @@ codes! {
     Closed = "ERR_CLOSED",
     /// A value cannot be written as JSON, or stored text is not JSON.
     NotSerializable = "ERR_NOT_SERIALIZABLE",
+    /// A key is longer than `limits.maxKeyLength` of a `RedisService`. Details `limit` and `bytes`.
+    KeyTooLong = "ERR_KEY_TOO_LONG",
+    /// A value is larger than `limits.maxValueSize` of a `RedisService`. Details `limit` and `bytes`.
+    ValueTooLarge = "ERR_VALUE_TOO_LARGE",
     /// A cache key is longer than `limits.maxKeyLength`.
     CacheKeyTooLong = "ERR_CACHE_KEY_TOO_LONG",
     /// A cache value is larger than `limits.maxValueSize`.

@@ -77,6 +77,15 @@ export abstract class CacheException extends OxcartError {
   }
 }
 
+/** A key is longer than `limits.maxKeyLength` of a `RedisService`. */
+export class RedisKeyTooLongException extends ArgumentError {}
+
+/** A value is larger than `limits.maxValueSize` of a `RedisService`. */
+export class RedisValueTooLargeException extends ArgumentError {}
+
+/** The key holds a value of another type than the command works on (`WRONGTYPE`). */
+export class RedisInvalidDataTypeException extends ReplyError {}
+
 /** A key of a cache is longer than `limits.maxKeyLength`. */
 export class CacheKeyTooLongException extends ArgumentError {}
 
@@ -145,6 +154,9 @@ named({
   CacheDeserializationException,
   CacheConnectionException,
   CacheOperationFailedException,
+  RedisKeyTooLongException,
+  RedisValueTooLargeException,
+  RedisInvalidDataTypeException,
 });
 
 answered([
@@ -156,6 +168,7 @@ answered([
   [ClosedError, 503],
   [JobStateError, 409],
   [LockError, 409],
+  [RedisInvalidDataTypeException, 400],
 ]);
 
 /** The class of each code. `__test__/errors.test.ts` holds it complete against the codes of the native core. */
@@ -182,6 +195,8 @@ export const ERROR_CLASSES = {
   ERR_INVALID_ARGUMENT: ArgumentError,
   ERR_CLOSED: ClosedError,
   ERR_NOT_SERIALIZABLE: ArgumentError,
+  ERR_KEY_TOO_LONG: RedisKeyTooLongException,
+  ERR_VALUE_TOO_LARGE: RedisValueTooLargeException,
   ERR_CACHE_KEY_TOO_LONG: CacheKeyTooLongException,
   ERR_CACHE_VALUE_TOO_LARGE: CacheValueTooLargeException,
   ERR_CACHE_ENTRY_UNREADABLE: CacheDeserializationException,
@@ -212,6 +227,9 @@ export type ErrorCode = keyof typeof ERROR_CLASSES;
 
 /** Makes an instance of the class of the code. */
 export function createError(fields: ErrorFields): OxcartError {
+  if (fields.code === 'ERR_REPLY' && fields.details?.['reply'] === 'WRONGTYPE') {
+    return new RedisInvalidDataTypeException(fields);
+  }
   return new (ERROR_CLASSES[fields.code] ?? OxcartError)(fields);
 }
 

@@ -50,6 +50,9 @@ export {
   OptionError,
   OverloadedError,
   OxcartError,
+  RedisInvalidDataTypeException,
+  RedisKeyTooLongException,
+  RedisValueTooLargeException,
   ReplyError,
   SandboxError,
   TimeoutError,
@@ -79,9 +82,33 @@ export {
   type RequestWithAddress,
 } from './rate-limit-middleware.js';
 export { RateLimiter, type RateLimiterEvents } from './rate-limiter.js';
-export { type RedisEvents, RedisService } from './redis.js';
-export type { RedisArgument, RedisBufferReply, RedisReply, SetOptions } from './redis-commands.js';
-export type { Pipeline, PipelineResult } from './redis-pipeline.js';
+export type { CommandMetrics, SlowCommand } from './redis/command-monitor.js';
+export type {
+  Key as RedisKey,
+  RedisArgument,
+  RedisBufferReply,
+  RedisReply,
+  ScanKeysOptions,
+  ScanOptions,
+  SetOptions,
+  StreamEntry,
+} from './redis/command-types.js';
+export type { Pipeline, PipelineResult } from './redis/pipeline.js';
+export type { RedisEvents } from './redis/redis-commander.js';
+export {
+  RedisConnectionException,
+  RedisDeserializationException,
+  RedisException,
+  RedisLockException,
+  RedisLockReleaseException,
+  RedisOperationException,
+  RedisSerializationException,
+  RedisTimeoutException,
+} from './redis/redis-exceptions.js';
+export type { RedisScript, ScriptDefinition } from './redis/redis-script.js';
+export type { Transaction } from './redis/transaction.js';
+export type { WatchedRedis } from './redis/watched-redis.js';
+export { RedisService, type RedisServiceOptions } from './redis.js';
 export { SchedulerService, type SchedulerServiceEventMap } from './scheduler-service.js';
 export {
   DelayedError,

@@ -4,7 +4,7 @@ import { spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { door, NativeRedis } from '../../ts/native.js';
-import { commandCode } from '../../ts/redis-commands.js';
+import { commandCode } from '../../ts/redis/command-method.js';
 import { FlakyProxy } from '../helpers/flaky-proxy.js';
 import { RedisServer } from '../helpers/redis-server.js';
 import { waitFor } from '../helpers/wait-for.js';

@@ -1,6 +1,8 @@
 //! What the client has to know of each command: where its keys are, whether it only reads, whether it may be sent twice,
 //! and whether it can run on a connection that others share at all.
 
+use std::time::Duration;
+
 use super::{
     command::{CommandFlags, key_slot},
     command_table_rows::ROWS,
@@ -163,7 +165,7 @@ impl CommandSpec {
                 (at + 1..count).take(keys).for_each(found);
             }
             Keys::Streams => {
-                if let Some(start) = keyword(arguments, 1, b"STREAMS") {
+                if let Some(start) = streams(arguments) {
                     let names = (count - start - 1) / 2;
                     (start + 1..=start + names).for_each(found);
                 }
@@ -172,13 +174,15 @@ impl CommandSpec {
                 if count > 1 {
                     found(1);
                 }
-                let from = if let Keys::StoreOption { from } = self.keys { usize::from(from) } else { 2 };
-                for (index, option) in
-                    arguments.iter().enumerate().skip(from).take_while(|(index, _)| index + 1 < count)
-                {
+                let sorts = self.keys == Keys::Sort;
+                let mut index = if let Keys::StoreOption { from } = self.keys { usize::from(from) } else { 2 };
+                while index + 1 < count {
+                    let option = &arguments[index];
                     if is(option, b"STORE") || is(option, b"STOREDIST") {
                         found(index + 1);
                     }
+                    // A pattern may read like an option.
+                    index += if sorts && (is(option, b"BY") || is(option, b"GET")) { 2 } else { 1 };
                 }
             }
             Keys::Migrate => {
@@ -205,6 +209,16 @@ impl CommandSpec {
             }
             // A pattern may read like an option.
             index += if by || is(&arguments[index], b"GET") || is(&arguments[index], b"STORE") { 2 } else { 1 };
+        }
+    }
+
+    /// The position of the pattern that the names of keys have to match: that of `KEYS`, and what follows `MATCH` in `SCAN`.
+    pub fn match_pattern<T: AsRef<[u8]>>(&self, arguments: &[T]) -> Option<usize> {
+        match self.name {
+            "KEYS" => Some(1).filter(|&index| index < arguments.len()),
+            // Of several patterns the server takes the last.
+            "SCAN" => (3..arguments.len()).step_by(2).filter(|&index| is(&arguments[index - 1], b"MATCH")).last(),
+            _ => None,
         }
     }
 
@@ -236,12 +250,39 @@ impl CommandSpec {
         match self.place {
             Place::Blocks => true,
             Place::MayBlock => {
-                let options = keyword(arguments, 1, b"STREAMS").unwrap_or(arguments.len());
+                let options = streams(arguments).unwrap_or(arguments.len());
                 // A group or consumer may be called `block`: the option is followed by a number.
                 arguments[..options].windows(2).any(|pair| is(&pair[0], b"BLOCK") && number(pair[1].as_ref()).is_some())
             }
             Place::Shared | Place::Refused(_) => false,
         }
+    }
+
+    /// How long the command, with these arguments, may wait on the server for something to come; `Duration::MAX` for
+    /// without end, zero for a time that the server will refuse. Nothing for one that does not wait, or waits for what its own
+    /// connection did.
+    pub fn longest_wait<T: AsRef<[u8]>>(&self, arguments: &[T]) -> Option<Duration> {
+        if !self.is_blocking(arguments) || matches!(self.name, "WAIT" | "WAITAOF") {
+            return None;
+        }
+        let (text, unit) = match self.name {
+            "XREAD" | "XREADGROUP" => {
+                let option =
+                    arguments.windows(2).find(|pair| is(&pair[0], b"BLOCK") && number(pair[1].as_ref()).is_some());
+                (option.map(|pair| &pair[1]), 1e-3)
+            }
+            "BLMPOP" | "BZMPOP" => (arguments.get(1), 1.0),
+            _ => (arguments.last(), 1.0),
+        };
+        let seconds = text
+            .and_then(|text| std::str::from_utf8(text.as_ref()).ok())
+            .and_then(|text| text.parse::<f64>().ok())
+            .map_or(-1.0, |number| number * unit);
+        Some(if seconds == 0.0 {
+            Duration::MAX
+        } else {
+            Duration::try_from_secs_f64(seconds).unwrap_or(Duration::ZERO)
+        })
     }
 
     /// Why the command, with these arguments, must not run on a connection that others share.
@@ -275,6 +316,25 @@ fn is<T: AsRef<[u8]>>(argument: &T, word: &[u8]) -> bool {
 
 fn keyword<T: AsRef<[u8]>>(arguments: &[T], from: usize, word: &[u8]) -> Option<usize> {
     (from..arguments.len()).find(|&index| is(&arguments[index], word))
+}
+
+/// Where the option `STREAMS` is: not what follows `GROUP`, `COUNT` or `BLOCK`, which may read like it.
+fn streams<T: AsRef<[u8]>>(arguments: &[T]) -> Option<usize> {
+    let mut index = 1;
+    while index < arguments.len() {
+        let option = &arguments[index];
+        if is(option, b"STREAMS") {
+            return Some(index);
+        }
+        index += if is(option, b"GROUP") {
+            3
+        } else if is(option, b"COUNT") || is(option, b"BLOCK") {
+            2
+        } else {
+            1
+        };
+    }
+    None
 }
 
 fn number(text: &[u8]) -> Option<usize> {
@@ -332,7 +392,9 @@ mod tests {
             ("BZMPOP 1 2 a b MIN", "a b"),
             ("XREAD COUNT 2 STREAMS a b 0 0", "a b"),
             ("xreadgroup group g c block 5 streams a >", "a"),
+            ("XREADGROUP GROUP streams streams STREAMS a >", "a"),
             ("XREAD STREAMS", ""),
+            ("SORT a BY store GET store", "a"),
             ("SORT a BY w_* GET # GET o_* STORE d", "a d"),
             ("GEORADIUS a 1 2 3 km STORE d", "a d"),
             ("GEORADIUSBYMEMBER a store 3 km STOREDIST d", "a d"),
@@ -357,6 +419,37 @@ mod tests {
         let mut patterns = Vec::new();
         spec("SORT").for_each_pattern(&line, |index| patterns.push(line[index]));
         assert_eq!(patterns, ["w_*", "get", "o_*->f"]);
+    }
+
+    #[test]
+    fn the_pattern_of_names_is_found() {
+        for (line, wanted) in [
+            ("KEYS a*", Some(1)),
+            ("KEYS", None),
+            ("SCAN 0", None),
+            ("SCAN 0 COUNT 5 match a*", Some(5)),
+            ("SCAN 0 MATCH match MATCH b", Some(5)),
+            ("SCAN 0 TYPE match", None),
+            ("GET MATCH", None),
+        ] {
+            assert_eq!(spec(line).match_pattern(&words(line)), wanted, "{line}");
+        }
+    }
+
+    #[test]
+    fn what_waits_says_how_long() {
+        let seconds = |line: &str| spec(line).longest_wait(&words(line)).map(|wait| wait.as_secs_f64());
+        assert_eq!(seconds("BLPOP a b 2.5"), Some(2.5));
+        assert_eq!(seconds("BLMPOP 3 1 a LEFT"), Some(3.0));
+        assert_eq!(seconds("XREAD BLOCK 1500 STREAMS a 0"), Some(1.5));
+        assert_eq!(seconds("XREADGROUP GROUP block c BLOCK 20 STREAMS a >"), Some(0.02));
+        assert_eq!(spec("BLPOP a 0").longest_wait(&words("BLPOP a 0")), Some(Duration::MAX));
+        for line in ["BLPOP a -1", "BLPOP a x", "BLPOP a nan", "BLPOP"] {
+            assert_eq!(seconds(line), Some(0.0), "{line}");
+        }
+        for line in ["LPOP a", "XREAD STREAMS a 0", "WAIT 1 0"] {
+            assert_eq!(seconds(line), None, "{line}");
+        }
     }
 
     #[test]

@@ -1,8 +1,8 @@
 import { EventEmitter } from 'node:events';
 import { Readable } from 'node:stream';
 import { invalidArgument } from '../../errors.js';
+import type { RedisArgument } from '../../redis/command-types.js';
 import { RedisService } from '../../redis.js';
-import type { RedisArgument } from '../../redis-commands.js';
 import type { ConnectionState, RedisConfig } from '../../types/redis-config.js';
 import { RedisTransaction } from './redis-transaction.js';
 

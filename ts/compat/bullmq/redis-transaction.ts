@@ -1,5 +1,5 @@
 import { invalidArgument } from '../../errors.js';
-import type { RedisArgument } from '../../redis-commands.js';
+import type { RedisArgument } from '../../redis/command-types.js';
 
 type Command = [name: string, ...args: RedisArgument[]];
 

@@ -1,0 +1,50 @@
+import { door } from '../native.js';
+import { CommandChain } from './command-chain.js';
+import { EXEC, IN_TRANSACTION } from './command-method.js';
+import { CommandReplies } from './command-replies.js';
+import type { KeyPrefix } from './key-prefix.js';
+import type { PipelineResult } from './pipeline.js';
+
+/**
+ * Commands that run one after the other with nothing of others in between (`MULTI` … `EXEC`). One that fails does not undo
+ * the others.
+ *
+ * A wrong argument throws at the command that has it, before anything is sent.
+ */
+export class Transaction extends CommandChain {
+  readonly #target: number;
+
+  /** @internal Made by `RedisService.multi()`. */
+  constructor(target: number, prefix: KeyPrefix) {
+    super(prefix);
+    this.#target = target;
+  }
+
+  /**
+   * Sends the commands in one piece and resolves to an array of `[error, value]` in their order, or to `null` when a key
+   * that was watched (`RedisService.watch`) has changed, so that none ran. The transaction is empty afterwards.
+   *
+   * @throws `ERR_REPLY` (`details.reply` is `EXECABORT`) when the server refused a command, so that none ran, and the errors
+   * of any command.
+   */
+  async exec(): Promise<PipelineResult[] | null> {
+    const commands = this.takeAll();
+    if (commands.length === 0) return [];
+    const replies = new Promise<PipelineResult[]>((resolve) => {
+      const receivers = new CommandReplies(
+        // Replies to a transaction that did not run are no replies of its commands.
+        commands.map((command) => ({
+          ...command,
+          decode: command.decode && ((value: unknown) => (value === null ? null : command.decode!(value))),
+        })),
+        resolve,
+      );
+      for (let index = 0; index < commands.length; index++) {
+        const { code, args } = commands[index]!;
+        door.callFor(receivers.receiver(index), this.#target, code | IN_TRANSACTION, args);
+      }
+    });
+    const outcome: unknown = await door.call(this.#target, EXEC, [commands.length]);
+    return outcome === null ? null : replies;
+  }
+}
