@@ -308,13 +308,12 @@ describe('too much', () => {
       },
     });
     await Promise.all(Array.from({ length: 50 }, (_, message) => pubsub.publish({ channel, message })));
-    await waitFor(() => gaps.length === 1);
-    expect(gaps[0]).toEqual({ reason: 'overflow', kind: 'channel', name: channel, dropped: 1 });
+    await waitFor(() => gaps.length > 0);
+    expect(gaps[0]).toEqual({ reason: 'overflow', kind: 'channel', name: channel, dropped: 1, closed: false });
     release();
-    await waitFor(() => gaps.length === 2);
+    await waitFor(() => gaps.reduce((sum, gap) => sum + (gap.reason === 'overflow' ? gap.dropped : 0), 0) === 40);
     await waitFor(() => heard.length === 10);
     expect(heard).toEqual([0, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
-    expect(gaps[1]).toMatchObject({ reason: 'overflow', dropped: 39 });
     await pubsub.publish({ channel, message: 50 });
     await waitFor(() => heard.length === 11);
     expect(heard[10]).toBe(50);

@@ -120,6 +120,7 @@ const stages = [
           'flow-producer',
           'job-by-hand',
           'pubsub',
+          'pubsub-flow',
           'queue-events',
           'queue-groups',
           'queue-overload',

@@ -65,6 +65,7 @@ export type { JobOwner } from './job-host.js';
 export type { StoredJobJson } from './job-row.js';
 export { JobScheduler, type ScheduleJobOptions } from './job-scheduler.js';
 export { LockService, type LockServiceEvents } from './lock-service.js';
+export type { MessageStream } from './message-stream.js';
 export type { Processor, ProcessorClass, ProcessorFile, ProcessorFunction, ProcessorObject } from './processor.js';
 export { type PubSubEventMap, PubSubService } from './pubsub-service.js';
 export { type JobSchedulerJson, type JobTemplate, Queue } from './queue.js';
@@ -191,9 +192,16 @@ export type {
   MessageGap,
   MessageHandler,
   MessageMetadata,
+  MessageSource,
+  OverflowPolicy,
   PatternHandler,
   PubSubOptions,
+  PubSubStats,
+  ReceivedMessage,
   ReceivedMetadata,
+  SubscribeOptions,
+  SubscriptionKind,
+  SubscriptionStats,
 } from './types/pubsub-types.js';
 export type {
   BackoffStrategy,

@@ -1,6 +1,11 @@
 import { invalidArgument } from './errors.js';
+import { notSerializable } from './job-errors.js';
 import { toJson } from './json.js';
+import { packMessage, unpackMessage } from './message-pack.js';
 import type { MessageMetadata, ReceivedMetadata } from './types/pubsub-types.js';
+
+/** How messages are written. */
+export type Serializer = 'json' | 'msgpack';
 
 /** A message as handlers get it. */
 export interface Opened {
@@ -8,34 +13,53 @@ export interface Opened {
   metadata: ReceivedMetadata | undefined;
 }
 
+/** What a message in MessagePack begins with: an object of two fields. No UTF-8 text begins so. */
+const PACKED_ENVELOPE = 0x82;
+
 /**
- * A message on the wire: `{"message": …, "metadata": {"timestamp": ISO 8601, "publishedBy"?, …}}`, which every reader
- * of JSON understands.
+ * A message on the wire: `{"message": …, "metadata": {"timestamp": ISO 8601, "publishedBy"?, …}}` in JSON or MessagePack,
+ * which every reader of these understands.
  *
  * @throws `ERR_NOT_SERIALIZABLE`; `ERR_INVALID_ARGUMENT` for a `timestamp` that is no time.
  */
 export function seal(
   message: unknown,
   metadata: MessageMetadata | undefined,
-  publishedBy: string | undefined,
+  { publishedBy, serializer }: { publishedBy: string | undefined; serializer: Serializer },
   now: number,
-): string {
+): string | Buffer {
   const full: Record<string, unknown> = publishedBy === undefined ? {} : { publishedBy };
   Object.assign(full, metadata);
   full['timestamp'] = isoTime(metadata?.timestamp ?? now);
-  return `{"message":${toJson(message, 'the message', 'null')},"metadata":${toJson(full, 'the metadata', '{}')}}`;
+  if (serializer === 'json') {
+    return `{"message":${toJson(message, 'the message', 'null')},"metadata":${toJson(full, 'the metadata', '{}')}}`;
+  }
+  try {
+    return packMessage({ message, metadata: full });
+  } catch (cause) {
+    throw notSerializable('the message', cause);
+  }
 }
 
-/** A message of any publisher: of an envelope its content, otherwise what its JSON says, otherwise its text or bytes. */
-export function open(payload: string | Buffer): Opened {
-  if (typeof payload !== 'string') return { message: payload, metadata: undefined };
+/**
+ * A message of any publisher: of an envelope its content; otherwise what its JSON says, or to a reader of MessagePack its
+ * MessagePack; otherwise its text or bytes.
+ */
+export function open(payload: string | Buffer, serializer: Serializer): Opened {
   let value: unknown;
   try {
-    value = JSON.parse(payload);
+    value = typeof payload === 'string' ? JSON.parse(payload) : unpack(payload, serializer);
   } catch {
     return { message: payload, metadata: undefined };
   }
   return isEnvelope(value) ? value : { message: value, metadata: undefined };
+}
+
+function unpack(payload: Buffer, serializer: Serializer): unknown {
+  if (serializer === 'msgpack') return unpackMessage(payload);
+  if (payload[0] !== PACKED_ENVELOPE) return payload;
+  const value = unpackMessage(payload);
+  return isEnvelope(value) ? value : payload;
 }
 
 function isoTime(time: NonNullable<MessageMetadata['timestamp']>): string {

@@ -1,10 +1,19 @@
-import { checkServiceOptions } from './arguments.js';
+import {
+  checkFunction,
+  checkNumber,
+  checkObject,
+  checkOptionNames,
+  checkServiceOptions,
+  checkText,
+} from './arguments.js';
 import { openConnection, type ServiceConnection } from './connection.js';
-import { invalidArgument, invalidOption } from './errors.js';
+import { createError, invalidArgument, invalidOption } from './errors.js';
 import { closed } from './job-errors.js';
-import { seal } from './message-envelope.js';
+import { kindOf } from './kind-of.js';
+import { type Serializer, seal } from './message-envelope.js';
+import { MessageStream } from './message-stream.js';
 import { door, NativePubSub } from './native.js';
-import { PubSubSubscription, type SubscriptionHost } from './pubsub-subscription.js';
+import { PubSubSubscription, type SubscriptionHandler, type SubscriptionHost } from './pubsub-subscription.js';
 import { ServiceEmitter } from './service-emitter.js';
 import { onConnection } from './split-connection.js';
 import type {
@@ -12,8 +21,12 @@ import type {
   MessageGap,
   MessageHandler,
   MessageMetadata,
+  MessageSource,
   PatternHandler,
   PubSubOptions,
+  PubSubStats,
+  SubscribeOptions,
+  SubscriptionKind,
 } from './types/pubsub-types.js';
 import type { ConnectionState } from './types/redis-config.js';
 
@@ -35,18 +48,31 @@ const CALL = {
   countSubscribers: 4,
   ping: 5,
   close: 6,
+  countPatterns: 7,
+  stats: 8,
 } as const;
-const EVENT = { message: 0, overflow: 1, reconnected: 2 } as const;
+const EVENT = { message: 0, overflow: 1, reconnected: 2, closed: 3 } as const;
 
-type Kind = 'channel' | 'pattern';
+/** In the order of their numbers. */
+const KINDS: readonly SubscriptionKind[] = ['channel', 'pattern', 'shard'];
+const FLOW_OPTIONS = ['concurrency', 'overflow', 'maxPendingMessages'] as const;
+const SERIALIZERS: readonly Serializer[] = ['json', 'msgpack'];
+
+interface PublishParams<Message> {
+  channel: string;
+  message: Message;
+  metadata?: MessageMetadata;
+  /** Milliseconds that this call may take, its wait for a connection and repetitions included. Default: `publishTimeout`. */
+  timeout?: number;
+}
 
 /**
  * Publishes messages and hands them to subscribers, in this and other processes.
  *
  * Delivery is that of Redis: at most once, to those who listen at the moment. Messages of one channel reach its handlers
- * in order; a handler that returns a promise is awaited before the next message. When handlers are slower than
- * messages come, `maxPendingMessages` wait for each channel or pattern and further ones are dropped, newest first, which
- * `gap` reports. After a lost connection subscriptions come back by themselves; `gap` tells when.
+ * in order; a handler that returns a promise is awaited before the next message, unless `concurrency` says otherwise. When
+ * handlers are slower than messages come, `maxPendingMessages` wait for each channel or pattern; `overflow` says what becomes
+ * of further ones, and `gap` reports them. After a lost connection subscriptions come back by themselves; `gap` tells when.
  *
  * All services of a process share one connection for subscriptions and one for commands.
  *
@@ -58,13 +84,18 @@ type Kind = 'channel' | 'pattern';
 export class PubSubService extends ServiceEmitter<PubSubEventMap> {
   readonly #native: NativePubSub;
   readonly #connection: ServiceConnection;
-  readonly #publishedBy: string | undefined;
+  readonly #sealing: { publishedBy: string | undefined; serializer: Serializer };
+  readonly #concurrency: number;
+  /** What was said of a channel or pattern when it was subscribed to. */
+  readonly #options = new Map<PubSubSubscription, SubscribeOptions>();
   readonly #byName = new Map<string, PubSubSubscription>();
   readonly #byNumber = new Map<number, PubSubSubscription>();
   /** The last change of each name under way: the server must hear of changes in the order in which they were made. */
   readonly #changes = new Map<string, Promise<unknown>>();
   readonly #host: SubscriptionHost;
   #last = 0;
+  #published = 0;
+  #reconnections = 0;
   #closing: Promise<void> | undefined;
 
   /** @throws `ERR_INVALID_OPTION` with the path of a wrong or unknown option. */
@@ -74,7 +105,12 @@ export class PubSubService extends ServiceEmitter<PubSubEventMap> {
     if (publishedBy !== undefined && typeof publishedBy !== 'string') {
       throw invalidOption('publishedBy', typeof publishedBy, 'a string');
     }
-    this.#publishedBy = publishedBy;
+    const { serializer = 'json', concurrency = 1 } = engine;
+    if (!SERIALIZERS.includes(serializer)) {
+      throw invalidOption('serializer', `\`${serializer}\``, SERIALIZERS.map((one) => `\`${one}\``).join(', '));
+    }
+    this.#sealing = { publishedBy, serializer };
+    this.#concurrency = concurrency;
     const connection = openConnection(redis ?? {}, {
       state: (state) => this.fire('state', state),
       error: (error) => this.fire('error', error),
@@ -85,6 +121,7 @@ export class PubSubService extends ServiceEmitter<PubSubEventMap> {
       () => new NativePubSub(door.native, connection.json, JSON.stringify(engine)),
     );
     this.#host = {
+      serializer,
       handlerFailed: (error) => this.fire('error', error instanceof Error ? error : new Error(String(error))),
       acknowledge: (subscription, messages, bytes) => {
         if (this.#closing) return;
@@ -95,27 +132,23 @@ export class PubSubService extends ServiceEmitter<PubSubEventMap> {
   }
 
   /**
-   * Publishes a message.
+   * Publishes a message. Without a connection it waits for one, within its deadline.
    *
    * @returns How many subscribers the server gave it to.
-   * @throws `ERR_INVALID_ARGUMENT`, `ERR_NOT_SERIALIZABLE`, and what the connection gives.
+   * @throws `ERR_INVALID_ARGUMENT`, `ERR_NOT_SERIALIZABLE`, and what the connection gives: `ERR_COMMAND_TIMED_OUT` when the
+   *   deadline passed, with `maybeExecuted`.
    */
-  async publish<Message = unknown>(params: {
-    channel: string;
-    message: Message;
-    metadata?: MessageMetadata;
-  }): Promise<number> {
-    this.#mustBeOpen();
-    const { channel, message, metadata } = object(params);
-    text('channel', channel);
-    if (message === undefined) throw invalidArgument('message', 'undefined', 'any JSON value');
-    if (metadata !== undefined && (metadata === null || typeof metadata !== 'object')) {
-      throw invalidArgument('metadata', String(metadata), 'an object');
-    }
-    return (await door.call(this.#native.id, CALL.publish, [
-      channel,
-      seal(message, metadata, this.#publishedBy, this.#connection.now()),
-    ])) as number;
+  async publish<Message = unknown>(params: PublishParams<Message>): Promise<number> {
+    return this.#publish(params, false);
+  }
+
+  /**
+   * The same on a sharded channel, which a cluster keeps to one of its shards. Only {@link ssubscribe} hears it.
+   *
+   * @throws Besides, `ERR_UNSUPPORTED_COMMAND` on a server older than Redis 7.
+   */
+  async spublish<Message = unknown>(params: PublishParams<Message>): Promise<number> {
+    return this.#publish(params, true);
   }
 
   /**
@@ -123,27 +156,79 @@ export class PubSubService extends ServiceEmitter<PubSubEventMap> {
    * message twice. Resolves when the server has confirmed.
    *
    * A message that this package, or anybody else as `{message, metadata}`, has published is taken apart; any other
-   * arrives whole, as its JSON says, or as text.
+   * arrives whole, as its JSON or MessagePack says, or as text or bytes.
+   *
+   * @throws `ERR_INVALID_OPTION` for options that are wrong, or other than those that the channel's first handler gave.
    */
-  async subscribe<Message = any>(params: { channel: string; handler: MessageHandler<Message> }): Promise<void> {
-    const { channel, handler } = object(params);
-    await this.#subscribe('channel', text('channel', channel), fn(handler));
+  async subscribe<Message = any>(
+    params: { channel: string; handler: MessageHandler<Message> } & SubscribeOptions,
+  ): Promise<void> {
+    await this.#subscribeHandler('channel', params);
+  }
+
+  /** The same for a sharded channel. @throws Besides, `ERR_UNSUPPORTED_COMMAND` on a server older than Redis 7. */
+  async ssubscribe<Message = any>(
+    params: { channel: string; handler: MessageHandler<Message> } & SubscribeOptions,
+  ): Promise<void> {
+    await this.#subscribeHandler('shard', params);
   }
 
   /** The same for every channel that matches a pattern (`*`, `?`, `[ab]`). */
-  async psubscribe<Message = any>(params: { pattern: string; handler: PatternHandler<Message> }): Promise<void> {
-    const { pattern, handler } = object(params);
-    await this.#subscribe('pattern', text('pattern', pattern), fn(handler));
+  async psubscribe<Message = any>(
+    params: { pattern: string; handler: PatternHandler<Message> } & SubscribeOptions,
+  ): Promise<void> {
+    const { pattern, handler, ...options } = checkObject('params', params);
+    checkFunction(handler, 'handler');
+    const call = (channel: string, message: any, metadata: any) => handler(channel, message, metadata);
+    await this.#subscribe('pattern', checkName('pattern', pattern), { given: handler, call }, options);
   }
 
   /** Takes one handler off a channel, all of them by default. Nothing that waits for a handler taken off is handed over. */
   async unsubscribe(channel: string, handler?: MessageHandler): Promise<void> {
-    await this.#unsubscribe('channel', text('channel', channel), handler);
+    await this.#unsubscribe('channel', checkName('channel', channel), handler);
+  }
+
+  /** Takes one handler off a sharded channel, all of them by default. */
+  async sunsubscribe(channel: string, handler?: MessageHandler): Promise<void> {
+    await this.#unsubscribe('shard', checkName('channel', channel), handler);
   }
 
   /** Takes one handler off a pattern, all of them by default. */
   async punsubscribe(pattern: string, handler?: PatternHandler): Promise<void> {
-    await this.#unsubscribe('pattern', text('pattern', pattern), handler);
+    await this.#unsubscribe('pattern', checkName('pattern', pattern), handler);
+  }
+
+  /**
+   * Messages for `for await`, until the loop is left. It subscribes at once; `ready` says when the server has confirmed.
+   *
+   * @throws `ERR_INVALID_ARGUMENT`, `ERR_INVALID_OPTION`. The loop throws what ended the subscription.
+   *
+   * @example
+   * for await (const { channel, message } of pubsub.messages({ pattern: 'user:*' })) await audit(channel, message);
+   */
+  messages<Message = any>(source: MessageSource & SubscribeOptions & { signal?: AbortSignal }): MessageStream<Message> {
+    this.#mustBeOpen();
+    const { signal, ...named } = checkObject('source', source);
+    if (signal !== undefined && !(signal instanceof AbortSignal)) {
+      throw invalidArgument('signal', kindOf(signal), 'an AbortSignal');
+    }
+    const { channel, pattern, sharded, ...options } = named as {
+      channel?: string;
+      pattern?: string;
+      sharded?: boolean;
+    };
+    if ((channel === undefined) === (pattern === undefined)) {
+      throw invalidArgument('source', 'both or neither of them', '`channel` or `pattern`');
+    }
+    const kind = pattern !== undefined ? 'pattern' : sharded ? 'shard' : 'channel';
+    const name = checkName(kind === 'pattern' ? 'pattern' : 'channel', pattern ?? channel);
+    return new MessageStream<Message>({
+      signal,
+      subscribe: (handler) => this.#subscribe(kind, name, handler, options),
+      unsubscribe: async (stream) => {
+        if (!this.#closing) await this.#unsubscribe(kind, name, stream);
+      },
+    });
   }
 
   /** Channels and patterns that have handlers here. */
@@ -152,15 +237,35 @@ export class PubSubService extends ServiceEmitter<PubSubEventMap> {
   }
 
   /** How many subscribers a channel has on the server, those of patterns not counted. */
-  async countSubscribers(channel: string): Promise<number> {
-    this.#mustBeOpen();
-    return (await door.call(this.#native.id, CALL.countSubscribers, [text('channel', channel)])) as number;
+  async countSubscribers(channel: string, options: { sharded?: boolean } = {}): Promise<number> {
+    checkOptionNames(checkObject('options', options), ['sharded']);
+    const args = [checkName('channel', channel), options.sharded === true];
+    return (await this.#call(CALL.countSubscribers, args)) as number;
+  }
+
+  /** How many patterns are subscribed to on the server, whosever they are. */
+  async countPatterns(): Promise<number> {
+    return (await this.#call(CALL.countPatterns, [])) as number;
+  }
+
+  /** What was published, handled and dropped by this service. */
+  async getStats(): Promise<PubSubStats> {
+    const numbers = (await this.#call(CALL.stats, [])) as number[];
+    const subscriptions: PubSubStats['subscriptions'] = [];
+    for (let at = 0; at < numbers.length; at += 5) {
+      const [number, received, dropped, pending, pendingBytes] = numbers.slice(at, at + 5) as [number, ...any[]];
+      const subscription = this.#byNumber.get(number);
+      if (!subscription) continue;
+      const { kind, name, handlers, handled, failed } = subscription;
+      const counts = { received, handled, failed, dropped, pending, pendingBytes };
+      subscriptions.push({ kind, name, handlers: handlers.length, ...counts });
+    }
+    return { published: this.#published, reconnections: this.#reconnections, subscriptions };
   }
 
   /** Round trip to the server. */
   async ping(): Promise<string> {
-    this.#mustBeOpen();
-    return (await door.call(this.#native.id, CALL.ping, [])) as string;
+    return (await this.#call(CALL.ping, [])) as string;
   }
 
   /** Ends every subscription; handlers that run are not waited for. Twice is safe. */
@@ -190,42 +295,85 @@ export class PubSubService extends ServiceEmitter<PubSubEventMap> {
     }
   }
 
-  async #subscribe(kind: Kind, name: string, handler: MessageHandler | PatternHandler): Promise<void> {
+  async #publish<Message>(params: PublishParams<Message>, sharded: boolean): Promise<number> {
     this.#mustBeOpen();
+    const { channel, message, metadata, timeout } = checkObject('params', params);
+    checkName('channel', channel);
+    if (message === undefined) throw invalidArgument('message', 'undefined', 'any other value');
+    if (metadata !== undefined) checkObject('metadata', metadata);
+    const deadline = timeout === undefined ? null : checkNumber('timeout', timeout, 'a number of milliseconds');
+    const payload = seal(message, metadata, this.#sealing, this.#connection.now());
+    const received = await door.call(this.#native.id, CALL.publish, [channel, payload, sharded, deadline]);
+    this.#published++;
+    return received as number;
+  }
+
+  #subscribeHandler(
+    kind: SubscriptionKind,
+    params: { channel: string; handler: MessageHandler } & SubscribeOptions,
+  ): Promise<void> {
+    const { channel, handler, ...options } = checkObject('params', params);
+    checkFunction(handler, 'handler');
+    const call = (_: string, message: any, metadata: any) => handler(message, metadata);
+    return this.#subscribe(kind, checkName('channel', channel), { given: handler, call }, options);
+  }
+
+  async #subscribe(
+    kind: SubscriptionKind,
+    name: string,
+    handler: SubscriptionHandler,
+    options: SubscribeOptions,
+  ): Promise<void> {
+    this.#mustBeOpen();
+    checkOptionNames(options, FLOW_OPTIONS);
     const key = keyOf(kind, name);
     const known = this.#byName.get(key);
     if (known) {
+      this.#mustAgree(known, options);
       known.handlers.push(handler);
       // Whoever joins a subscription that is being made fails with it.
       await this.#changes.get(key);
       return;
     }
-    const subscription = new PubSubSubscription(++this.#last, kind, name, this.#host);
+    const concurrency = options.concurrency ?? this.#concurrency;
+    const subscription = new PubSubSubscription(++this.#last, kind, name, concurrency, this.#host);
     subscription.handlers.push(handler);
     this.#byName.set(key, subscription);
     this.#byNumber.set(subscription.number, subscription);
+    this.#options.set(subscription, options);
     door.hold(this.#native.id);
     try {
-      await this.#change(key, CALL.subscribe, [kind === 'pattern', name, subscription.number]);
+      const args = [KINDS.indexOf(kind), name, subscription.number, JSON.stringify(options)];
+      await this.#change(key, CALL.subscribe, args);
     } catch (error) {
-      this.#forget(subscription);
+      this.#forget(subscription, error as Error);
       throw error;
     }
   }
 
-  async #unsubscribe(kind: Kind, name: string, handler?: MessageHandler | PatternHandler): Promise<void> {
+  /** The handlers of one subscription share its buffer. */
+  #mustAgree(subscription: PubSubSubscription, options: SubscribeOptions): void {
+    const known = this.#options.get(subscription) ?? {};
+    for (const option of FLOW_OPTIONS) {
+      if (options[option] === undefined || options[option] === known[option]) continue;
+      const allowed = `\`${known[option] ?? 'the default'}\`, as its first handler said`;
+      throw invalidOption(option, `\`${options[option]}\``, allowed);
+    }
+  }
+
+  async #unsubscribe(kind: SubscriptionKind, name: string, given?: unknown): Promise<void> {
     this.#mustBeOpen();
     const key = keyOf(kind, name);
     const subscription = this.#byName.get(key);
     if (!subscription) return;
-    if (handler !== undefined) {
-      const at = subscription.handlers.indexOf(handler);
+    if (given !== undefined) {
+      const at = subscription.handlers.findIndex((handler) => handler.given === given);
       if (at === -1) return;
       subscription.handlers.splice(at, 1);
       if (subscription.handlers.length > 0) return;
     }
     this.#forget(subscription);
-    await this.#change(key, CALL.unsubscribe, [kind === 'pattern', name]);
+    await this.#change(key, CALL.unsubscribe, [KINDS.indexOf(kind), name]);
   }
 
   /** Calls after the last change of the same name has ended, however it did. */
@@ -241,11 +389,13 @@ export class PubSubService extends ServiceEmitter<PubSubEventMap> {
     return change;
   }
 
-  #forget(subscription: PubSubSubscription): void {
-    if (!this.#byNumber.delete(subscription.number)) return;
+  /** @returns How many messages waited on this side. */
+  #forget(subscription: PubSubSubscription, error?: Error): number {
+    if (!this.#byNumber.delete(subscription.number)) return 0;
     this.#byName.delete(keyOf(subscription.kind, subscription.name));
-    subscription.end();
+    this.#options.delete(subscription);
     door.release(this.#native.id);
+    return subscription.end(error);
   }
 
   #hear(event: number, a: number, b: number, values: unknown[]): void {
@@ -253,12 +403,10 @@ export class PubSubService extends ServiceEmitter<PubSubEventMap> {
       case EVENT.message:
         this.#byNumber.get(a)?.deliver(values[0] as string | Buffer, values[1] as string, b);
         break;
-      case EVENT.overflow: {
-        const subscription = this.#byNumber.get(a);
-        if (!subscription) break;
-        this.fire('gap', { reason: 'overflow', kind: subscription.kind, name: subscription.name, dropped: b });
+      case EVENT.overflow:
+      case EVENT.closed:
+        this.#overflowed(this.#byNumber.get(a), b, event === EVENT.closed);
         break;
-      }
       case EVENT.reconnected:
         this.#reconnected(values);
         break;
@@ -266,15 +414,29 @@ export class PubSubService extends ServiceEmitter<PubSubEventMap> {
     }
   }
 
+  #overflowed(subscription: PubSubSubscription | undefined, dropped: number, isOver: boolean): void {
+    if (!subscription) return;
+    const { kind, name } = subscription;
+    const waited = isOver ? this.#forget(subscription, tooSlow(kind, name)) : 0;
+    this.fire('gap', { reason: 'overflow', kind, name, dropped: dropped + waited, closed: isOver });
+  }
+
   #reconnected(values: unknown[]): void {
+    this.#reconnections++;
     const lost: LostSubscription[] = [];
     for (let at = 0; at + 1 < values.length; at += 2) {
       const subscription = this.#byNumber.get(values[at] as number);
       if (!subscription) continue;
-      this.#forget(subscription);
-      lost.push({ kind: subscription.kind, name: subscription.name, error: values[at + 1] as Error });
+      const error = values[at + 1] as Error;
+      this.#forget(subscription, error);
+      lost.push({ kind: subscription.kind, name: subscription.name, error });
     }
     this.fire('gap', { reason: 'reconnected', lost });
+  }
+
+  async #call(code: number, args: (string | number | boolean)[]): Promise<unknown> {
+    this.#mustBeOpen();
+    return door.call(this.#native.id, code, args);
   }
 
   #mustBeOpen(): void {
@@ -282,22 +444,19 @@ export class PubSubService extends ServiceEmitter<PubSubEventMap> {
   }
 }
 
-function keyOf(kind: Kind, name: string): string {
+function keyOf(kind: SubscriptionKind, name: string): string {
   return `${kind} ${name}`;
 }
 
-function object<T extends object>(params: T): T {
-  if (params === null || typeof params !== 'object') throw invalidArgument('params', String(params), 'an object');
-  return params;
+function checkName(argument: string, value: unknown): string {
+  if (checkText(argument, value) === '') throw invalidArgument(argument, 'empty', 'a name');
+  return value as string;
 }
 
-function text(argument: string, value: unknown): string {
-  if (typeof value !== 'string') throw invalidArgument(argument, typeof value, 'a string');
-  if (value === '') throw invalidArgument(argument, 'empty', 'a name');
-  return value;
-}
-
-function fn<T>(handler: T): T {
-  if (typeof handler !== 'function') throw invalidArgument('handler', typeof handler, 'a function');
-  return handler;
+function tooSlow(kind: SubscriptionKind, name: string): Error {
+  return createError({
+    code: 'ERR_OVERLOADED',
+    message: `the subscription to the ${kind} \`${name}\` is ended: more messages waited for its handlers than may wait`,
+    details: { [kind]: name },
+  });
 }

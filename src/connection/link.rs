@@ -60,12 +60,25 @@ pub trait StateSink: Send + Sync + 'static {
 pub enum SubscriptionKind {
     Channel,
     Pattern,
+    /// A sharded channel, which has a space of names of its own (Redis 7).
+    Shard,
+}
+
+impl SubscriptionKind {
+    /// The commands that begin and end such a subscription.
+    pub fn verbs(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Channel => ("SUBSCRIBE", "UNSUBSCRIBE"),
+            Self::Pattern => ("PSUBSCRIBE", "PUNSUBSCRIBE"),
+            Self::Shard => ("SSUBSCRIBE", "SUNSUBSCRIBE"),
+        }
+    }
 }
 
 /// A published message.
 #[derive(Clone, Copy, Debug)]
 pub struct Message<'a> {
-    /// The subscription that it came for: the channel, or the pattern.
+    /// The subscription that it came for: the channel, sharded or not, or the pattern.
     pub kind: SubscriptionKind,
     pub subscription: &'a str,
     pub channel: &'a str,

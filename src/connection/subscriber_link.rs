@@ -421,12 +421,8 @@ impl<'a> Connection<'a> {
     fn ask(&mut self) {
         let requests = self.shared.lock().table.take_requests();
         for (name, wanted) in requests {
-            let verb = match (name.0, wanted) {
-                (SubscriptionKind::Channel, true) => "SUBSCRIBE",
-                (SubscriptionKind::Channel, false) => "UNSUBSCRIBE",
-                (SubscriptionKind::Pattern, true) => "PSUBSCRIBE",
-                (SubscriptionKind::Pattern, false) => "PUNSUBSCRIBE",
-            };
+            let (begin, end) = name.0.verbs();
+            let verb = if wanted { begin } else { end };
             Command::new(verb).arg(name.1.as_bytes()).encode(&mut self.out);
             self.asked.push_back(Asked::Subscription { name, wanted });
         }
@@ -462,7 +458,7 @@ fn pop_sign_of_life(asked: &mut VecDeque<Asked>) {
 
 /// A message, or the answer to a request.
 fn take_push(items: &[Reply<'_>], shared: &Shared, asked: &mut VecDeque<Asked>) {
-    use SubscriptionKind::{Channel, Pattern};
+    use SubscriptionKind::{Channel, Pattern, Shard};
     match items {
         [Reply::Bulk(b"invalidate"), keys] => {
             if let Some(tracker) = shared.tracker() {
@@ -479,6 +475,9 @@ fn take_push(items: &[Reply<'_>], shared: &Shared, asked: &mut VecDeque<Asked>) 
         [Reply::Bulk(b"message"), Reply::Bulk(channel), Reply::Bulk(payload)] => {
             deliver(shared, Channel, channel, channel, payload);
         }
+        [Reply::Bulk(b"smessage"), Reply::Bulk(channel), Reply::Bulk(payload)] => {
+            deliver(shared, Shard, channel, channel, payload);
+        }
         [Reply::Bulk(b"pmessage"), Reply::Bulk(pattern), Reply::Bulk(channel), Reply::Bulk(payload)] => {
             deliver(shared, Pattern, pattern, channel, payload);
         }
@@ -488,6 +487,8 @@ fn take_push(items: &[Reply<'_>], shared: &Shared, asked: &mut VecDeque<Asked>) 
                 b"psubscribe" => (Pattern, true),
                 b"unsubscribe" => (Channel, false),
                 b"punsubscribe" => (Pattern, false),
+                b"ssubscribe" => (Shard, true),
+                b"sunsubscribe" => (Shard, false),
                 b"pong" => {
                     pop_sign_of_life(asked);
                     return;

@@ -45,6 +45,9 @@ struct Subscription {
 pub(super) struct SubscriptionsTable {
     channels: HashMap<Box<str>, Subscription>,
     patterns: HashMap<Box<str>, Subscription>,
+    shards: HashMap<Box<str>, Subscription>,
+    /// How many are to be restored yet: asked after each read of the socket, so they are not searched for.
+    restoring: usize,
     /// Names whose wish and knowledge may differ.
     changed: HashSet<Name>,
     /// Those who are told once a new connection has restored what it could.
@@ -66,7 +69,12 @@ impl SubscriptionsTable {
         match kind {
             SubscriptionKind::Channel => &mut self.channels,
             SubscriptionKind::Pattern => &mut self.patterns,
+            SubscriptionKind::Shard => &mut self.shards,
         }
+    }
+
+    fn all(&self) -> impl Iterator<Item = &Subscription> {
+        self.channels.values().chain(self.patterns.values()).chain(self.shards.values())
     }
 
     /// Adds a sink.
@@ -96,6 +104,7 @@ impl SubscriptionsTable {
             subscription.waiting.retain(|(other, _)| !same(other, sink));
             if subscription.sinks.is_empty() && subscription.knows == Knows::Nothing {
                 // Nobody wants it and nobody knows of it, so that nothing piles up while there is no connection.
+                self.restoring -= usize::from(subscription.to_restore);
                 self.of(kind).remove(name);
                 self.changed.remove(&(kind, name.into()));
             } else {
@@ -105,12 +114,13 @@ impl SubscriptionsTable {
     }
 
     pub(super) fn is_wanted(&self) -> bool {
-        !self.channels.is_empty() || !self.patterns.is_empty()
+        !self.channels.is_empty() || !self.patterns.is_empty() || !self.shards.is_empty()
     }
 
     /// Takes the names of which the server has to be told, with whether they are wanted.
     pub(super) fn take_requests(&mut self) -> Vec<(Name, bool)> {
         let mut requests = Vec::new();
+        let mut given_up = 0;
         for (kind, name) in std::mem::take(&mut self.changed) {
             let of_kind = self.of(kind);
             let Some(subscription) = of_kind.get_mut(&name) else { continue };
@@ -121,12 +131,14 @@ impl SubscriptionsTable {
                     requests.push(((kind, name), wanted));
                 }
                 (false, Knows::Nothing) => {
+                    given_up += usize::from(subscription.to_restore);
                     of_kind.remove(&name);
                 }
                 // The answer that is under way brings it up again.
                 (_, Knows::Asked) | (true, Knows::Subscribed) => {}
             }
         }
+        self.restoring -= given_up;
         requests
     }
 
@@ -134,6 +146,7 @@ impl SubscriptionsTable {
     pub(super) fn answered(&mut self, (kind, name): Name, wanted: bool, answer: Result<()>) {
         let Some(subscription) = self.of(kind).get_mut(&name) else { return };
         let restored = std::mem::take(&mut subscription.to_restore);
+        let mut loss = None;
         match answer {
             Ok(()) if wanted => {
                 subscription.knows = Knows::Subscribed;
@@ -149,12 +162,14 @@ impl SubscriptionsTable {
                 let sinks = std::mem::replace(&mut subscription.sinks, Arc::new([]));
                 subscription.knows = Knows::Nothing;
                 if restored {
-                    self.losses.push((kind, name.to_string(), error, sinks));
+                    loss = Some((kind, name.to_string(), error, sinks));
                 }
             }
             // A server that does not let go of a name forgets it with the connection.
             Ok(()) | Err(_) => subscription.knows = Knows::Nothing,
         }
+        self.losses.extend(loss);
+        self.restoring -= usize::from(restored);
         self.changed.insert((kind, name));
     }
 
@@ -162,32 +177,35 @@ impl SubscriptionsTable {
     pub(super) fn dropped_by_server(&mut self, kind: SubscriptionKind, name: &str) {
         if let Some(subscription) = self.of(kind).get_mut(name).filter(|found| found.knows == Knows::Subscribed) {
             subscription.knows = Knows::Nothing;
-            subscription.to_restore = true;
+            let news = !std::mem::replace(&mut subscription.to_restore, true);
+            self.restoring += usize::from(news);
             self.changed.insert((kind, name.into()));
         }
     }
 
     /// The connection broke: the server knows nothing any more. True when something was active.
     pub(super) fn forget_connection(&mut self) -> bool {
-        let mut lost_some = false;
+        self.restoring = 0;
         self.changed.clear();
-        for (kind, of_kind) in
-            [(SubscriptionKind::Channel, &mut self.channels), (SubscriptionKind::Pattern, &mut self.patterns)]
-        {
+        for (kind, of_kind) in [
+            (SubscriptionKind::Channel, &mut self.channels),
+            (SubscriptionKind::Pattern, &mut self.patterns),
+            (SubscriptionKind::Shard, &mut self.shards),
+        ] {
             of_kind.retain(|_, subscription| !subscription.sinks.is_empty());
             for (name, subscription) in of_kind {
                 subscription.to_restore |= subscription.knows == Knows::Subscribed;
-                lost_some |= subscription.to_restore;
+                self.restoring += usize::from(subscription.to_restore);
                 subscription.knows = Knows::Nothing;
                 self.changed.insert((kind, name.clone()));
             }
         }
-        lost_some
+        self.is_restoring()
     }
 
     /// Whether the restoration is still under way.
     pub(super) fn is_restoring(&self) -> bool {
-        self.channels.values().chain(self.patterns.values()).any(|subscription| subscription.to_restore)
+        self.restoring > 0
     }
 
     /// The sinks of a name.
@@ -195,6 +213,7 @@ impl SubscriptionsTable {
         let of_kind = match kind {
             SubscriptionKind::Channel => &self.channels,
             SubscriptionKind::Pattern => &self.patterns,
+            SubscriptionKind::Shard => &self.shards,
         };
         of_kind.get(name).map(|subscription| Arc::clone(&subscription.sinks))
     }
@@ -202,8 +221,11 @@ impl SubscriptionsTable {
     /// Every sink, once, with what it lost since the last call.
     pub(super) fn take_restored(&mut self) -> Vec<(Arc<dyn MessageSink>, Vec<Lost>)> {
         let mut told: Vec<(Arc<dyn MessageSink>, Vec<_>)> = Vec::new();
-        let active = self.channels.values().chain(self.patterns.values()).flat_map(|found| found.sinks.iter());
-        for sink in active.chain(self.losses.iter().flat_map(|(.., sinks)| sinks.iter())) {
+        for sink in self
+            .all()
+            .flat_map(|found| found.sinks.iter())
+            .chain(self.losses.iter().flat_map(|(.., sinks)| sinks.iter()))
+        {
             if !told.iter().any(|(other, _)| same(other, sink)) {
                 told.push((Arc::clone(sink), Vec::new()));
             }
@@ -220,7 +242,8 @@ impl SubscriptionsTable {
 
     /// Tells every caller that waits.
     pub(super) fn fail_waiting(&mut self, error: &Error) {
-        for subscription in self.channels.values_mut().chain(self.patterns.values_mut()) {
+        let all = self.channels.values_mut().chain(self.patterns.values_mut()).chain(self.shards.values_mut());
+        for subscription in all {
             for (_, caller) in subscription.waiting.drain(..) {
                 let _ = caller.send(Err(error.clone()));
             }
@@ -271,6 +294,28 @@ mod tests {
         assert_eq!(table.take_requests(), []);
         table.answered(name.clone(), false, Ok(()));
         assert_eq!(table.take_requests(), [(name, true)]);
+    }
+
+    #[test]
+    fn what_is_given_up_while_it_is_restored_is_waited_for_no_more() {
+        let mut table = SubscriptionsTable::default();
+        let sink: Arc<dyn MessageSink> = Arc::new(Nowhere);
+        for kind in [SubscriptionKind::Channel, SubscriptionKind::Pattern, SubscriptionKind::Shard] {
+            for name in ["a", "b", "c"] {
+                table.join(kind, name, Arc::clone(&sink));
+            }
+        }
+        for (name, wanted) in table.take_requests() {
+            table.answered(name, wanted, Ok(()));
+        }
+        assert!(table.forget_connection());
+        table.leave(SubscriptionKind::Shard, "a", &sink);
+        for (name, wanted) in table.take_requests() {
+            table.leave(name.0, &name.1, &sink);
+            assert!(table.is_restoring());
+            table.answered(name, wanted, Ok(()));
+        }
+        assert!(!table.is_restoring());
     }
 
     #[test]

@@ -260,11 +260,9 @@ impl Drop for EmbeddedSubscriptions {
     }
 }
 
-impl PushSink for Table {
-    fn message(&self, pattern: Option<&[u8]>, channel: &[u8], payload: &[u8]) {
-        let kind = if pattern.is_some() { SubscriptionKind::Pattern } else { SubscriptionKind::Channel };
-        let channel = String::from_utf8_lossy(channel);
-        let subscription = pattern.map_or(channel.clone(), String::from_utf8_lossy);
+impl Table {
+    fn deliver(&self, kind: SubscriptionKind, subscription: &[u8], channel: &[u8], payload: &[u8]) {
+        let (subscription, channel) = (String::from_utf8_lossy(subscription), String::from_utf8_lossy(channel));
         // Called without the lock: a sink may unsubscribe.
         let sinks = {
             let sinks = self.sinks.lock().unwrap_or_else(PoisonError::into_inner);
@@ -274,6 +272,19 @@ impl PushSink for Table {
         for sink in sinks {
             sink.message(&message);
         }
+    }
+}
+
+impl PushSink for Table {
+    fn message(&self, pattern: Option<&[u8]>, channel: &[u8], payload: &[u8]) {
+        match pattern {
+            Some(pattern) => self.deliver(SubscriptionKind::Pattern, pattern, channel, payload),
+            None => self.deliver(SubscriptionKind::Channel, channel, channel, payload),
+        }
+    }
+
+    fn sharded(&self, channel: &[u8], payload: &[u8]) {
+        self.deliver(SubscriptionKind::Shard, channel, channel, payload);
     }
 
     fn notice(&self, notice: &Notice) {
@@ -296,8 +307,7 @@ impl Subscriptions for EmbeddedSubscriptions {
             let sinks = table.entry((kind, name.to_owned())).or_default();
             sinks.push(sink);
             if sinks.len() == 1 {
-                let command = if kind == SubscriptionKind::Pattern { "PSUBSCRIBE" } else { "SUBSCRIBE" };
-                self.tell(command, name)?;
+                self.tell(kind.verbs().0, name)?;
             }
             Ok(())
         })
@@ -319,8 +329,7 @@ impl Subscriptions for EmbeddedSubscriptions {
             }
             if sinks.is_empty() {
                 table.remove(&place);
-                let command = if kind == SubscriptionKind::Pattern { "PUNSUBSCRIBE" } else { "UNSUBSCRIBE" };
-                self.tell(command, name)?;
+                self.tell(kind.verbs().1, name)?;
             }
             Ok(())
         })

@@ -1,6 +1,6 @@
 //! Pub/sub behind the door.
 
-use std::{rc::Rc, sync::Arc};
+use std::{rc::Rc, sync::Arc, time::Duration};
 
 use napi_derive::napi;
 
@@ -11,7 +11,7 @@ use super::{
 use crate::{
     connection::{DatabaseRole, SubscriptionKind},
     error::{Error, Result},
-    pubsub::{Delivery, Gap, Listener, PubSubOptions, Publisher, Subscriber},
+    pubsub::{Delivery, FlowOptions, FlowStats, Gap, Listener, PubSubOptions, Publisher, Subscriber},
 };
 
 /// Calls and events; `ts/pubsub-service.ts` has the same numbers.
@@ -23,10 +23,13 @@ mod code {
     pub(super) const COUNT_SUBSCRIBERS: u16 = 4;
     pub(super) const PING: u16 = 5;
     pub(super) const CLOSE: u16 = 6;
+    pub(super) const COUNT_PATTERNS: u16 = 7;
+    pub(super) const STATS: u16 = 8;
 
     pub(super) const MESSAGE: u16 = 0;
     pub(super) const OVERFLOW: u16 = 1;
     pub(super) const RECONNECTED: u16 = 2;
+    pub(super) const CLOSED: u16 = 3;
 }
 
 /// A pub/sub service.
@@ -78,16 +81,16 @@ impl Target for PubSub {
         let publisher = self.publisher.clone();
         let subscriber = Arc::clone(&self.subscriber);
         match op.code() {
-            code::PUBLISH => match (op.text(), op.bytes()) {
-                (Ok(channel), Ok(payload)) => reply.run(async move { publisher.publish(&channel, &payload).await }),
-                (Err(error), _) | (_, Err(error)) => reply.fail(error),
+            code::PUBLISH => match publication(&mut op) {
+                Ok((channel, payload, sharded, timeout)) => {
+                    reply.run(async move { publisher.publish(&channel, &payload, sharded, timeout).await });
+                }
+                Err(error) => reply.fail(error),
             },
-            code::SUBSCRIBE => match subscription(&mut op).and_then(|name| Ok((name, op.integer()?))) {
-                Ok(((kind, name), number)) => reply.run(async move {
-                    let number =
-                        u32::try_from(number).map_err(|_| Error::invalid_argument("number", "negative", "0"))?;
-                    subscriber.subscribe(kind, &name, number).await
-                }),
+            code::SUBSCRIBE => match subscription(&mut op).and_then(|name| Ok((name, flow(&mut op)?))) {
+                Ok(((kind, name), (number, options))) => {
+                    reply.run(async move { subscriber.subscribe(kind, &name, number, options).await });
+                }
                 Err(error) => reply.fail(error),
             },
             code::UNSUBSCRIBE => match subscription(&mut op) {
@@ -95,10 +98,14 @@ impl Target for PubSub {
                 Err(error) => reply.fail(error),
             },
             code::ACKNOWLEDGE => reply.settle(acknowledge(&subscriber, &mut op)),
-            code::COUNT_SUBSCRIBERS => match op.text() {
-                Ok(channel) => reply.run(async move { publisher.count_subscribers(&channel).await }),
+            code::COUNT_SUBSCRIBERS => match op.text().and_then(|channel| Ok((channel, op.flag()?))) {
+                Ok((channel, sharded)) => {
+                    reply.run(async move { publisher.count_subscribers(&channel, sharded).await });
+                }
                 Err(error) => reply.fail(error),
             },
+            code::COUNT_PATTERNS => reply.run(async move { publisher.count_patterns().await }),
+            code::STATS => reply.settle(Ok(stats(&subscriber))),
             code::PING => reply.run(async move { publisher.ping().await }),
             code::CLOSE => reply.run(async move { subscriber.close().await }),
             _ => reply.fail(op.unknown_code()),
@@ -106,9 +113,42 @@ impl Target for PubSub {
     }
 }
 
+fn publication(op: &mut Op<'_>) -> Result<(String, Vec<u8>, bool, Option<Duration>)> {
+    let (channel, payload, sharded) = (op.text()?, op.bytes()?, op.flag()?);
+    let timeout = op.optional_number()?.map(|ms| {
+        let allowed = 1.0..=86_400_000.0;
+        if allowed.contains(&ms) {
+            return Ok(Duration::from_secs_f64(ms / 1_000.0));
+        }
+        Err(Error::invalid_argument("timeout", &ms.to_string(), "1 to 86400000 milliseconds"))
+    });
+    Ok((channel, payload, sharded, timeout.transpose()?))
+}
+
 fn subscription(op: &mut Op<'_>) -> Result<(SubscriptionKind, String)> {
-    let kind = if op.flag()? { SubscriptionKind::Pattern } else { SubscriptionKind::Channel };
+    let kind = match op.integer()? {
+        0 => SubscriptionKind::Channel,
+        1 => SubscriptionKind::Pattern,
+        2 => SubscriptionKind::Shard,
+        other => return Err(op.wrong(&other.to_string(), "a kind of subscription")),
+    };
     Ok((kind, op.text()?))
+}
+
+/// Number and options of a subscription.
+fn flow(op: &mut Op<'_>) -> Result<(u32, FlowOptions)> {
+    let number = u32::try_from(op.integer()?).map_err(|_| op.wrong("out of range", "a number of a subscription"))?;
+    Ok((number, FlowOptions::from_json(&op.text()?)?))
+}
+
+/// Number, received, dropped, pending, bytes of it; of each subscription.
+fn stats(subscriber: &Subscriber) -> Answer {
+    #[expect(clippy::cast_precision_loss, reason = "counts below 2^53")]
+    let numbers = subscriber.stats().into_iter().flat_map(|(number, stats)| {
+        let FlowStats { received, dropped, pending, pending_bytes } = stats;
+        [f64::from(number), received as f64, dropped as f64, pending as f64, pending_bytes as f64]
+    });
+    Answer::List(numbers.map(Answer::from).collect())
 }
 
 fn acknowledge(subscriber: &Subscriber, op: &mut Op<'_>) -> Result<()> {
@@ -135,10 +175,8 @@ impl Listener for ToDoor {
 
     fn gap(&self, gap: Gap) {
         match gap {
-            Gap::Overflow { subscription, dropped } => {
-                let dropped = lane(usize::try_from(dropped).unwrap_or(usize::MAX));
-                self.emitter.emit(code::OVERFLOW, subscription.cast_signed(), dropped, Vec::new());
-            }
+            Gap::Overflow { subscription, dropped } => self.dropped(code::OVERFLOW, subscription, dropped),
+            Gap::Closed { subscription, dropped } => self.dropped(code::CLOSED, subscription, dropped),
             Gap::Reconnected { lost } => {
                 // More than an event can carry is told in several.
                 let mut chunks = lost.chunks(500).peekable();
@@ -156,6 +194,13 @@ impl Listener for ToDoor {
                 }
             }
         }
+    }
+}
+
+impl ToDoor {
+    fn dropped(&self, event: u16, subscription: u32, dropped: u64) {
+        let dropped = lane(usize::try_from(dropped).unwrap_or(usize::MAX));
+        self.emitter.emit(event, subscription.cast_signed(), dropped, Vec::new());
     }
 }
 

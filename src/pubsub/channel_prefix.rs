@@ -30,7 +30,7 @@ impl ChannelPrefix {
     /// The name as the server knows it.
     pub fn add(&self, kind: SubscriptionKind, name: &str) -> String {
         match kind {
-            SubscriptionKind::Channel => format!("{}{name}", self.plain),
+            SubscriptionKind::Channel | SubscriptionKind::Shard => format!("{}{name}", self.plain),
             SubscriptionKind::Pattern => format!("{}{name}", self.escaped),
         }
     }
@@ -38,7 +38,7 @@ impl ChannelPrefix {
     /// The name as the application knows it. A name without the prefix is given back whole.
     pub fn strip<'a>(&self, kind: SubscriptionKind, name: &'a str) -> &'a str {
         let prefix = match kind {
-            SubscriptionKind::Channel => &self.plain,
+            SubscriptionKind::Channel | SubscriptionKind::Shard => &self.plain,
             SubscriptionKind::Pattern => &self.escaped,
         };
         name.strip_prefix(prefix.as_str()).unwrap_or(name)

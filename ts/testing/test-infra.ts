@@ -198,7 +198,7 @@ export class TestInfra<Payloads = any, Results = any> implements AsyncDisposable
   published(channel?: string): PublishedMessage[] {
     return this.#clock
       .published()
-      .map(([name, payload]) => ({ channel: name.toString(), ...open(asText(payload)) }))
+      .map(([name, payload]) => ({ channel: name.toString(), ...open(asText(payload), 'json') }))
       .filter((message) => channel === undefined || message.channel === channel);
   }
 

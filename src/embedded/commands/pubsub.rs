@@ -127,6 +127,9 @@ pub(super) fn remove_all(context: &mut Context<'_>) {
 }
 
 fn spublish(context: &mut Context<'_>, args: Args<'_>) -> Answer {
+    if let Some(published) = &context.state.published {
+        published.note(args[1], args[2]);
+    }
     let deliveries = context.state.board.publish_sharded(args[1], args[2]);
     let receivers = deliveries.len();
     context.state.pending.extend(deliveries.into_iter().map(Pending::Message));
