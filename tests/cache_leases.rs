@@ -86,9 +86,9 @@ async fn raw(link: &Arc<dyn Link>, words: &[&str]) -> Value {
 /// How often the server ran a command, and how often that failed.
 async fn calls(link: &Arc<dyn Link>, command: &str) -> (u64, u64) {
     let info = raw(link, &["INFO", "commandstats"]).await.into_text().unwrap();
-    let line = info.lines().find_map(|line| line.strip_prefix(&format!("cmdstat_{command}:")));
+    let found = info.lines().find_map(|line| line.strip_prefix(&format!("cmdstat_{command}:")));
     let field = |name: &str| {
-        let fields = line.into_iter().flat_map(|line| line.split(','));
+        let fields = found.into_iter().flat_map(|line| line.split(','));
         fields.filter_map(|field| field.strip_prefix(name)).map(|count| count.parse::<u64>().unwrap()).sum()
     };
     (field("calls="), field("failed_calls="))
@@ -220,9 +220,9 @@ async fn other_process() {
     let link = connection::open(ConnectionOptions::tcp("127.0.0.1", port.parse().unwrap())).unwrap();
     let cache = cache(&link, "shared:");
     let mut load = None;
-    for line in std::io::stdin().lines() {
-        let line = line.unwrap();
-        let words: Vec<&str> = line.split(' ').collect();
+    for order in std::io::stdin().lines() {
+        let order = order.unwrap();
+        let words: Vec<&str> = order.split(' ').collect();
         let answer = match words[..] {
             ["begin", key] => {
                 load = Some(Load::begin(&cache, key, &["t"]).await);
@@ -234,7 +234,7 @@ async fn other_process() {
                 let outcome = cache.acquire(Acquire { key: key.to_owned(), exclusive, ..Acquire::default() }).await;
                 matches!(outcome.unwrap(), Acquired::Miss(..))
             }
-            _ => panic!("{line}"),
+            _ => panic!("{order}"),
         };
         println!("\nanswer {answer}");
     }
