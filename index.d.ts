@@ -15,6 +15,7 @@ export {
   Cacheable,
   type CacheableOptions,
   type CacheBulkOptions,
+  type CacheCircuitState,
   CacheConnectionException,
   type CacheDecorator,
   type CacheDecoratorTarget,

@@ -37,6 +37,8 @@ type Awaitable<T> = T | PromiseLike<T>;
 
 /** Life of what `get(key, fetcher)` stores, in seconds. */
 const FETCHER_TTL = 300;
+/** Where what a cache without level 2 has to do later is kept. */
+const IN_THIS_PROCESS = { url: 'memory://cache-agendas' } as const;
 
 /**
  * A cache in two levels: copies in this process, entries in Redis.
@@ -98,13 +100,15 @@ export class CacheService<
   constructor(options: types.CacheOptions<Ttls, Domains> = {}) {
     super();
     if (typeof options !== 'object' || options === null) throw invalidOption('options', kindOf(options), 'an object');
-    const { redis = {}, onError = 'swallow', clone = false, ttls = {}, domains = {}, ...engine } = options;
+    const { redis: server = {}, onError = 'swallow', clone = false, ttls = {}, domains = {}, ...engine } = options;
     this.#serializer = engine.serializer ?? 'json';
     if (onError !== 'swallow' && onError !== 'throw')
       throw invalidOption('onError', `\`${onError}\``, '`swallow`, `throw`');
     if (typeof clone !== 'boolean') throw invalidOption('clone', kindOf(clone), 'a boolean');
     this.#names = checkNames({ ttls, domains });
     this.#failures = new CacheFailures(onError === 'throw', (error) => this.fire('error', error));
+    // Without level 2 there is no server, and what is to be done later waits in this process.
+    const redis = engine.level2?.enabled === false ? IN_THIS_PROCESS : server;
     const connection = openConnection(redis, {
       state: (state) => this.fire('state', state),
       error: (error) => this.#failures.tell(error),
@@ -112,11 +116,10 @@ export class CacheService<
     const { prefixes = {}, ...level2 } = engine.level2 ?? {};
     this.#prefixes = checkPrefixes(prefixes);
     try {
-      this.#engine = new CacheEngine(
-        connection,
-        engineOptions(engine.level2 ? { ...engine, level2 } : engine),
-        (error) => this.#failures.tell(error),
-      );
+      this.#engine = new CacheEngine(connection, engineOptions(engine.level2 ? { ...engine, level2 } : engine), {
+        unreadable: (error) => this.#failures.tell(error),
+        circuit: (state) => this.listenerCount('circuit') > 0 && this.fire('circuit', state),
+      });
     } catch (error) {
       connection.close();
       throw error;
@@ -527,10 +530,12 @@ export class CacheService<
     const started = performance.now();
     try {
       await this.#engine.ping();
-      const { state, followsChanges: coherent } = this.#engine;
-      return { status: 'healthy', state, coherent, latencyMs: performance.now() - started };
+      const { state, circuit, followsChanges: coherent } = this.#engine;
+      const status = circuit === 'closed' ? 'healthy' : 'degraded';
+      return { status, state, circuit, coherent, latencyMs: performance.now() - started };
     } catch (error) {
-      return { status: 'degraded', state: this.state, coherent: false, error: error as Error };
+      const { state, circuit } = this.#engine;
+      return { status: 'degraded', state, circuit, coherent: false, error: error as Error };
     }
   }
 

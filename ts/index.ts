@@ -138,6 +138,7 @@ export {
 } from './types/cache-domain-types.js';
 export type {
   CacheBulkOptions,
+  CacheCircuitState,
   CacheEntryOptions,
   CacheEvents,
   CacheFactoryContext,

@@ -15,7 +15,8 @@ const BY_CLOCK = /\bclock(\(\))?\.(sleep|sleep_until|rest)\(/;
 const ALLOWED: Record<string, string> = {
   'src/cache/unreadable.rs': 'how often an unreadable entry is told of',
   'src/cache/lease.rs': 'how long another process that loads is waited for, and how often its lock is extended',
-  'src/cache/remote_tier.rs': 'how long a server that does not answer is left alone',
+  'src/cache/remote_tier.rs':
+    'how long a server that does not answer is left alone, and how long an answer is waited for',
   'src/pubsub/flow.rs': 'how often dropped messages are told of',
   'src/pubsub/publisher.rs': 'a pause before a server is tried again, and how long a publish may take',
   'src/queue/cancel_listener.rs': 'a pause before a server is tried again',

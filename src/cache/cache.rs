@@ -8,6 +8,7 @@ use std::{
 };
 
 use super::{
+    circuit::CircuitState,
     epochs::{Epochs, Shard, Watch, epochs},
     format,
     keys::Keys,
@@ -103,14 +104,14 @@ pub enum Loaded {
 }
 
 impl Cache {
-    /// A cache on `link`. Never waits for the server. `deadline` bounds the calls that can be done without.
+    /// A cache on `link`. Never waits for the server. No call that can be done without takes longer than `deadline`.
     pub fn new(link: Arc<dyn Link>, options: CacheOptions, clock: Clock, deadline: Duration) -> Result<Self> {
         options.check()?;
         let local = options.level1.enabled.then(|| LocalTier::shared(&link, &options.prefix, &options.level1));
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked to be whole and above 0")]
         let keys = Keys::new(options.prefix.clone(), options.limits.max_key_length as usize);
         let sweep = Epochs::sweep(&options.prefix);
-        let remote = Arc::new(RemoteTier::new(link, deadline));
+        let remote = Arc::new(RemoteTier::new(link, &options.level2, deadline));
         let (wakers, lock_keepers) = (Wakers::of(keys.prefix()), Mutex::default());
         let unreadable = Unreadable::default();
         let inner = Inner { keys, options, local, remote, clock, sweep, unreadable, wakers, lock_keepers };
@@ -120,6 +121,16 @@ impl Cache {
     /// Has `listener` told of stored entries that cannot be read and so count as missing, at most one a second.
     pub fn on_unreadable(&self, listener: impl Fn(Error) + Send + Sync + 'static) {
         self.inner.unreadable.listen(Box::new(listener));
+    }
+
+    /// Has `listener` told when Redis is left alone, probed and used again.
+    pub fn on_circuit(&self, listener: impl Fn(CircuitState) + Send + Sync + 'static) {
+        self.inner.remote.circuit().listen(Box::new(listener));
+    }
+
+    /// Whether Redis is used, left alone because it did not answer, or probed.
+    pub fn circuit(&self) -> CircuitState {
+        self.inner.remote.circuit_state()
     }
 
     /// The counters that a value under `key` with `tags` depends on.

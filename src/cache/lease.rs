@@ -82,6 +82,8 @@ pub enum Acquired {
     Miss(Option<Hit>, Lease),
     /// Another process asks the source, and there was no time to wait for it. With what may stand in.
     Busy(Option<Hit>, Lease),
+    /// Redis did not answer within `level2.softTimeout`. Should it have a value, a copy will be kept.
+    Unanswered,
 }
 
 /// Extends a lock for as long as it lives.
@@ -100,8 +102,10 @@ impl Cache {
             _ => hit.is_fresh(),
         };
         let key = &acquire.key;
-        let read = inner.begin(slice::from_ref(key)).await?;
-        if let Some(hit) = inner.finish_all(vec![key.clone()], read).await?.pop().flatten()
+        let Some(mut found) = inner.remote.softly(inner.read_all(vec![key.clone()])).await? else {
+            return Ok(Acquired::Unanswered);
+        };
+        if let Some(hit) = found.pop().flatten()
             && newer(&hit)
         {
             return Ok(Acquired::Hit(hit));
@@ -109,7 +113,14 @@ impl Cache {
         let give_up = acquire.exclusive.map(|wait| Instant::now() + wait);
         let mut look = FIRST_LOOK;
         loop {
-            let (mut lease, stale) = inner.take(&acquire).await?;
+            let taking = {
+                let (inner, acquire) = (Arc::clone(inner), acquire.clone());
+                async move { inner.take(&acquire).await }
+            };
+            // One that is taken too late is in nobody's way: its lock runs out, and its token is the next one's, too.
+            let Some((mut lease, stale)) = inner.remote.softly(taking).await? else {
+                return Ok(Acquired::Unanswered);
+            };
             if let Some(hit) = stale.as_ref().filter(|hit| newer(hit)) {
                 inner.give_back(key, &lease).await;
                 return Ok(Acquired::Hit(hit.clone()));
@@ -148,8 +159,28 @@ impl Cache {
         if keys.is_empty() {
             return Ok(Vec::new());
         }
-        let remote = &inner.remote;
-        let reading = inner.begin(&keys);
+        let (count, inner) = (keys.len(), Arc::clone(inner));
+        let acquired = self.inner.remote.softly(async move { inner.take_many(keys, tags, ttl).await }).await?;
+        Ok(acquired.unwrap_or_else(|| vec![Acquired::Unanswered; count]))
+    }
+
+    /// Gives back a lease under which nothing is stored: the source failed, or had nothing.
+    pub fn release(&self, key: &str, lease: &Lease) -> impl Future<Output = ()> + Send + use<> {
+        let (inner, key, lease) = (Arc::clone(&self.inner), key.to_owned(), lease.clone());
+        async move { inner.give_back(&key, &lease).await }
+    }
+}
+
+impl Inner {
+    /// Reads entries, fresh or not, and keeps copies.
+    fn read_all(self: &Arc<Self>, keys: Vec<String>) -> impl Future<Output = Result<Vec<Option<Hit>>>> + Send + use<> {
+        let (inner, reading) = (Arc::clone(self), self.begin(&keys));
+        async move { inner.finish_all(keys, reading.await?).await }
+    }
+
+    async fn take_many(self: &Arc<Self>, keys: Vec<String>, tags: Vec<String>, ttl: Duration) -> Result<Vec<Acquired>> {
+        let (inner, remote) = (self, &self.remote);
+        let reading = inner.read_all(keys.clone());
         let token = new_token();
         let life = LIFE.as_millis().to_string();
         let prefixes = [inner.keys.lease(""), inner.keys.entry("")];
@@ -162,7 +193,7 @@ impl Cache {
         more.extend((!tags.is_empty()).then(|| super::remote_tier::RemoteTier::versions_command(&inner.keys, &tags)));
         let more: Vec<_> = more.into_iter().map(|command| command.deadline(remote.deadline()).repeatable()).collect();
         let more = remote.link().call_many(&more);
-        let hits = inner.finish_all(keys.clone(), reading.await?).await?;
+        let hits = reading.await?;
         let tokens = remote.observe(leasing.await)?.into_items()?;
         let mut more = remote.observe(more.await.into_iter().collect::<Result<Vec<_>>>())?.into_iter();
         let swept = more.next().unwrap_or(Value::Nil).into_optional_text()?.unwrap_or_default();
@@ -192,14 +223,6 @@ impl Cache {
         Ok(outcomes)
     }
 
-    /// Gives back a lease under which nothing is stored: the source failed, or had nothing.
-    pub fn release(&self, key: &str, lease: &Lease) -> impl Future<Output = ()> + Send + use<> {
-        let (inner, key, lease) = (Arc::clone(&self.inner), key.to_owned(), lease.clone());
-        async move { inner.give_back(&key, &lease).await }
-    }
-}
-
-impl Inner {
     /// Takes a lease, and the lock if nobody holds it; with the entry, read once more afterwards.
     async fn take(self: &Arc<Self>, acquire: &Acquire) -> Result<(Lease, Option<Hit>)> {
         self.remote.available()?;
@@ -263,7 +286,8 @@ impl Inner {
         let keys = [self.keys.lease(key), self.keys.lock(key)];
         let call = RELEASE.with([&keys[0], &keys[1]], [lease.token.as_bytes(), lease.lock.as_bytes()]);
         // What is left behind expires.
-        let _ = call.deadline(self.remote.deadline()).repeatable().start(Arc::clone(self.remote.link())).await;
+        let given = call.deadline(self.remote.deadline()).repeatable().start(Arc::clone(self.remote.link())).await;
+        drop(self.remote.observe(given));
     }
 
     /// Extends the lock of a lease, if it has one, until [`lose_lock`](Self::lose_lock).

@@ -2,6 +2,7 @@
 
 mod agenda;
 mod cache;
+mod circuit;
 mod coherence;
 pub mod epochs;
 mod fill;
@@ -13,6 +14,7 @@ mod lease;
 mod local_tier;
 mod looking;
 mod options;
+mod process_only;
 mod registered;
 mod remote_tier;
 mod scripts;
@@ -23,9 +25,13 @@ mod write;
 
 pub use agenda::{Agenda, AgendaOptions, Claimed, WorkSink};
 pub use cache::{Cache, Condition, Hit, Loaded};
+pub use circuit::CircuitState;
 pub use fill::Fill;
 pub use keys::{MAX_TAG_LENGTH, MAX_TAGS};
 pub use lease::{Acquire, Acquired, Lease};
 pub use local_tier::LocalEntry;
-pub use options::{CacheOptions, EvictionStrategy, Level1Options, Level2Options, Limits, ttl_argument};
+pub use options::{
+    CacheOptions, CircuitBreakerOptions, EvictionStrategy, Level1Options, Level2Options, Limits, ttl_argument,
+};
+pub use process_only::open_process_only;
 pub use write::Write;

@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::format::{Compression, Serializer};
+use super::{
+    circuit::Circuit,
+    format::{Compression, Serializer},
+};
 use crate::{
     codec::option_text::read_options,
     error::{Error, Result},
@@ -60,8 +63,34 @@ pub enum EvictionStrategy {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "camelCase")]
 pub struct Level2Options {
+    /// True by default; without it see [`open_process_only`](super::open_process_only).
+    pub enabled: bool,
     /// Life of an entry for which neither its writer nor `defaultTtl` says one. 3600 s by default.
     pub ttl: f64,
+    /// How long a call that has a source waits for Redis before it turns to that. The read goes on, and its value is kept
+    /// here. Off by default.
+    pub soft_timeout: Option<f64>,
+    /// How long Redis has for what can be done without: reads, and storing what a source gave. 1 s by default, and no more
+    /// than the connection's `commandTimeout`.
+    pub timeout: f64,
+    pub circuit_breaker: CircuitBreakerOptions,
+}
+
+/// When Redis is left alone for a while.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
+pub struct CircuitBreakerOptions {
+    /// Timeouts in a row that open it. 1 by default.
+    pub threshold: f64,
+    /// How long it is open, until one call probes whether Redis answers again. 1 s by default.
+    pub duration: f64,
+}
+
+impl CircuitBreakerOptions {
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked to be whole, 1 to 1e6")]
+    pub(super) fn circuit(self, deadline: Duration) -> Circuit {
+        Circuit::new(self.threshold as u32, Duration::from_secs_f64(self.duration), deadline * 2)
+    }
 }
 
 /// What a single call may ask for. Each has an error of its own when passed.
@@ -98,7 +127,49 @@ impl Default for Level1Options {
 
 impl Default for Level2Options {
     fn default() -> Self {
-        Self { ttl: 3600.0 }
+        Self {
+            enabled: true,
+            ttl: 3600.0,
+            soft_timeout: None,
+            timeout: 1.0,
+            circuit_breaker: CircuitBreakerOptions::default(),
+        }
+    }
+}
+
+impl Default for CircuitBreakerOptions {
+    fn default() -> Self {
+        Self { threshold: 1.0, duration: 1.0 }
+    }
+}
+
+impl Level2Options {
+    pub(super) fn timeout(&self) -> Duration {
+        Duration::from_secs_f64(self.timeout)
+    }
+
+    pub(super) fn soft_timeout(&self) -> Option<Duration> {
+        self.soft_timeout.map(Duration::from_secs_f64)
+    }
+
+    fn check(&self) -> Result<()> {
+        let CircuitBreakerOptions { threshold, duration } = self.circuit_breaker;
+        for (option, seconds) in [
+            ("level2.softTimeout", self.soft_timeout),
+            ("level2.timeout", Some(self.timeout)),
+            ("level2.circuitBreaker.duration", Some(duration)),
+        ] {
+            if let Some(seconds) = seconds
+                && !(0.001..=3600.0).contains(&seconds)
+            {
+                return Err(Error::invalid_option(option, &seconds.to_string(), "seconds from 0.001 to 3600"));
+            }
+        }
+        if threshold.fract() != 0.0 || !(1.0..=1e6).contains(&threshold) {
+            let (option, value) = ("level2.circuitBreaker.threshold", threshold.to_string());
+            return Err(Error::invalid_option(option, &value, "a whole number from 1 to 1000000"));
+        }
+        Ok(())
     }
 }
 
@@ -131,6 +202,7 @@ impl CacheOptions {
         for (option, ttl) in [("level1.ttl", self.level1.ttl), ("level2.ttl", self.level2.ttl)] {
             ttl_of(ttl, |value, allowed| Error::invalid_option(option, value, allowed))?;
         }
+        self.level2.check()?;
         for (option, number) in [
             ("level1.maxSize", self.level1.max_size),
             ("limits.maxKeyLength", self.limits.max_key_length),
@@ -211,6 +283,11 @@ mod tests {
             (r#"{"level1":{"maxSize":0}}"#, "level1.maxSize"),
             (r#"{"level1":{"maxSize":1.5}}"#, "level1.maxSize"),
             (r#"{"level2":{"ttl":0}}"#, "level2.ttl"),
+            (r#"{"level2":{"softTimeout":0}}"#, "level2.softTimeout"),
+            (r#"{"level2":{"timeout":3601}}"#, "level2.timeout"),
+            (r#"{"level2":{"circuitBreaker":{"threshold":0}}}"#, "level2.circuitBreaker.threshold"),
+            (r#"{"level2":{"circuitBreaker":{"threshold":1.5}}}"#, "level2.circuitBreaker.threshold"),
+            (r#"{"level2":{"circuitBreaker":{"duration":0}}}"#, "level2.circuitBreaker.duration"),
             (r#"{"limits":{"maxBulkKeys":0}}"#, "limits.maxBulkKeys"),
             (r#"{"compression":{"threshold":-1}}"#, "compression.threshold"),
         ] {
@@ -218,7 +295,7 @@ mod tests {
             assert_eq!(error.code(), ErrorCode::InvalidOption);
             assert!(error.message().contains(&format!("`{option}`")), "{text}: {error}");
         }
-        for text in [r#"{"level3":{}}"#, r#"{"level2":{"enabled":true}}"#, r#"{"level1":{"strategy":"FIFO"}}"#] {
+        for text in [r#"{"level3":{}}"#, r#"{"level2":{"enable":true}}"#, r#"{"level1":{"strategy":"FIFO"}}"#] {
             assert_eq!(CacheOptions::from_json(text).unwrap_err().code(), ErrorCode::InvalidOption, "{text}");
         }
     }

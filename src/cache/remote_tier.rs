@@ -1,26 +1,24 @@
 //! The level in Redis, and how a cache behaves when Redis does not.
 //!
 //! Reads, and the writes that only remember what a factory just made, can be done without: they are refused at once while
-//! the connection is down, and for a second after a server let one of them wait for its whole deadline. Explicit writes
-//! and invalidations cannot be done without: they wait in the connection's offline queue until their deadline, so that a
-//! short outage loses none.
+//! the connection is down, and while the [circuit](super::circuit) is open. Explicit writes and invalidations cannot be
+//! done without: they wait in the connection's offline queue until their deadline, so that a short outage loses none.
 
-use std::{
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
+use std::{sync::Arc, time::Duration};
+
+use tokio::time::{Instant, sleep};
+
+use super::{
+    circuit::{Circuit, CircuitState},
+    keys::Keys,
+    options::Level2Options,
 };
-
-use tokio::time::Instant;
-
-use super::keys::Keys;
 use crate::{
     codec::resp::Value,
     connection::{Command, Link, LinkState},
     error::{Error, ErrorCode, Result},
+    service,
 };
-
-/// How long a server that did not answer is left alone.
-const PAUSE: Duration = Duration::from_secs(1);
 
 /// Keys that one SCAN looks at, and at most about so many that one UNLINK removes.
 const SLICE: i64 = 1_000;
@@ -45,13 +43,16 @@ pub(super) struct RemoteTier {
     link: Arc<dyn Link>,
     /// How long a call that can be done without may take.
     deadline: Duration,
-    /// Until when such calls are refused.
-    silent_until: Mutex<Option<Instant>>,
+    /// How long it is waited for where there is a source to turn to.
+    patience: Option<Duration>,
+    circuit: Circuit,
 }
 
 impl RemoteTier {
-    pub(super) fn new(link: Arc<dyn Link>, deadline: Duration) -> Self {
-        Self { link, deadline, silent_until: Mutex::default() }
+    /// No call that can be done without takes longer than `longest`.
+    pub(super) fn new(link: Arc<dyn Link>, options: &Level2Options, longest: Duration) -> Self {
+        let deadline = options.timeout().min(longest);
+        Self { link, deadline, patience: options.soft_timeout(), circuit: options.circuit_breaker.circuit(deadline) }
     }
 
     pub(super) fn link(&self) -> &Arc<dyn Link> {
@@ -62,12 +63,20 @@ impl RemoteTier {
         self.deadline
     }
 
-    /// An error when a call that can be done without should not be made now.
+    pub(super) fn circuit(&self) -> &Circuit {
+        &self.circuit
+    }
+
+    pub(super) fn circuit_state(&self) -> CircuitState {
+        self.circuit.state(Instant::now())
+    }
+
+    /// An error when a call that can be done without should not be made now. What becomes of one that is made is to be
+    /// [observed](Self::observe).
     pub(super) fn available(&self) -> Result<()> {
         let down = match self.link.state() {
             LinkState::Connecting | LinkState::Connected | LinkState::Ready => {
-                let silent = *self.silent_until.lock().unwrap_or_else(PoisonError::into_inner);
-                silent.is_some_and(|until| Instant::now() < until).then_some("does not answer")
+                (!self.circuit.admits(Instant::now())).then_some("does not answer")
             }
             LinkState::Disconnecting | LinkState::Disconnected | LinkState::Reconnecting | LinkState::Error => {
                 Some("is not connected")
@@ -81,13 +90,43 @@ impl RemoteTier {
 
     /// Notes how a call went that can be done without.
     pub(super) fn observe<T>(&self, outcome: Result<T>) -> Result<T> {
-        let until = match &outcome {
-            Err(error) if error.code() == ErrorCode::CommandTimedOut => Some(Instant::now() + PAUSE),
-            Err(_) => return outcome,
-            Ok(_) => None,
-        };
-        *self.silent_until.lock().unwrap_or_else(PoisonError::into_inner) = until;
+        self.note(outcome.as_ref().err());
         outcome
+    }
+
+    fn note(&self, error: Option<&Error>) {
+        match error.map(Error::code) {
+            Some(ErrorCode::CommandTimedOut) => self.circuit.failed(Instant::now()),
+            // It was not the server that said so.
+            Some(
+                ErrorCode::ConnectionLost
+                | ErrorCode::ConnectionFailed
+                | ErrorCode::MaxRetriesReached
+                | ErrorCode::Offline
+                | ErrorCode::OfflineQueueFull
+                | ErrorCode::Overloaded
+                | ErrorCode::Closed,
+            ) => self.circuit.broke_off(Instant::now()),
+            _ => self.circuit.answered(),
+        }
+    }
+
+    /// Waits for a round trip, but where there is a soft timeout no longer than that: then `None`, and the rest of it goes
+    /// on behind the caller.
+    pub(super) async fn softly<T: Send + 'static>(
+        &self,
+        trip: impl Future<Output = Result<T>> + Send + 'static,
+    ) -> Result<Option<T>> {
+        let Some(patience) = self.patience else { return trip.await.map(Some) };
+        let mut trip = Box::pin(trip);
+        tokio::select! {
+            biased;
+            outcome = &mut trip => outcome.map(Some),
+            () = sleep(patience) => {
+                service::spawn(async move { drop(trip.await) });
+                Ok(None)
+            }
+        }
     }
 
     /// Reads entries in one round trip, with what is left of their lives. Sent before it returns.
@@ -110,7 +149,7 @@ impl RemoteTier {
             let mut failure = None;
             while let Some(value) = replies.next() {
                 let life = replies.next();
-                entries.push(match tier.observe(value) {
+                entries.push(match value {
                     Ok(Value::Bulk(bytes)) => Some(RawEntry { bytes, remaining: remaining(life.as_ref()) }),
                     Ok(_) => None,
                     Err(error) => {
@@ -119,6 +158,7 @@ impl RemoteTier {
                     }
                 });
             }
+            tier.note(failure.as_ref());
             match failure {
                 // A key of a wrong type in a bulk read does not take the others with it.
                 Some(error) if error.code() != ErrorCode::Reply || entries.len() == 1 => Err(error),
@@ -190,7 +230,7 @@ impl RemoteTier {
         for _ in 0..rounds {
             self.available()?;
             let found;
-            (cursor, found) = self.scan(&cursor, glob).await?;
+            (cursor, found) = self.observe(self.scan(&cursor, glob).await)?;
             count += found.iter().filter(|key| wanted(key)).count() as u64;
             if cursor == "0" {
                 return Ok((count, true));

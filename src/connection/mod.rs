@@ -40,5 +40,5 @@ pub use link::{
     Subscriptions,
 };
 pub use options::{Address, ConnectionOptions, DatabaseRole, FileOptions, RetryStrategy, Secret, TlsOptions};
-pub use redis_link::open;
+pub use redis_link::{open, open_private};
 pub use retry_strategies::register as register_retry_strategy;

@@ -17,6 +17,7 @@ use super::{
     tls,
 };
 use crate::{
+    clock::Clock,
     embedded::{Embedded, FileStore},
     error::Result,
 };
@@ -25,6 +26,11 @@ use crate::{
 static LINKS: Mutex<Links> = Mutex::new(Vec::new());
 
 type Links = Vec<(Arc<ConnectionOptions>, Weak<RedisLink>)>;
+
+/// The engine in this process, with data of its own that nobody else can reach and that goes with the link.
+pub fn open_private() -> Arc<dyn Link> {
+    Embedded::private(Clock::system()).shared_link(0, "", true)
+}
 
 /// A link to the server that `options` name, or to the engine of this process where they say so. For a server it is
 /// the one that is open already, when its options are the same. `keyPrefix`

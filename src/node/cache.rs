@@ -15,7 +15,10 @@ use super::{
     link_events::{LinkEvents, state_name},
 };
 use crate::{
-    cache::{Acquire, Acquired, Cache, CacheOptions, Condition, Fill, Hit, Lease, Loaded, Write, format, ttl_argument},
+    cache::{
+        Acquire, Acquired, Cache, CacheOptions, CircuitState, Condition, Fill, Hit, Lease, Loaded, Write, format,
+        open_process_only, ttl_argument,
+    },
     connection::{self, BoxFuture, ConnectionOptions, DatabaseRole, Link},
     error::Result,
 };
@@ -46,9 +49,8 @@ mod code {
 
 /// The event that a stored entry could not be read: its value is the error. Read by `ts/cache/engine.ts`.
 const UNREADABLE_EVENT: u16 = 1;
-
-/// Longest time for what a cache can do without, where `commandTimeout` allows more: a reader rather asks its source.
-const DEADLINE: Duration = Duration::from_secs(1);
+/// The event that the circuit changed: lane a is its state, as [`circuit_number`] has it.
+const CIRCUIT_EVENT: u16 = 2;
 
 /// A cache of one JavaScript thread. Its entries are shared with the caches of other threads that have the same options.
 #[napi]
@@ -76,8 +78,9 @@ impl NativeCache {
         let view = Rc::new(CacheView::new(env, cache.clone(), lanes)?);
         let mut watch = None;
         let handle = door.add(|emitter| {
-            let unreadable = emitter.clone();
+            let (unreadable, circuit) = (emitter.clone(), emitter.clone());
             cache.on_unreadable(move |error| unreadable.emit(UNREADABLE_EVENT, 0, 0, vec![Answer::Error(error)]));
+            cache.on_circuit(move |state| circuit.emit(CIRCUIT_EVENT, circuit_number(state), 0, Vec::new()));
             watch = Some(link.watch_state(Arc::new(LinkEvents::new(emitter))));
             Rc::new(Behind { cache, order: CallOrder::default() })
         });
@@ -99,6 +102,12 @@ impl NativeCache {
     #[napi(getter)]
     pub fn state(&self) -> &'static str {
         self.link.borrow().as_ref().map_or("DISCONNECTED", |link| state_name(link.state()))
+    }
+
+    /// 0 while Redis is used, 1 while it is left alone because it did not answer, 2 while it is probed.
+    #[napi(getter)]
+    pub fn circuit(&self) -> i32 {
+        self.view.cache.borrow().as_ref().map_or(0, |cache| circuit_number(cache.circuit()))
     }
 
     /// Whether changes by others end the copies in this process.
@@ -159,10 +168,15 @@ impl NativeCache {
 
 fn open(redis: &str, options: &str) -> Result<(Cache, Arc<dyn Link>)> {
     let mut options = CacheOptions::from_json(options)?;
+    if !options.level2.enabled {
+        let link = open_process_only(&mut options)?;
+        let cache = Cache::new(Arc::clone(&link), options, link.clock(), Duration::MAX)?;
+        return Ok((cache, link));
+    }
     let mut redis = ConnectionOptions::from_json(redis)?.with_role(DatabaseRole::Cache);
     redis.tracked = true;
     options.prefix.insert_str(0, &redis.key_prefix);
-    let deadline = redis.command_timeout.min(DEADLINE);
+    let deadline = redis.command_timeout;
     let link = connection::open(redis)?;
     let cache = Cache::new(Arc::clone(&link), options, link.clock(), deadline)?;
     Ok((cache, link))
@@ -378,6 +392,15 @@ impl Behind {
     }
 }
 
+/// Read by `ts/cache/engine.ts`.
+fn circuit_number(state: CircuitState) -> i32 {
+    match state {
+        CircuitState::Closed => 0,
+        CircuitState::Open => 1,
+        CircuitState::HalfOpen => 2,
+    }
+}
+
 #[expect(clippy::cast_precision_loss, reason = "no server holds 2^53 keys")]
 fn count(keys: u64) -> f64 {
     keys as f64
@@ -410,10 +433,11 @@ fn acquired(outcome: Acquired) -> Answer {
     Answer::List(acquired_parts(outcome))
 }
 
-/// A hit alone; else whether another process asks the source, what may stand in, and the lease as [`lease`] reads it.
+/// A hit alone; nothing when Redis did not answer in time; else whether another process asks the source, what may stand in, and the lease as [`lease`] reads it.
 fn acquired_parts(outcome: Acquired) -> Vec<Answer> {
     let (busy, stale, lease) = match outcome {
         Acquired::Hit(hit) => return vec![told(&hit).into()],
+        Acquired::Unanswered => return Vec::new(),
         Acquired::Miss(stale, lease) => (false, stale, lease),
         Acquired::Busy(stale, lease) => (true, stale, lease),
     };

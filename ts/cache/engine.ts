@@ -2,6 +2,7 @@ import type { ServiceConnection } from '../connection.js';
 import { createError } from '../errors.js';
 import { type Argument, cacheEpochs, door, NativeCache } from '../native.js';
 import { systemNow } from '../system-time.js';
+import type { CacheCircuitState } from '../types/cache-types.js';
 import type { ConnectionState } from '../types/redis-config.js';
 import { coarseClock } from './coarse-clock.js';
 import type { Validity } from './hot-view.js';
@@ -28,8 +29,11 @@ const ACQUIRE = 16;
 const ACQUIRE_MANY = 17;
 const RELEASE = 18;
 
-/** The event that a stored entry could not be read: `src/node/cache.rs`. */
+/** The events that a stored entry could not be read, and that the circuit changed: `src/node/cache.rs`. */
 const UNREADABLE_EVENT = 1;
+const CIRCUIT_EVENT = 2;
+/** By the number that crosses. */
+const CIRCUIT: readonly CacheCircuitState[] = ['closed', 'open', 'half-open'];
 
 /** Where `peek` says more than it returns: `LANES` of `src/node/cache_functions.rs`. */
 const MAX_TAGS = 64;
@@ -102,6 +106,12 @@ export interface Peeked extends Validity {
 /** The epochs of the process, asked for once a thread; undefined where the runtime does not lend them. */
 export const epochs: Int32Array | undefined = cacheEpochs();
 
+/** Who hears of what no call asked for. */
+export interface EngineNews {
+  unreadable(error: Error): void;
+  circuit(state: CacheCircuitState): void;
+}
+
 /** The native half of one cache. */
 export class CacheEngine {
   /** Shard of the epochs that pattern deletes and flushes move. */
@@ -123,7 +133,7 @@ export class CacheEngine {
   #idle: (() => void) | undefined;
   #closing: Promise<void> | undefined;
 
-  constructor(connection: ServiceConnection, options: string, unreadable: (error: Error) => void) {
+  constructor(connection: ServiceConnection, options: string, news: EngineNews) {
     this.#connection = connection;
     this.#native = new NativeCache(door.native, connection.json, options, this.#lanes);
     this.#id = this.#native.id;
@@ -134,8 +144,9 @@ export class CacheEngine {
     this.localLifeMs = lifeMs;
     this.localBytes = bytes;
     this.defaultTtlMs = defaultTtlMs;
-    connection.listen(this.#id, (event, _a, _b, [error]) => {
-      if (event === UNREADABLE_EVENT) unreadable(error as Error);
+    connection.listen(this.#id, (event, number, _, [error]) => {
+      if (event === UNREADABLE_EVENT) news.unreadable(error as Error);
+      else if (event === CIRCUIT_EVENT) news.circuit(CIRCUIT[number]!);
     });
   }
 
@@ -145,6 +156,11 @@ export class CacheEngine {
 
   get state(): ConnectionState {
     return this.#native.state as ConnectionState;
+  }
+
+  /** Whether Redis is used, left alone, or probed. */
+  get circuit(): CacheCircuitState {
+    return CIRCUIT[this.#native.circuit]!;
   }
 
   /** Whether changes by others end the copies in this process. */
@@ -215,8 +231,8 @@ export class CacheEngine {
     return { text, shard: validity.shard, stamp, tags, lifeMs: 0, freshMs: 0, staleMs: this.peekedLife, loadMs: 0 };
   }
 
-  /** The entry in Redis; without a fresh one, a lease to make it. */
-  async acquire(call: AcquireArguments): Promise<Acquired> {
+  /** The entry in Redis; without a fresh one, a lease to make it; undefined when Redis let the soft timeout pass. */
+  async acquire(call: AcquireArguments): Promise<Acquired | undefined> {
     const { key, shard, ttl, tags, waitMs, freshMs, staleSuffices } = call;
     const whole = (ms: number | undefined) => (ms === undefined ? undefined : Math.round(ms));
     return acquired(
@@ -231,9 +247,9 @@ export class CacheEngine {
     shards: readonly number[],
     ttl: number | undefined,
     tags: readonly string[],
-  ): Promise<Acquired[]> {
+  ): Promise<(Acquired | undefined)[]> {
     const flat: any[] = await this.#call(ACQUIRE_MANY, [ttl, tags.length, ...tags, ...keys]);
-    const outcomes: Acquired[] = [];
+    const outcomes: (Acquired | undefined)[] = [];
     for (let at = 0; at < flat.length; ) {
       const end = at + 1 + (flat[at] as number);
       outcomes.push(acquired(flat.slice(at + 1, end), shards[outcomes.length]!));
@@ -392,7 +408,8 @@ function found(answer: string, shard: number): Found {
   return { text: answer.slice(end + 1), shard, stamp, lifeMs, freshMs, staleMs, loadMs, tags };
 }
 
-function acquired(parts: readonly any[], shard: number): Acquired {
+function acquired(parts: readonly any[], shard: number): Acquired | undefined {
+  if (parts.length === 0) return undefined;
   if (parts.length === 1) return { hit: found(parts[0], shard) };
   const [busy, stale, ...lease] = parts;
   return { busy, stale: stale === null ? undefined : found(stale, shard), lease };

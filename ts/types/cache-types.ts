@@ -46,8 +46,32 @@ export interface CacheOptions<
   };
   /** Redis. */
   level2?: {
+    /**
+     * False: no Redis at all. `redis` is then not used, no connection is made, and entries live in this process alone, in
+     * `level1.maxSize` bytes, of which a quarter is for copies; `level1.enabled` cannot be false as well. Everything else is as
+     * with Redis, but that it ends with the process. Default true.
+     */
+    enabled?: boolean;
     /** Life of an entry for which neither its writer nor `defaultTtl` says one. Default 3600. */
     ttl?: number;
+    /**
+     * How many seconds a call with a source (`getOrSet`, `getOrSetMany`, …) waits for a round trip to Redis before it turns to the
+     * source, or to a stale value if it may. The read goes on: what it brings is kept in this process. What the source gave
+     * then stays in this process. Default: as long as `timeout`.
+     */
+    softTimeout?: number;
+    /**
+     * How many seconds Redis has for what a cache can do without: reads, and storing what a source gave. Never more than
+     * `redis.commandTimeout`, which writes and invalidations have. Default 1.
+     */
+    timeout?: number;
+    /** When Redis is left alone because it does not answer. */
+    circuitBreaker?: {
+      /** After so many timeouts in a row. Default 1. */
+      threshold?: number;
+      /** For so many seconds; then one call probes whether it answers again, while the others go on without. Default 1. */
+      duration?: number;
+    };
     /** What the keys of a resource begin with, for `invalidateResource`. Default: its name and a colon. */
     prefixes?: Record<string, string>;
   };
@@ -179,10 +203,15 @@ export interface CacheStats {
   };
 }
 
+/** What becomes of calls to Redis: made (`closed`), not made (`open`), or one of them made to see whether it answers. */
+export type CacheCircuitState = 'closed' | 'open' | 'half-open';
+
 export interface CacheHealth {
-  /** `degraded`: Redis does not answer, and the cache lives on level 1 and the sources. */
+  /** `degraded`: Redis does not answer, or is left alone, and the cache lives on level 1 and the sources. */
   status: 'healthy' | 'degraded';
   state: ConnectionState;
+  /** Of the circuit breaker, `level2.circuitBreaker`. */
+  circuit: CacheCircuitState;
   /**
    * Whether writes by other processes, and by anything else that writes to Redis, end the copies in this process within
    * milliseconds. False while Redis is away, and on a server that tells of no changes: a copy may then be as old as
@@ -212,6 +241,8 @@ export interface CacheEvents {
   error: [error: Error];
   /** The connection changed its state. */
   state: [state: ConnectionState];
+  /** The circuit breaker opened, let a probe through, or closed. */
+  circuit: [state: CacheCircuitState];
 }
 
 /** What became invalid. */
