@@ -9,12 +9,19 @@ local function leave_active(active, ids)
     end
     return left
   end
-  -- LREM looks through the list for each; one look at its tail finds many.
+  -- LREM looks through the list for each; one look at its tail finds many, and mostly they are all of it: jobs end in
+  -- the order in which they began.
   local wanted, missing = {}, #ids
   for _, id in ipairs(ids) do
     wanted[id] = true
   end
-  local tail, staying = call('LRANGE', active, -2 * #ids, -1), {}
+  local tail, staying = call('LRANGE', active, -#ids, -1), {}
+  for _, id in ipairs(tail) do
+    if not wanted[id] then
+      tail = call('LRANGE', active, -2 * #ids, -1)
+      break
+    end
+  end
   for _, id in ipairs(tail) do
     if wanted[id] and not left[id] then
       left[id] = true
