@@ -16,9 +16,11 @@ afterAll(async () => {
   await server.stop();
 });
 
+type Coherence = 'tracking' | 'bus';
+
 /** Another process with a cache of the same prefix. */
-async function another(prefix: string): Promise<(...call: unknown[]) => Promise<any>> {
-  const child = fork(new URL('./fixtures/cache-process.mjs', import.meta.url), [server.url, prefix]);
+async function another(prefix: string, coherence: Coherence): Promise<(...call: unknown[]) => Promise<any>> {
+  const child = fork(new URL('./fixtures/cache-process.mjs', import.meta.url), [server.url, prefix, coherence]);
   children.push(child);
   const waiting = new Map<number, [(value: unknown) => void, (error: Error) => void]>();
   let last = 0;
@@ -37,15 +39,15 @@ async function another(prefix: string): Promise<(...call: unknown[]) => Promise<
   return tell;
 }
 
-async function caches(): Promise<[CacheService, (...call: unknown[]) => Promise<any>, string]> {
+async function caches(coherence: Coherence): Promise<[CacheService, (...call: unknown[]) => Promise<any>, string]> {
   const prefix = `${uniquePrefix('processes')}:`;
-  const here = new CacheService({ redis: { url: server.url }, prefix });
-  const there = await another(prefix);
+  const here = new CacheService({ redis: { url: server.url }, prefix, coherence });
+  const there = await another(prefix, coherence);
   await coherent(here);
   return [here, there, prefix];
 }
 
-describe('caches of two processes', () => {
+describe.each<Coherence>(['tracking', 'bus'])('caches of two processes (%s)', (coherence) => {
   it.each<[string, unknown[]]>([
     ['a write', ['set', 'k', 2]],
     ['a delete', ['delete', 'k']],
@@ -55,7 +57,7 @@ describe('caches of two processes', () => {
     ['a new expiry', ['expire', 'k', 5]],
     ['a flush', ['flush']],
   ])('hear of %s within milliseconds', async (_what, change) => {
-    const [here, there] = await caches();
+    const [here, there] = await caches(coherence);
     await here.set('k', 1, { tags: ['t'] });
     await here.set('other', 1);
     // Read twice: the hot view of the thread has a copy, too.
@@ -68,8 +70,8 @@ describe('caches of two processes', () => {
     await here.close();
   });
 
-  it('hear of writers that know nothing of caches', async () => {
-    const [here, there, prefix] = await caches();
+  it.skipIf(coherence === 'bus')('hear of writers that know nothing of caches', async () => {
+    const [here, there, prefix] = await caches(coherence);
     const redis = new RedisService({ url: server.url });
     await here.set('k', 1);
     expect(await there('get', 'k')).toBe(1);
@@ -79,8 +81,18 @@ describe('caches of two processes', () => {
     await here.close();
   });
 
+  it('hear of what a source gave', async () => {
+    const [here, there] = await caches(coherence);
+    await here.set('k', 1, { ttl: 0.05 });
+    await waitFor(async () => (await there('get', 'k')) === null);
+    await there('begin', 'k');
+    expect(await there('finish', 2)).toBe(2);
+    await waitFor(async () => (await here.get('k')) === 2, { intervalMs: 1 });
+    await here.close();
+  });
+
   it('agree after both wrote for a while', async () => {
-    const [here, there] = await caches();
+    const [here, there] = await caches(coherence);
     const keys = ['a', 'b', 'c'];
     for (let round = 0; round < 20; round++) {
       await Promise.all(

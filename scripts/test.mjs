@@ -54,6 +54,7 @@ const stages = [
       '--no-fail-fast',
       ...[
         'cache',
+        'cache_bus',
         'cache_coherence',
         'cache_leases',
         'queue',

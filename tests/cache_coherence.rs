@@ -280,7 +280,8 @@ async fn a_server_that_tells_of_nothing_leaves_copies_their_ttl() {
         server.port()
     ));
     let link = connection::open(options.unwrap()).unwrap();
-    let cache = cache(&link, "s:");
+    let options = CacheOptions::from_json(r#"{"prefix":"s:","coherence":"tracking"}"#).unwrap();
+    let cache = Cache::new(link, options, Clock::system(), Duration::from_secs(2)).unwrap();
     cache.set(Write { key: "a".into(), text: "1".into(), ..Write::default() }).await.unwrap();
     assert_eq!(copy(&cache, "a").await, "1");
     assert!(!cache.follows_changes());

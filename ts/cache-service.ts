@@ -45,7 +45,8 @@ const IN_THIS_PROCESS = { url: 'memory://cache-agendas' } as const;
  *
  * A read looks into the process first. A value that this process changed, from whichever thread, is never seen again; one
  * that another process (or anything else that writes to Redis) changed ends within milliseconds, because the server tells
- * of it. Where it does not ({@link health} says `coherent: false`), a copy may be `level1.ttl` seconds old. A load or a
+ * of it, or, where that refuses to, the other caches do. Where nobody does ({@link health} says `coherent: false`), a copy
+ * may be `level1.ttl` seconds old. A load or a
  * factory that began before its key was written or invalidated does not bring the old value back.
  *
  * Values are what JSON makes of them (a `Date` comes back as a string, from the first read on), stored as plain JSON that

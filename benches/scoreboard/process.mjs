@@ -1,5 +1,5 @@
 // A process with a cache of its own, which does what it is told.
-import { adapters } from './adapters/index.mjs';
+import { variants } from './adapters/index.mjs';
 import { Source } from './source.mjs';
 
 const [name, port, prefix] = process.argv.slice(2);
@@ -9,7 +9,7 @@ process.on('disconnect', () => process.exit());
 process.on('unhandledRejection', () => undefined);
 
 try {
-  const cache = await adapters[name].open({ port: Number(port), prefix });
+  const cache = await variants[name].open({ port: Number(port), prefix });
   const own = {
     loads: () => source.loads,
     getOrSet(key, { value, ...load }, options) {

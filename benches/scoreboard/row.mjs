@@ -1,6 +1,6 @@
 // One scenario with one cache, in a process of its own: a cache that crashes or hangs loses this row only. Prints JSON.
 import { testTools } from '../harness/test-tools.mjs';
-import { adapters } from './adapters/index.mjs';
+import { variants } from './adapters/index.mjs';
 import { scenarios } from './scenarios/index.mjs';
 import { World } from './world.mjs';
 
@@ -11,7 +11,7 @@ process.on('unhandledRejection', () => undefined);
 const { RedisServer, FlakyProxy } = await testTools();
 const server = await RedisServer.start();
 const proxy = await FlakyProxy.start({ port: server.port });
-const world = new World(adapters[name], server, proxy);
+const world = new World(variants[name], server, proxy);
 let wrong;
 try {
   await scenario.play(world);

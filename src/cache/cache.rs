@@ -8,13 +8,14 @@ use std::{
 };
 
 use super::{
+    bus::{Bus, News},
     circuit::CircuitState,
     epochs::{Epochs, Shard, Watch, epochs},
     format,
     keys::Keys,
     lease::LockKeeper,
     local_tier::{Keep, LocalEntry, LocalTier},
-    options::CacheOptions,
+    options::{CacheOptions, CoherenceMode},
     remote_tier::{RawEntry, Remaining, RemoteTier},
     scripts,
     tags::{self, Stored, TagLine},
@@ -41,6 +42,7 @@ pub(super) struct Inner {
     pub(super) keys: Keys,
     pub(super) options: CacheOptions,
     pub(super) local: Option<Arc<LocalTier>>,
+    bus: Option<Arc<Bus>>,
     pub(super) remote: Arc<RemoteTier>,
     pub(super) clock: Clock,
     pub(super) sweep: Shard,
@@ -107,14 +109,18 @@ impl Cache {
     /// A cache on `link`. Never waits for the server. No call that can be done without takes longer than `deadline`.
     pub fn new(link: Arc<dyn Link>, options: CacheOptions, clock: Clock, deadline: Duration) -> Result<Self> {
         options.check()?;
-        let local = options.level1.enabled.then(|| LocalTier::shared(&link, &options.prefix, &options.level1));
+        let local = options
+            .level1
+            .enabled
+            .then(|| LocalTier::shared(&link, &options.prefix, &options.level1, options.coherence));
+        let bus = options.coherence.uses_bus().then(|| Bus::shared(&link, &options.prefix));
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked to be whole and above 0")]
         let keys = Keys::new(options.prefix.clone(), options.limits.max_key_length as usize);
         let sweep = Epochs::sweep(&options.prefix);
         let remote = Arc::new(RemoteTier::new(link, &options.level2, deadline));
         let (wakers, lock_keepers) = (Wakers::of(keys.prefix()), Mutex::default());
         let unreadable = Unreadable::default();
-        let inner = Inner { keys, options, local, remote, clock, sweep, unreadable, wakers, lock_keepers };
+        let inner = Inner { keys, options, local, bus, remote, clock, sweep, unreadable, wakers, lock_keepers };
         Ok(Self { inner: Arc::new(inner) })
     }
 
@@ -190,7 +196,7 @@ impl Cache {
             let remote = &inner.remote;
             let read = scripts::read_tags(remote.link(), &inner.keys, &tags, ttl, remote.deadline()).await;
             let (versions, changed) = remote.observe(read)?;
-            if changed && inner.is_told() {
+            if changed && inner.is_tracked() {
                 inner.hear_of_tags_again(&tags, &versions).await?;
             }
             Ok(Loaded::Miss(versions))
@@ -247,8 +253,8 @@ impl Cache {
         }
     }
 
-    /// Whether changes by other processes, and by anything else that writes to Redis, end the copies here. Becomes true
-    /// soon after a connection, on a server that tells of changes. Otherwise a copy may be as old as `level1.ttl`.
+    /// Whether changes by other processes end the copies here. Becomes true soon after a connection. Otherwise a copy may
+    /// be as old as `level1.ttl`.
     pub fn follows_changes(&self) -> bool {
         self.inner.local.as_ref().is_none_or(|local| local.follows_changes())
     }
@@ -315,8 +321,24 @@ impl Inner {
     }
 
     /// Whether the server tells of changes to what is kept here.
-    pub(super) fn is_told(&self) -> bool {
-        self.local.as_ref().is_some_and(|local| local.follows_changes())
+    pub(super) fn is_tracked(&self) -> bool {
+        self.local.as_ref().is_some_and(|local| local.is_tracked())
+    }
+
+    /// Tells other processes of what was changed, where the server may not. Published at once.
+    pub(super) fn tell(&self, news: &dyn Fn() -> News) -> impl Future<Output = ()> + Send + use<> {
+        let told = self.bus.as_ref().filter(|_| !self.is_tracked()).map(|bus| bus.tell(news()));
+        // Without copies here nothing says whether anybody listens, which is seldom worth a wait.
+        let waits = self.local.is_some() || self.options.coherence == CoherenceMode::Bus;
+        async move {
+            if let Some(told) = told.filter(|_| waits) {
+                told.await;
+            }
+        }
+    }
+
+    pub(super) fn tell_keys(&self, keys: &[String]) -> impl Future<Output = ()> + Send + use<> {
+        self.tell(&|| News::Changed(keys.to_vec()))
     }
 
     pub(super) fn gaps(&self) -> u32 {

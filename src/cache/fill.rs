@@ -1,6 +1,6 @@
 //! Storing what a source gave, unless it was written or invalidated meanwhile.
 
-use std::{borrow::Cow, collections::BTreeMap, time::Duration};
+use std::{borrow::Cow, collections::BTreeMap, slice, time::Duration};
 
 use super::{
     cache::{Cache, Condition, Inner},
@@ -114,6 +114,7 @@ impl Inner {
                 })
             })
         });
+        let mut told = None;
         let written = match sent {
             Ok(None) => return Ok(false),
             Ok(Some(None)) => Ok(true),
@@ -126,6 +127,7 @@ impl Inner {
                     written = self.send_writes(vec![script.by_text()], &stored, &fill.tags).await;
                 }
                 let Written { replies, versions } = written;
+                told = Some(self.tell_keys(slice::from_ref(&fill.key)));
                 let written = self.remote.observe(replies.into_iter().collect::<Result<Vec<_>>>());
                 if fill.lease.is_some() && written.as_ref().is_ok_and(|replies| replies.first() == Some(&Value::Int(0)))
                 {
@@ -141,6 +143,9 @@ impl Inner {
         if let Some(local) = &self.local {
             let keep = Keep { life: Some(ttl), stale, load_ms: fill.load_ms };
             local.insert(&fill.key, std::mem::take(&mut fill.text), watch, fill.stamp, keep);
+        }
+        if let Some(told) = told {
+            told.await;
         }
         written
     }
@@ -172,7 +177,7 @@ impl Inner {
             (vec![call.by_digest()], Some(call))
         } else {
             let set = self.set_command(&fill.key, &value, kept, Condition::Always).deadline(deadline);
-            (vec![self.end_leases(std::slice::from_ref(&stored), &set), set], None)
+            (vec![self.end_leases(slice::from_ref(&stored), &set), set], None)
         };
         writes.extend(fill.tags.iter().map(|tag| {
             Command::new("PFADD").key(self.keys.tag_members(tag)).arg(&stored).repeatable().deadline(deadline)

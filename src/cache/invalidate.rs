@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::{
+    bus::News,
     cache::Cache,
     epochs::{Shard, epochs},
     gates,
@@ -43,9 +44,11 @@ impl Cache {
             bump_all(&shards);
             self.inner.remote.link().call_many(&commands)
         });
+        let (inner, keys) = (Arc::clone(&self.inner), keys.to_vec());
         async move {
             let replies = replies.await;
             bump_all(&shards);
+            inner.tell_keys(&keys).await;
             let mut removed = 0;
             for reply in replies {
                 removed = reply?.into_int()?;
@@ -57,7 +60,8 @@ impl Cache {
     /// Kills every entry that carries one of `tags`; about how many keys were written under them since each was last
     /// invalidated (a `HyperLogLog` estimate, exact for a few hundred keys, else within 1 %).
     pub fn invalidate_tags(&self, tags: &[String]) -> impl Future<Output = Result<u64>> + Send + use<> {
-        let inner = &self.inner;
+        let inner = Arc::clone(&self.inner);
+        let names: Vec<_> = tags.iter().map(|tag| Keys::tag_name(tag)).collect();
         let sent = Keys::check_tags(tags).map(|()| {
             (!tags.is_empty()).then(|| {
                 let shards: Vec<_> = tags.iter().map(|tag| inner.tag(tag)).collect();
@@ -69,6 +73,7 @@ impl Cache {
             let Some((reply, shards)) = sent? else { return Ok(0) };
             let reply = reply.await;
             bump_all(&shards);
+            inner.tell_keys(&names).await;
             reply
         }
     }
@@ -119,6 +124,7 @@ impl Cache {
             if let Some(local) = &inner.local {
                 local.clear();
             }
+            inner.tell(&|| News::Swept).await;
             removed
         }
     }

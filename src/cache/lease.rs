@@ -272,7 +272,7 @@ impl Inner {
         }
         let read = scripts::read_tags(self.remote.link(), &self.keys, tags, ttl, self.remote.deadline()).await;
         let (versions, changed) = self.remote.observe(read)?;
-        if changed && self.is_told() {
+        if changed && self.is_tracked() {
             self.hear_of_tags_again(tags, &versions).await?;
         }
         Ok(versions)

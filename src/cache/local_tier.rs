@@ -11,7 +11,7 @@ use moka::{policy::EvictionPolicy, sync::Cache as Moka};
 use super::{
     coherence::Coherence,
     epochs::Watch,
-    options::{EvictionStrategy, Level1Options},
+    options::{CoherenceMode, EvictionStrategy, Level1Options},
 };
 use crate::{clock::Clock, connection::Link};
 
@@ -104,6 +104,7 @@ struct Identity {
     max_size: u64,
     ttl: Duration,
     strategy: EvictionStrategy,
+    coherence: CoherenceMode,
 }
 
 /// Bytes that an entry takes.
@@ -131,7 +132,12 @@ impl LocalTier {
     }
 
     /// The tier that all caches with this link, prefix and settings in the process share; it goes with the last of them.
-    pub(super) fn shared(link: &Arc<dyn Link>, prefix: &str, options: &Level1Options) -> Arc<Self> {
+    pub(super) fn shared(
+        link: &Arc<dyn Link>,
+        prefix: &str,
+        options: &Level1Options,
+        mode: CoherenceMode,
+    ) -> Arc<Self> {
         static TIERS: OnceLock<Mutex<HashMap<Identity, Weak<LocalTier>>>> = OnceLock::new();
         let identity = Identity {
             link: Arc::as_ptr(link).cast::<()>() as usize,
@@ -139,22 +145,28 @@ impl LocalTier {
             max_size: max_size(options),
             ttl: Duration::from_secs_f64(options.ttl),
             strategy: options.strategy,
+            coherence: mode,
         };
         let mut tiers = TIERS.get_or_init(Mutex::default).lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(tier) = tiers.get(&identity).and_then(Weak::upgrade) {
             return tier;
         }
         tiers.retain(|_, tier| tier.strong_count() > 0);
-        let coherence = Some(Coherence::follow(link, prefix));
+        let coherence = Some(Coherence::follow(link, prefix, mode));
         let tier = Self { coherence, _link: Some(Arc::clone(link)), ..Self::new(options, link.clock()) };
         let tier = Arc::new(tier);
         tiers.insert(identity, Arc::downgrade(&tier));
         tier
     }
 
-    /// Whether changes by others end the copies.
+    /// Whether changes by other processes end the copies.
     pub(super) fn follows_changes(&self) -> bool {
         self.coherence.as_ref().is_some_and(Coherence::is_told)
+    }
+
+    /// Whether the server tells of changes to what was read.
+    pub(super) fn is_tracked(&self) -> bool {
+        self.coherence.as_ref().is_some_and(Coherence::is_tracked)
     }
 
     /// How often all copies became invalid because changes by others may have been missed.

@@ -1,9 +1,12 @@
 //! The cache: values in this process and in Redis, with one rule for when a copy is valid ([`epochs`]).
 
 mod agenda;
+mod bus;
+mod bus_listener;
 mod cache;
 mod circuit;
 mod coherence;
+mod copies;
 pub mod epochs;
 mod fill;
 pub mod format;
@@ -31,7 +34,8 @@ pub use keys::{MAX_TAG_LENGTH, MAX_TAGS};
 pub use lease::{Acquire, Acquired, Lease};
 pub use local_tier::LocalEntry;
 pub use options::{
-    CacheOptions, CircuitBreakerOptions, EvictionStrategy, Level1Options, Level2Options, Limits, ttl_argument,
+    CacheOptions, CircuitBreakerOptions, CoherenceMode, EvictionStrategy, Level1Options, Level2Options, Limits,
+    ttl_argument,
 };
 pub use process_only::open_process_only;
 pub use write::Write;

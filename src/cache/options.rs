@@ -28,6 +28,8 @@ pub struct CacheOptions {
     pub level1: Level1Options,
     pub level2: Level2Options,
     pub limits: Limits,
+    /// How copies in this process end when another process changes their entries.
+    pub coherence: CoherenceMode,
     /// How values are written; what the other one wrote is read all the same.
     pub serializer: Serializer,
     /// Off by default.
@@ -57,6 +59,27 @@ pub enum EvictionStrategy {
     /// The one that was used least often.
     #[serde(rename = "LFU")]
     LeastFrequentlyUsed,
+}
+
+/// Who tells of changes by other processes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum CoherenceMode {
+    /// The server, and where it refuses, the other processes. The default.
+    #[default]
+    Auto,
+    /// Only the server, which also tells of writers that are no caches.
+    Tracking,
+    /// Only the other processes, over a channel of published messages.
+    Bus,
+    /// Nobody: a copy lives as long as it may.
+    None,
+}
+
+impl CoherenceMode {
+    pub(super) const fn uses_bus(self) -> bool {
+        matches!(self, Self::Auto | Self::Bus)
+    }
 }
 
 /// Redis.
@@ -113,6 +136,7 @@ impl Default for CacheOptions {
             level1: Level1Options::default(),
             level2: Level2Options::default(),
             limits: Limits::default(),
+            coherence: CoherenceMode::default(),
             serializer: Serializer::default(),
             compression: None,
         }
@@ -295,7 +319,12 @@ mod tests {
             assert_eq!(error.code(), ErrorCode::InvalidOption);
             assert!(error.message().contains(&format!("`{option}`")), "{text}: {error}");
         }
-        for text in [r#"{"level3":{}}"#, r#"{"level2":{"enable":true}}"#, r#"{"level1":{"strategy":"FIFO"}}"#] {
+        for text in [
+            r#"{"level3":{}}"#,
+            r#"{"level2":{"enable":true}}"#,
+            r#"{"level1":{"strategy":"FIFO"}}"#,
+            r#"{"coherence":"always"}"#,
+        ] {
             assert_eq!(CacheOptions::from_json(text).unwrap_err().code(), ErrorCode::InvalidOption, "{text}");
         }
     }

@@ -27,7 +27,7 @@ impl Inner {
         stored: &[String],
         tags: &[String],
     ) -> impl Future<Output = Written> + Send + use<> {
-        let (count, told, tagged) = (writes.len(), self.is_told(), !tags.is_empty());
+        let (count, told, tagged) = (writes.len(), self.is_tracked(), !tags.is_empty());
         let sent = if told {
             let mut reads = vec![stored.iter().fold(Command::new("EXISTS"), Command::key)];
             reads.extend(tagged.then(|| RemoteTier::versions_command(&self.keys, tags)));

@@ -1,8 +1,9 @@
 //! Writing to a cache.
 
-use std::{borrow::Cow, sync::Arc, time::Duration};
+use std::{borrow::Cow, slice, sync::Arc, time::Duration};
 
 use super::{
+    bus::News,
     cache::{Cache, Condition, Inner, Loaded},
     epochs::{Watch, epochs},
     format, gates,
@@ -38,7 +39,8 @@ impl Cache {
         async move {
             let (writing, ttl) = sent?;
             let (pending, written) = writing.await;
-            match written {
+            let told = (!matches!(written, Ok(false))).then(|| inner.tell_keys(slice::from_ref(&write.key)));
+            let written = match written {
                 Ok(true) => {
                     pending.keep(&inner, &write.key, write.text, ttl);
                     Ok(true)
@@ -49,7 +51,11 @@ impl Cache {
                     pending.end();
                     other
                 }
+            };
+            if let Some(told) = told {
+                told.await;
             }
+            written
         }
     }
 
@@ -79,10 +85,10 @@ impl Cache {
         });
         async move {
             let (pending, writing, lives) = sent?;
+            let replies = writing.await;
+            let told = inner.tell(&|| News::Changed(writes.iter().map(|(key, ..)| key.clone()).collect()));
             let mut outcome = Ok(());
-            for (((pending, reply), (key, text, _)), ttl) in
-                pending.into_iter().zip(writing.await).zip(writes).zip(lives)
-            {
+            for (((pending, reply), (key, text, _)), ttl) in pending.into_iter().zip(replies).zip(writes).zip(lives) {
                 match reply {
                     Ok(_) => pending.keep(&inner, &key, text, ttl),
                     Err(error) => {
@@ -91,13 +97,14 @@ impl Cache {
                     }
                 }
             }
+            told.await;
             outcome
         }
     }
 
     /// Adds to a number, which begins at 0, and keeps its expiry; the new number.
     pub fn increment(&self, key: &str, by: i64) -> impl Future<Output = Result<i64>> + Send + use<> {
-        let inner = &self.inner;
+        let (inner, name) = (Arc::clone(&self.inner), key.to_owned());
         let sent = inner.keys.check(key).map(|()| {
             let shard = inner.watch(key, &[]).key;
             let commands = [
@@ -114,12 +121,14 @@ impl Cache {
             let (shard, replies) = sent?;
             let reply = replies.await.pop().unwrap_or_else(|| Err(Error::closed("connection")));
             epochs().bump(shard);
+            inner.tell_keys(&[name]).await;
             reply?.into_int()
         }
     }
 
     /// Gives an entry a new life in seconds; whether there was one.
     pub fn expire(&self, key: &str, seconds: f64) -> impl Future<Output = Result<bool>> + Send + use<> {
+        let (inner, name) = (Arc::clone(&self.inner), key.to_owned());
         let sent = super::ttl_argument(seconds).and_then(|ttl| {
             self.inner.keys.check(key)?;
             let shard = self.inner.watch(key, &[]).key;
@@ -136,6 +145,7 @@ impl Cache {
             let (shard, reply) = sent?;
             let reply = reply.await;
             epochs().bump(shard);
+            inner.tell_keys(&[name]).await;
             Ok(reply?.map_or(Ok(0), Value::into_int)? == 1)
         }
     }
@@ -161,7 +171,7 @@ impl PendingWrite {
     fn keep(self, inner: &Inner, key: &str, text: String, ttl: Duration) {
         let now = epochs().bump(self.watch.key);
         // The script that writes a tagged entry cannot read it so that the server would remember.
-        let heard_of = self.watch.tags.is_empty() || !inner.is_told();
+        let heard_of = self.watch.tags.is_empty() || !inner.is_tracked();
         if now == self.began_at.wrapping_add(1)
             && heard_of
             && let Some(local) = &inner.local
@@ -231,7 +241,7 @@ impl Inner {
                 }
                 Sent::Tagged(reply) => {
                     let outcome = reply.await;
-                    if matches!(outcome, Ok(Tagged::WrittenAndChanged)) && inner.is_told() {
+                    if matches!(outcome, Ok(Tagged::WrittenAndChanged)) && inner.is_tracked() {
                         // Their copies are read again, and so heard of again.
                         inner.end_tags(&tags);
                     }
@@ -251,11 +261,13 @@ impl Inner {
         }
         cache.delete(&write.key).await?;
         let (pending, written) = self.write(&write, ttl).await;
+        let told = self.tell_keys(slice::from_ref(&write.key));
         if matches!(written, Ok(true)) {
             pending.keep(self, &write.key, write.text, ttl);
         } else {
             pending.end();
         }
+        told.await;
         written
     }
 

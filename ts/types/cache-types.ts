@@ -37,8 +37,8 @@ export interface CacheOptions<
      */
     maxSize?: number;
     /**
-     * Longest life of a copy in seconds, and so how old a value can be while the server is away, or where it does not tell
-     * of changes. Default 60. An entry that expires earlier expires here with it.
+     * Longest life of a copy in seconds, and so how old a value can be while the server is away, or where nobody tells
+     * of a change. Default 60. An entry that expires earlier expires here with it.
      */
     ttl?: number;
     /** What gives way when it is full: what was unused for longest (`LRU`, the default) or used least (`LFU`). */
@@ -75,6 +75,20 @@ export interface CacheOptions<
     /** What the keys of a resource begin with, for `invalidateResource`. Default: its name and a colon. */
     prefixes?: Record<string, string>;
   };
+  /**
+   * Who tells this process that another one changed what it has copies of.
+   *
+   * - `tracking`: the server, which remembers what was read here (`CLIENT TRACKING` of RESP3), and tells of every writer.
+   * - `bus`: the other caches of the prefix, on the channel `<prefix>#bus`. It tells of no writer that is not a cache of oxcart, and
+   *   not of entries that expire early or are evicted. Each write waits for one more round trip.
+   * - `auto`, the default: the server, and where it refuses (an older one, one without RESP3, a user without the permission), the
+   *   bus. A process that the server tells does not tell others on the bus: give all processes of a cache the same permissions,
+   *   or say `bus` in all of them.
+   * - `none`: nobody. A copy may be `level1.ttl` seconds old.
+   *
+   * With any but `none` a message that may have been missed ends all copies in this process.
+   */
+  coherence?: 'auto' | 'tracking' | 'bus' | 'none';
   /**
    * How values are written. `json`, the default, is read by anything. `msgpack` gives back `Date`, `Map`, `Set`, `BigInt`,
    * `Buffer`, typed arrays and `undefined` inside objects as they went in, and is smaller. Either reads what the other wrote.
@@ -213,9 +227,8 @@ export interface CacheHealth {
   /** Of the circuit breaker, `level2.circuitBreaker`. */
   circuit: CacheCircuitState;
   /**
-   * Whether writes by other processes, and by anything else that writes to Redis, end the copies in this process within
-   * milliseconds. False while Redis is away, and on a server that tells of no changes: a copy may then be as old as
-   * `level1.ttl`.
+   * Whether writes by other processes end the copies in this process within milliseconds (with the bus of `coherence`: writes
+   * by other caches). False while Redis is away, and where nobody tells of changes: a copy may then be as old as `level1.ttl`.
    */
   coherent: boolean;
   /** Milliseconds of a round trip to Redis. */

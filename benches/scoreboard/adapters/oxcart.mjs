@@ -13,9 +13,10 @@ export const oxcart = {
   /** Of the keys in Redis, those that say which tags were invalidated. */
   tagMarkers: (keys) => keys.filter((key) => key.includes('#tag')),
   async open({ port, prefix, reachable = true, patienceMs }) {
-    const cache = new CacheService({ redis: { host: '127.0.0.1', port, commandTimeout: patienceMs }, prefix });
+    const redis = { host: '127.0.0.1', port, commandTimeout: patienceMs };
+    const cache = new CacheService({ redis, prefix, coherence: this.coherence });
     cache.on('error', () => undefined);
-    if (reachable) await until(async () => (await cache.health()).coherent, 'the server that tells of changes');
+    if (reachable) await until(async () => (await cache.health()).coherent, 'word of changes');
     return {
       get: (key) => cache.get(key),
       set: (key, value, options) => cache.set(key, value, options),
@@ -28,3 +29,6 @@ export const oxcart = {
     };
   },
 };
+
+/** The same where the server does not tell of changes. Its users need not choose it, so it has no column of its own. */
+export const oxcartBus = { ...oxcart, name: 'oxcart-bus', lacks: ['foreign writers'], coherence: 'bus' };
