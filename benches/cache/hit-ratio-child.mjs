@@ -13,7 +13,7 @@ const names = new Map();
 for (const key of requests) if (!names.has(key)) names.set(key, String(names.size).padStart(8, '0'));
 
 /** A key of eight characters, the text `1`, and `OVERHEAD` of `src/cache/local_tier.rs`. */
-const ENTRY_BYTES = 8 + 1 + 496;
+const ENTRY_BYTES = 8 + 1 + 536;
 
 const ratios = [];
 for (const share of shares) {
