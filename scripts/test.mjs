@@ -132,6 +132,7 @@ const stages = [
         ],
         ...[
           'redis',
+          'redis-service',
           'scheduler-service',
           'service-exit',
           'sandbox',
@@ -164,6 +165,7 @@ const stages = [
         'queue-events',
         'queue',
         'redis',
+        'redis-service',
         'scheduler-service',
         'service-exit',
         'worker',

@@ -130,7 +130,9 @@ impl ReplySink for TransactionSink {
         }
         // The reply to MULTI tells nothing that the others do not.
         let Some(command) = place.checked_sub(1) else { return };
-        if let (Err(error), Some(token)) = (reply, waiting[command].take()) {
+        // `QUEUED` is no answer yet.
+        let Err(error) = reply else { return };
+        if let Some(token) = waiting[command].take() {
             self.door.settle(token, Err(error));
         }
     }

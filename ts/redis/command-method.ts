@@ -65,7 +65,8 @@ export function byName(name: string, given: readonly (RedisArgument | readonly R
   return { code, args };
 }
 
-const toNumber = (value: unknown): unknown => {
+/** A number that the server sent as text. */
+export const toNumber = (value: unknown): unknown => {
   if (value === null || typeof value === 'number') return value;
   const text = String(value);
   return text.endsWith('inf') ? (text[0] === '-' ? -Infinity : Infinity) : Number(text);

@@ -2,7 +2,7 @@ import { type Decode, door } from '../native.js';
 import { ServiceEmitter } from '../service-emitter.js';
 import type { ConnectionState } from '../types/redis-config.js';
 import { parsedValue, plainValue, setArguments, wrongArgument } from './command-arguments.js';
-import { BUFFERS, byName, commandCode, installMethods, METHODS } from './command-method.js';
+import { BUFFERS, byName, commandCode, installMethods, METHODS, toNumber } from './command-method.js';
 import type { CommandMetrics, SlowCommand } from './command-monitor.js';
 import type {
   Key,
@@ -173,7 +173,7 @@ export abstract class RedisCommander extends ServiceEmitter<RedisEvents> {
     options: ScanOptions = {},
   ): AsyncGenerator<[member: string, score: number], void, undefined> {
     for await (const page of this.#pages('ZSCAN', [key], options)) {
-      for (let at = 0; at + 1 < page.length; at += 2) yield [page[at]!, Number(page[at + 1])];
+      for (let at = 0; at + 1 < page.length; at += 2) yield [page[at]!, toNumber(page[at + 1]) as number];
     }
   }
 

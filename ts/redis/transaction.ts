@@ -1,3 +1,4 @@
+import { createError, type OxcartError } from '../errors.js';
 import { door } from '../native.js';
 import { CommandChain } from './command-chain.js';
 import { EXEC, IN_TRANSACTION } from './command-method.js';
@@ -24,8 +25,8 @@ export class Transaction extends CommandChain {
    * Sends the commands in one piece and resolves to an array of `[error, value]` in their order, or to `null` when a key
    * that was watched (`RedisService.watch`) has changed, so that none ran. The transaction is empty afterwards.
    *
-   * @throws `ERR_REPLY` (`details.reply` is `EXECABORT`) when the server refused a command, so that none ran, and the errors
-   * of any command.
+   * @throws `ERR_REPLY` (`details.reply` is `EXECABORT`) when the server refused a command, so that none ran (`cause` is
+   * why), and the errors of any command.
    */
   async exec(): Promise<PipelineResult[] | null> {
     const commands = this.takeAll();
@@ -44,7 +45,16 @@ export class Transaction extends CommandChain {
         door.callFor(receivers.receiver(index), this.#target, code | IN_TRANSACTION, args);
       }
     });
-    const outcome: unknown = await door.call(this.#target, EXEC, [commands.length]);
-    return outcome === null ? null : replies;
+    try {
+      const outcome: unknown = await door.call(this.#target, EXEC, [commands.length]);
+      return outcome === null ? null : await replies;
+    } catch (error) {
+      const { code, message, details, retryable } = error as OxcartError;
+      if (details?.['reply'] !== 'EXECABORT') throw error;
+      // The others are told of the abort, too.
+      const aborted = (failure: Error | null) => (failure as OxcartError | null)?.details['reply'] === 'EXECABORT';
+      const refused = (await replies).find(([failure]) => failure !== null && !aborted(failure))?.[0];
+      throw createError({ code, message, details, retryable, cause: refused });
+    }
   }
 }
