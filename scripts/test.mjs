@@ -121,6 +121,7 @@ const stages = [
           'flow-producer',
           'job-by-hand',
           'pubsub',
+          'pubsub-durable',
           'pubsub-flow',
           'queue-events',
           'queue-groups',

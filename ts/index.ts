@@ -153,6 +153,15 @@ export type {
 } from './types/cache-types.js';
 export type { DeadLetterData, DeadLetterFilter, DeadLetterReason } from './types/dead-letter-types.js';
 export type {
+  DeadMessage,
+  DeadMessageEvent,
+  DurableDelivery,
+  DurableGroup,
+  DurableHandler,
+  PublishDurableParams,
+  SubscribeDurableParams,
+} from './types/durable-types.js';
+export type {
   FlowChildJob,
   FlowJob,
   FlowLeafJob,

@@ -7,6 +7,7 @@ import {
   checkText,
 } from './arguments.js';
 import { openConnection, type ServiceConnection } from './connection.js';
+import { DurableSubscriptions } from './durable-subscriptions.js';
 import { createError, invalidArgument, invalidOption } from './errors.js';
 import { closed } from './job-errors.js';
 import { kindOf } from './kind-of.js';
@@ -16,6 +17,13 @@ import { door, NativePubSub } from './native.js';
 import { PubSubSubscription, type SubscriptionHandler, type SubscriptionHost } from './pubsub-subscription.js';
 import { ServiceEmitter } from './service-emitter.js';
 import { onConnection } from './split-connection.js';
+import type {
+  DeadMessage,
+  DeadMessageEvent,
+  DurableGroup,
+  PublishDurableParams,
+  SubscribeDurableParams,
+} from './types/durable-types.js';
 import type {
   LostSubscription,
   MessageGap,
@@ -37,6 +45,8 @@ export interface PubSubEventMap {
   state: [state: ConnectionState];
   /** Messages were, or may have been, lost. */
   gap: [gap: MessageGap];
+  /** A message that is kept was handed over too often, and is dead. */
+  dead: [event: DeadMessageEvent];
 }
 
 /** Calls and events; the numbers are those of `src/node/pubsub.rs`. */
@@ -93,6 +103,7 @@ export class PubSubService extends ServiceEmitter<PubSubEventMap> {
   /** The last change of each name under way: the server must hear of changes in the order in which they were made. */
   readonly #changes = new Map<string, Promise<unknown>>();
   readonly #host: SubscriptionHost;
+  readonly #durable: DurableSubscriptions;
   #last = 0;
   #published = 0;
   #reconnections = 0;
@@ -120,9 +131,17 @@ export class PubSubService extends ServiceEmitter<PubSubEventMap> {
       connection,
       () => new NativePubSub(door.native, connection.json, JSON.stringify(engine)),
     );
+    const failed = (error: unknown) => this.fire('error', error instanceof Error ? error : new Error(String(error)));
+    this.#durable = new DurableSubscriptions({
+      target: this.#native.id,
+      serializer,
+      failed,
+      dead: (event) => this.fire('dead', event),
+      gap: (gap) => this.fire('gap', gap),
+    });
     this.#host = {
       serializer,
-      handlerFailed: (error) => this.fire('error', error instanceof Error ? error : new Error(String(error))),
+      handlerFailed: failed,
       acknowledge: (subscription, messages, bytes) => {
         if (this.#closing) return;
         door.call(this.#native.id, CALL.acknowledge, [subscription, messages, bytes]).catch(() => undefined);
@@ -231,6 +250,71 @@ export class PubSubService extends ServiceEmitter<PubSubEventMap> {
     });
   }
 
+  /**
+   * Publishes a message that is kept until `maxLength` newer ones are there: groups of {@link subscribeDurable} get it at
+   * least once, whether they are there now or later. Subscribers of {@link subscribe} do not.
+   *
+   * @returns The id of the message in its channel.
+   * @throws `ERR_INVALID_ARGUMENT`, `ERR_NOT_SERIALIZABLE`, and what the connection gives. A message whose answer did not
+   *   come may have been published (`maybeExecuted`).
+   */
+  async publishDurable<Message = unknown>(params: PublishDurableParams<Message>): Promise<string> {
+    this.#mustBeOpen();
+    const { channel, message, metadata, maxLength } = checkObject('params', params);
+    const id = await this.#durable.publish(channel, this.#seal(message, metadata), maxLength);
+    this.#published++;
+    return id;
+  }
+
+  /**
+   * Hands the messages of a channel that are kept to one handler of each group, at least once each: what a handler failed at
+   * comes again, what a process had when it died is taken over by others of its group, and what was handed over
+   * `maxDeliveries` times is moved to the dead ones. Resolves when the group is there. Needs Redis 6.2.
+   *
+   * @throws `ERR_INVALID_ARGUMENT`, `ERR_INVALID_OPTION`, and what the connection gives.
+   *
+   * @example
+   * await pubsub.subscribeDurable({ channel: 'orders', group: 'mail', from: 'start', handler: (order) => send(order) });
+   */
+  async subscribeDurable<Message = any>(params: SubscribeDurableParams<Message>): Promise<void> {
+    this.#mustBeOpen();
+    await this.#durable.subscribe(params);
+  }
+
+  /**
+   * Leaves a group. Running handlers are waited for, five seconds at most; what they and others did not finish goes to the rest
+   * of the group at once.
+   */
+  async unsubscribeDurable(channel: string, group: string): Promise<void> {
+    this.#mustBeOpen();
+    await this.#durable.unsubscribe(channel, group);
+  }
+
+  /** Lets a group begin again: `start`, `new`, or after the message of an id. @throws `ERR_REPLY` when there is no such group. */
+  async replay(params: { channel: string; group: string; from: string }): Promise<void> {
+    this.#mustBeOpen();
+    const { channel, group, from } = checkObject('params', params);
+    await this.#durable.replay(channel, group, from);
+  }
+
+  /** Dead messages of a group, the oldest first: `count` (100; up to 1,000) of them, after the one at a `place`. */
+  async getDeadMessages<Message = any>(params: {
+    channel: string;
+    group: string;
+    after?: string;
+    count?: number;
+  }): Promise<DeadMessage<Message>[]> {
+    this.#mustBeOpen();
+    const { channel, group, ...page } = checkObject('params', params);
+    return this.#durable.deadMessages(channel, group, page);
+  }
+
+  /** The groups of a channel that is kept, and how far behind each is. */
+  async getGroups(channel: string): Promise<DurableGroup[]> {
+    this.#mustBeOpen();
+    return this.#durable.groups(channel);
+  }
+
   /** Channels and patterns that have handlers here. */
   async getSubscriptions(): Promise<string[]> {
     return [...this.#byName.values()].map(({ name }) => name);
@@ -268,7 +352,7 @@ export class PubSubService extends ServiceEmitter<PubSubEventMap> {
     return (await this.#call(CALL.ping, [])) as string;
   }
 
-  /** Ends every subscription; handlers that run are not waited for. Twice is safe. */
+  /** Ends every subscription; handlers that run are waited for only where messages are kept. Twice is safe. */
   close(): Promise<void> {
     this.#closing ??= this.#close();
     return this.#closing;
@@ -285,6 +369,7 @@ export class PubSubService extends ServiceEmitter<PubSubEventMap> {
   async #close(): Promise<void> {
     for (const subscription of [...this.#byName.values()]) this.#forget(subscription);
     try {
+      await this.#durable.close();
       await door.call(this.#native.id, CALL.close, []);
     } catch (error) {
       // The connection is gone, and the subscriptions with it: nothing is left to end.
@@ -299,13 +384,17 @@ export class PubSubService extends ServiceEmitter<PubSubEventMap> {
     this.#mustBeOpen();
     const { channel, message, metadata, timeout } = checkObject('params', params);
     checkName('channel', channel);
-    if (message === undefined) throw invalidArgument('message', 'undefined', 'any other value');
-    if (metadata !== undefined) checkObject('metadata', metadata);
+    const payload = this.#seal(message, metadata);
     const deadline = timeout === undefined ? null : checkNumber('timeout', timeout, 'a number of milliseconds');
-    const payload = seal(message, metadata, this.#sealing, this.#connection.now());
     const received = await door.call(this.#native.id, CALL.publish, [channel, payload, sharded, deadline]);
     this.#published++;
     return received as number;
+  }
+
+  #seal(message: unknown, metadata: MessageMetadata | undefined): string | Buffer {
+    if (message === undefined) throw invalidArgument('message', 'undefined', 'any other value');
+    if (metadata !== undefined) checkObject('metadata', metadata);
+    return seal(message, metadata, this.#sealing, this.#connection.now());
   }
 
   #subscribeHandler(
@@ -411,6 +500,7 @@ export class PubSubService extends ServiceEmitter<PubSubEventMap> {
         this.#reconnected(values);
         break;
       default:
+        this.#durable.hear(event, a, b, values);
     }
   }
 

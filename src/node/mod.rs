@@ -13,6 +13,7 @@ mod cache_order;
 mod connect;
 mod cron;
 mod door;
+mod durable_channels;
 mod error;
 mod flow_producer;
 mod holders;

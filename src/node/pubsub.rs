@@ -7,11 +7,15 @@ use napi_derive::napi;
 use super::{
     connect::{Watch, connect, watch},
     door::{Answer, Emitter, NativeDoor, Op, Responder, Target, TargetHandle},
+    durable_channels::Groups,
 };
 use crate::{
     connection::{DatabaseRole, SubscriptionKind},
     error::{Error, Result},
-    pubsub::{Delivery, FlowOptions, FlowStats, Gap, Listener, PubSubOptions, Publisher, Subscriber},
+    pubsub::{
+        ChannelPrefix, Delivery, FlowOptions, FlowStats, Gap, Listener, PubSubOptions, Publisher, Subscriber,
+        durable::DurableChannels,
+    },
 };
 
 /// Calls and events; `ts/pubsub-service.ts` has the same numbers.
@@ -45,16 +49,19 @@ impl NativePubSub {
     pub fn new(door: &NativeDoor, redis: String, options: String) -> napi::Result<Self> {
         let open = || {
             let options = PubSubOptions::from_json(&options)?;
-            // Channels are no keys: the prefix of keys is not theirs.
-            let (link, _) = connect(&redis, Some(DatabaseRole::Pubsub))?;
-            Ok((options, link))
+            // Channels are no keys: the prefix of keys is theirs only where they are kept in streams.
+            let (link, key_prefix) = connect(&redis, Some(DatabaseRole::Pubsub))?;
+            Ok((options, link, key_prefix))
         };
-        let (options, link) = open().map_err(|error| door.js_error(&error))?;
+        let (options, link, key_prefix) = open().map_err(|error| door.js_error(&error))?;
         let handle = door.add(|emitter| {
             let watch = watch(&link, emitter.clone());
             let publisher = Publisher::new(Arc::clone(&link), &options);
+            let prefix = ChannelPrefix::new(&options.channel_prefix);
+            let channels = DurableChannels::new(Arc::clone(&link), prefix, key_prefix);
+            let groups = Groups::new(channels, emitter.clone());
             let subscriber = Arc::new(Subscriber::new(&link, &options, Arc::new(ToDoor { emitter })));
-            Rc::new(PubSub { publisher, subscriber, _watch: watch })
+            Rc::new(PubSub { publisher, subscriber, groups, _watch: watch })
         });
         Ok(Self { handle })
     }
@@ -73,6 +80,7 @@ impl NativePubSub {
 struct PubSub {
     publisher: Publisher,
     subscriber: Arc<Subscriber>,
+    groups: Groups,
     _watch: Watch,
 }
 
@@ -108,7 +116,7 @@ impl Target for PubSub {
             code::STATS => reply.settle(Ok(stats(&subscriber))),
             code::PING => reply.run(async move { publisher.ping().await }),
             code::CLOSE => reply.run(async move { subscriber.close().await }),
-            _ => reply.fail(op.unknown_code()),
+            _ => self.groups.accept(op, reply),
         }
     }
 }

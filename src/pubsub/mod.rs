@@ -1,6 +1,7 @@
 //! Publish and subscribe: channels and patterns of every service of the process over one subscriber link.
 
 mod channel_prefix;
+pub mod durable;
 mod flow;
 mod options;
 mod publisher;

@@ -107,6 +107,19 @@ export type MessageGap =
       dropped: number;
       /** Whether the subscription was ended for it (`overflow: 'close'`). */
       closed: boolean;
+    }
+  | {
+      /** So many messages of a channel that is kept were removed, by newer ones, before a group was done with them. */
+      reason: 'trimmed';
+      channel: string;
+      group: string;
+      dropped: number;
+    }
+  | {
+      /** A channel that is kept, or the group, was deleted: the group is there again, with what was published since. */
+      reason: 'reset';
+      channel: string;
+      group: string;
     };
 
 /** What {@link PubSubService.messages} reads. */
