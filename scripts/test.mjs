@@ -133,6 +133,7 @@ const stages = [
         ],
         ...[
           'redis',
+          'redis-documents',
           'redis-service',
           'scheduler-service',
           'service-exit',
