@@ -40,6 +40,7 @@ export {
   type CacheMakeOptions,
   CacheOperationFailedException,
   type CacheOptions,
+  CachePriority,
   CachePut,
   type CacheRefreshOptions,
   type CacheRefreshResult,

@@ -16,6 +16,7 @@ module.exports = {
   CacheSerializationException: oxcart.CacheSerializationException,
   CacheValueTooLargeException: oxcart.CacheValueTooLargeException,
   InvalidCacheDomainException: oxcart.InvalidCacheDomainException,
+  CachePriority: oxcart.CachePriority,
   CacheStrategy: oxcart.CacheStrategy,
   InvalidationStrategy: oxcart.InvalidationStrategy,
   CacheKeyBuilder: oxcart.CacheKeyBuilder,

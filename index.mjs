@@ -16,6 +16,7 @@ export const {
   CacheSerializationException,
   CacheValueTooLargeException,
   InvalidCacheDomainException,
+  CachePriority,
   CacheStrategy,
   InvalidationStrategy,
   CacheKeyBuilder,

@@ -43,7 +43,9 @@ export declare class NativeCache {
   get limits(): Array<number>
   /** Entries and bytes held in this process now. */
   get localSize(): Array<number>
-  /** The same of the entries whose keys begin with `start`. */
+  /** Entries and bytes of each priority, and how many gave way, the lowest first; empty where no prefix has one. */
+  get localPriorities(): Array<number>
+  /** `localSize` of the entries whose keys begin with `start`. */
   localSizeOf(start: string): Array<number>
   /** `peek`, `peekStale`, `touch` and `touchTags`. */
   functions(): { peek(key: string, ...tags: readonly string[]): string | undefined; peekStale(key: string): string | undefined; touch(...keys: readonly string[]): void; touchTags(...tags: readonly string[]): void }

@@ -110,6 +110,7 @@ const stages = [
           'cache-domains',
           'cache-flights',
           'cache-format',
+          'cache-priorities',
           'cache-resilience',
           'cache-service',
           'cache-threads',

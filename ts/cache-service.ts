@@ -9,6 +9,7 @@ import {
   engineOptions,
   type Names,
   setCall,
+  withPriorities,
 } from './cache/arguments.js';
 import { DomainEntries, type DomainHost } from './cache/domain-entries.js';
 import { CacheEngine } from './cache/engine.js';
@@ -107,6 +108,7 @@ export class CacheService<
       throw invalidOption('onError', `\`${onError}\``, '`swallow`, `throw`');
     if (typeof clone !== 'boolean') throw invalidOption('clone', kindOf(clone), 'a boolean');
     this.#names = checkNames({ ttls, domains });
+    const level1 = withPriorities(engine.level1, this.#names);
     this.#failures = new CacheFailures(onError === 'throw', (error) => this.fire('error', error));
     // Without level 2 there is no server, and what is to be done later waits in this process.
     const redis = engine.level2?.enabled === false ? IN_THIS_PROCESS : server;
@@ -117,10 +119,14 @@ export class CacheService<
     const { prefixes = {}, ...level2 } = engine.level2 ?? {};
     this.#prefixes = checkPrefixes(prefixes);
     try {
-      this.#engine = new CacheEngine(connection, engineOptions(engine.level2 ? { ...engine, level2 } : engine), {
-        unreadable: (error) => this.#failures.tell(error),
-        circuit: (state) => this.listenerCount('circuit') > 0 && this.fire('circuit', state),
-      });
+      this.#engine = new CacheEngine(
+        connection,
+        engineOptions({ ...engine, level1, level2: engine.level2 && level2 }),
+        {
+          unreadable: (error) => this.#failures.tell(error),
+          circuit: (state) => this.listenerCount('circuit') > 0 && this.fire('circuit', state),
+        },
+      );
     } catch (error) {
       connection.close();
       throw error;

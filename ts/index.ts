@@ -123,6 +123,7 @@ export { MetricNames, TelemetryAttributes } from './telemetry/attributes.js';
 export {
   type CacheDomainOptions,
   type CacheInvalidation,
+  CachePriority,
   type CacheRefreshOptions,
   type CacheRefreshResult,
   type CacheSourceContext,

@@ -16,6 +16,7 @@ use super::{
     lease::LockKeeper,
     local_tier::{Keep, LocalEntry, LocalTier},
     options::{CacheOptions, CoherenceMode},
+    ranked::PriorityTally,
     remote_tier::{RawEntry, Remaining, RemoteTier},
     scripts,
     tags::{self, Stored, TagLine},
@@ -268,6 +269,11 @@ impl Cache {
     /// Entries and bytes in this process.
     pub fn local_size(&self) -> (u64, u64) {
         self.inner.local.as_ref().map_or((0, 0), |local| local.size())
+    }
+
+    /// What there is in this process of each priority, the lowest first; empty where no prefix has one.
+    pub fn local_priorities(&self) -> Vec<PriorityTally> {
+        self.inner.local.as_ref().and_then(|local| local.priorities()).map_or_else(Vec::new, Vec::from)
     }
 
     /// Asks the server for a sign of life.

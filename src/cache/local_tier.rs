@@ -12,6 +12,7 @@ use super::{
     coherence::Coherence,
     epochs::Watch,
     options::{CoherenceMode, EvictionStrategy, Level1Options},
+    ranked::{PRIORITIES, Priorities, PriorityTally, RankedEntries},
 };
 use crate::{clock::Clock, connection::Link};
 
@@ -80,14 +81,42 @@ impl LocalEntry {
         self.stale_until_ms > now_ms && self.watch.stamp() == self.stamp
     }
 
+    /// Whether anybody may still read it.
+    pub(super) fn is_of_use(&self, now_ms: i64) -> bool {
+        self.expires_at_ms.max(self.stale_until_ms) > now_ms && self.watch.stamp() == self.stamp
+    }
+
     fn is_valid(&self, now_ms: i64) -> bool {
         self.expires_at_ms > now_ms && self.watch.stamp() == self.stamp
     }
 }
 
+/// The copies, bounded by bytes.
+enum Entries {
+    /// All alike.
+    Equal(Moka<Box<str>, Arc<LocalEntry>>),
+    Ranked(RankedEntries),
+}
+
+impl Entries {
+    fn get(&self, key: &str) -> Option<Arc<LocalEntry>> {
+        match self {
+            Self::Equal(entries) => entries.get(key),
+            Self::Ranked(entries) => entries.get(key),
+        }
+    }
+
+    fn remove(&self, key: &str) {
+        match self {
+            Self::Equal(entries) => entries.invalidate(key),
+            Self::Ranked(entries) => entries.remove(key),
+        }
+    }
+}
+
 /// The values of one prefix on one server.
 pub(super) struct LocalTier {
-    entries: Moka<Box<str>, Arc<LocalEntry>>,
+    entries: Entries,
     ttl: Duration,
     clock: Clock,
     /// Tells of changes by others.
@@ -105,6 +134,7 @@ struct Identity {
     ttl: Duration,
     strategy: EvictionStrategy,
     coherence: CoherenceMode,
+    priorities: Option<Priorities>,
 }
 
 /// Bytes that an entry takes.
@@ -116,6 +146,10 @@ fn weight(key: &str, entry: &LocalEntry) -> u32 {
 impl LocalTier {
     pub(super) fn new(options: &Level1Options, clock: Clock) -> Self {
         let ttl = Duration::from_secs_f64(options.ttl);
+        if let Some(priorities) = options.priorities() {
+            let entries = Entries::Ranked(RankedEntries::new(max_size(options), priorities));
+            return Self { entries, ttl, clock, coherence: None, _link: None };
+        }
         let policy = match options.strategy {
             EvictionStrategy::LeastRecentlyUsed => EvictionPolicy::lru(),
             EvictionStrategy::LeastFrequentlyUsed => EvictionPolicy::tiny_lfu(),
@@ -128,7 +162,7 @@ impl LocalTier {
         // Frees what nobody asks for again; an entry's own expiry is checked when it is read. By the system's time.
         let builder =
             if clock.is_manual() { builder } else { builder.expire_after(Uselessness { clock: clock.clone() }) };
-        Self { entries: builder.build(), ttl, clock, coherence: None, _link: None }
+        Self { entries: Entries::Equal(builder.build()), ttl, clock, coherence: None, _link: None }
     }
 
     /// The tier that all caches with this link, prefix and settings in the process share; it goes with the last of them.
@@ -146,6 +180,7 @@ impl LocalTier {
             ttl: Duration::from_secs_f64(options.ttl),
             strategy: options.strategy,
             coherence: mode,
+            priorities: options.priorities(),
         };
         let mut tiers = TIERS.get_or_init(Mutex::default).lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(tier) = tiers.get(&identity).and_then(Weak::upgrade) {
@@ -177,8 +212,22 @@ impl LocalTier {
     /// Entries whose keys begin with `start`, and their bytes.
     pub(super) fn size_of(&self, start: &str) -> (u64, u64) {
         let now_ms = self.clock.now_ms();
-        let of_start = self.entries.iter().filter(|(key, entry)| key.starts_with(start) && entry.is_valid(now_ms));
-        of_start.fold((0, 0), |(entries, bytes), (key, entry)| (entries + 1, bytes + u64::from(weight(&key, &entry))))
+        let wanted = |key: &str, entry: &LocalEntry| key.starts_with(start) && entry.is_valid(now_ms);
+        match &self.entries {
+            Entries::Equal(entries) => entries
+                .iter()
+                .filter(|(key, entry)| wanted(key, entry))
+                .fold((0, 0), |(entries, bytes), (key, entry)| (entries + 1, bytes + u64::from(weight(&key, &entry)))),
+            Entries::Ranked(entries) => entries.count(wanted),
+        }
+    }
+
+    /// What there is of each priority, the lowest first; `None` where all copies are alike.
+    pub(super) fn priorities(&self) -> Option<[PriorityTally; PRIORITIES]> {
+        match &self.entries {
+            Entries::Equal(_) => None,
+            Entries::Ranked(entries) => Some(entries.tallies()),
+        }
     }
 
     /// A value that is neither expired nor invalidated.
@@ -188,7 +237,7 @@ impl LocalTier {
             return Some(entry);
         }
         if !entry.can_stand_in(self.clock.now_ms()) {
-            self.entries.invalidate(key);
+            self.entries.remove(key);
         }
         None
     }
@@ -214,18 +263,32 @@ impl LocalTier {
         };
         let entry =
             LocalEntry { text, watch, stamp, expires_at_ms, fresh_until_ms, stale_until_ms, load_ms: keep.load_ms };
-        self.entries.insert(key.into(), Arc::new(entry));
+        match &self.entries {
+            Entries::Equal(entries) => entries.insert(key.into(), Arc::new(entry)),
+            Entries::Ranked(entries) => entries.insert(key, Arc::new(entry), now),
+        }
     }
 
     /// Frees what a sweep has already made invalid.
     pub(super) fn clear(&self) {
-        self.entries.invalidate_all();
+        match &self.entries {
+            Entries::Equal(entries) => entries.invalidate_all(),
+            Entries::Ranked(entries) => entries.clear(),
+        }
     }
 
-    /// Entries and bytes held, as of moka's last housekeeping.
+    /// Entries and bytes held.
     pub(super) fn size(&self) -> (u64, u64) {
-        self.entries.run_pending_tasks();
-        (self.entries.entry_count(), self.entries.weighted_size())
+        match &self.entries {
+            Entries::Equal(entries) => {
+                entries.run_pending_tasks();
+                (entries.entry_count(), entries.weighted_size())
+            }
+            Entries::Ranked(entries) => {
+                let tallies = entries.tallies();
+                tallies.iter().fold((0, 0), |(entries, bytes), tally| (entries + tally.entries, bytes + tally.bytes))
+            }
+        }
     }
 }
 

@@ -18,6 +18,7 @@ mod local_tier;
 mod looking;
 mod options;
 mod process_only;
+mod ranked;
 mod registered;
 mod remote_tier;
 mod scripts;
@@ -38,4 +39,5 @@ pub use options::{
     ttl_argument,
 };
 pub use process_only::open_process_only;
+pub use ranked::PriorityTally;
 pub use write::Write;

@@ -1,12 +1,13 @@
 //! What a cache may be told, checked where it enters.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use serde::Deserialize;
 
 use super::{
     circuit::Circuit,
     format::{Compression, Serializer},
+    ranked::{PRIORITIES, Priorities},
 };
 use crate::{
     codec::option_text::read_options,
@@ -15,6 +16,9 @@ use crate::{
 
 /// Longest life of an entry: a hundred years.
 const MAX_TTL_SECONDS: f64 = 100.0 * 365.0 * 86_400.0;
+
+/// Prefixes that may have a priority of their own: each copy that is kept is compared with them.
+const MAX_PRIORITIES: usize = 1_000;
 
 /// Options of a cache, beside its connection. Durations are seconds, as everywhere in the cache's interface.
 #[derive(Clone, Debug, Deserialize)]
@@ -47,6 +51,8 @@ pub struct Level1Options {
     pub ttl: f64,
     /// What goes when it is full.
     pub strategy: EvictionStrategy,
+    /// What goes first, by what keys begin with: 1 (first) to 4 (last). Keys that are not named have 2.
+    pub priorities: BTreeMap<String, f64>,
 }
 
 /// Which copy gives way to a new one.
@@ -145,7 +151,13 @@ impl Default for CacheOptions {
 
 impl Default for Level1Options {
     fn default() -> Self {
-        Self { enabled: true, max_size: 100.0 * 1024.0 * 1024.0, ttl: 60.0, strategy: EvictionStrategy::default() }
+        Self {
+            enabled: true,
+            max_size: 100.0 * 1024.0 * 1024.0,
+            ttl: 60.0,
+            strategy: EvictionStrategy::default(),
+            priorities: BTreeMap::new(),
+        }
     }
 }
 
@@ -164,6 +176,38 @@ impl Default for Level2Options {
 impl Default for CircuitBreakerOptions {
     fn default() -> Self {
         Self { threshold: 1.0, duration: 1.0 }
+    }
+}
+
+impl Level1Options {
+    /// `None` when all copies are alike.
+    pub(super) fn priorities(&self) -> Option<Priorities> {
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked to be whole, 1 to 4")]
+        let prefixes = self.priorities.iter().map(|(prefix, &priority)| (prefix.clone(), priority as u8));
+        (!self.priorities.is_empty()).then(|| Priorities::new(prefixes))
+    }
+
+    fn check_priorities(&self) -> Result<()> {
+        for (prefix, priority) in &self.priorities {
+            #[expect(clippy::cast_precision_loss, reason = "there are few")]
+            if priority.fract() != 0.0 || !(1.0..=PRIORITIES as f64).contains(priority) {
+                let (option, allowed) =
+                    (format!("level1.priorities.{prefix}"), format!("a whole number from 1 to {PRIORITIES}"));
+                return Err(Error::invalid_option(&option, &priority.to_string(), &allowed));
+            }
+        }
+        if self.priorities.len() > MAX_PRIORITIES {
+            let given = format!("{} prefixes", self.priorities.len());
+            return Err(Error::invalid_option("level1.priorities", &given, &format!("at most {MAX_PRIORITIES}")));
+        }
+        if !self.priorities.is_empty() && self.strategy == EvictionStrategy::LeastFrequentlyUsed {
+            return Err(Error::invalid_option(
+                "level1.strategy",
+                "`LFU` with priorities",
+                "`LRU` where there are priorities",
+            ));
+        }
+        Ok(())
     }
 }
 
@@ -226,6 +270,7 @@ impl CacheOptions {
         for (option, ttl) in [("level1.ttl", self.level1.ttl), ("level2.ttl", self.level2.ttl)] {
             ttl_of(ttl, |value, allowed| Error::invalid_option(option, value, allowed))?;
         }
+        self.level1.check_priorities()?;
         self.level2.check()?;
         for (option, number) in [
             ("level1.maxSize", self.level1.max_size),
@@ -306,6 +351,9 @@ mod tests {
             (r#"{"level1":{"ttl":-1}}"#, "level1.ttl"),
             (r#"{"level1":{"maxSize":0}}"#, "level1.maxSize"),
             (r#"{"level1":{"maxSize":1.5}}"#, "level1.maxSize"),
+            (r#"{"level1":{"priorities":{"a:":0}}}"#, "level1.priorities.a:"),
+            (r#"{"level1":{"priorities":{"a:":2.5}}}"#, "level1.priorities.a:"),
+            (r#"{"level1":{"priorities":{"a:":4},"strategy":"LFU"}}"#, "level1.strategy"),
             (r#"{"level2":{"ttl":0}}"#, "level2.ttl"),
             (r#"{"level2":{"softTimeout":0}}"#, "level2.softTimeout"),
             (r#"{"level2":{"timeout":3601}}"#, "level2.timeout"),

@@ -140,7 +140,16 @@ impl NativeCache {
         numbers(self.view.cache.borrow().as_ref().map_or((0, 0), Cache::local_size))
     }
 
-    /// The same of the entries whose keys begin with `start`.
+    /// Entries and bytes of each priority, and how many gave way, the lowest first; empty where no prefix has one.
+    #[napi(getter)]
+    pub fn local_priorities(&self) -> Vec<f64> {
+        let tallies = self.view.cache.borrow().as_ref().map_or_else(Vec::new, Cache::local_priorities);
+        #[expect(clippy::cast_precision_loss, reason = "no process holds 2^53 bytes")]
+        let numbers = |one: crate::cache::PriorityTally| [one.entries as f64, one.bytes as f64, one.evicted as f64];
+        tallies.into_iter().flat_map(numbers).collect()
+    }
+
+    /// `localSize` of the entries whose keys begin with `start`.
     #[napi]
     pub fn local_size_of(&self, start: String) -> Vec<f64> {
         #[expect(clippy::cast_precision_loss, reason = "no process holds 2^53 bytes")]

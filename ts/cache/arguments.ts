@@ -2,7 +2,7 @@ import { checkOptions } from '../arguments.js';
 import { invalidArgument, invalidOption } from '../errors.js';
 import { kindOf } from '../kind-of.js';
 import type { CacheDomainOptions } from '../types/cache-domain-types.js';
-import { checkDomain, seconds } from './domain-options.js';
+import { checkDomain, priorityNumber, seconds } from './domain-options.js';
 import { invalidDomain } from './exceptions.js';
 import type { Storing } from './reader.js';
 
@@ -120,6 +120,23 @@ export function checkNames(names: { ttls: unknown; domains: unknown }): Names {
   for (const [name, ttl] of Object.entries(ttls)) seconds(`ttls.${name}`, ttl);
   for (const [name, domain] of Object.entries(domains)) checkDomain(`domains.${name}`, domain);
   return names as Names;
+}
+
+/** The options of level 1 with the priorities of domains among its own. */
+export function withPriorities<T extends { priorities?: unknown }>(level1: T | undefined, names: Names): T | undefined {
+  const { priorities = {} } = level1 ?? {};
+  if (typeof priorities !== 'object' || priorities === null) {
+    throw invalidOption('level1.priorities', kindOf(priorities), 'an object');
+  }
+  const all: Record<string, number> = {};
+  for (const [name, { priority }] of Object.entries(names.domains)) {
+    const prefix = domainPrefix(name, domainOf(name, names));
+    if (priority !== undefined) all[prefix] = priorityNumber(`domains.${name}.priority`, priority);
+  }
+  for (const [prefix, priority] of Object.entries(priorities)) {
+    all[prefix] = priorityNumber(`level1.priorities.${prefix}`, priority);
+  }
+  return Object.keys(all).length === 0 ? level1 : ({ ...level1, priorities: all } as T);
 }
 
 /** Checks `level2.prefixes`. */

@@ -1,8 +1,13 @@
 import { invalidOption } from '../errors.js';
 import { kindOf } from '../kind-of.js';
-import { type CacheDomainOptions, CacheStrategy, type WriteBehindOptions } from '../types/cache-domain-types.js';
+import {
+  type CacheDomainOptions,
+  CachePriority,
+  CacheStrategy,
+  type WriteBehindOptions,
+} from '../types/cache-domain-types.js';
 
-const OPTIONS = ['ttl', 'prefix', 'maxSize', 'strategy', 'load', 'write', 'remove', 'writeBehind'];
+const OPTIONS = ['ttl', 'prefix', 'maxSize', 'priority', 'strategy', 'load', 'write', 'remove', 'writeBehind'];
 const FUNCTIONS = ['load', 'write', 'remove'] as const;
 
 /** Least, most and default of the options of write-behind. */
@@ -15,6 +20,14 @@ const WRITE_BEHIND = {
   maxPending: [1, 1_000_000, 10_000],
 } as const;
 const WHOLE = ['concurrency', 'maxAttempts', 'maxPending'];
+
+/** A priority as the engine knows it. */
+export function priorityNumber(path: string, priority: unknown): number {
+  const known = typeof priority === 'string' ? (CachePriority as Record<string, unknown>)[priority] : priority;
+  if (typeof known === 'number' && CachePriority[known] !== undefined) return known;
+  const allowed = Object.keys(CachePriority).map((one) => (Number.isNaN(Number(one)) ? `\`${one}\`` : one));
+  throw invalidOption(path, told(priority), allowed.join(', '));
+}
 
 /** Whether `set` reaches the source. */
 export function writesToSource({ strategy }: CacheDomainOptions): boolean {
@@ -30,7 +43,8 @@ export function checkDomain(path: string, domain: unknown): asserts domain is Ca
     }
   }
   const options = domain as CacheDomainOptions;
-  const { ttl, prefix, maxSize, strategy = 'CACHE_ASIDE', writeBehind } = options;
+  const { ttl, prefix, maxSize, priority, strategy = 'CACHE_ASIDE', writeBehind } = options;
+  if (priority !== undefined) priorityNumber(`${path}.priority`, priority);
   if (ttl !== undefined) seconds(`${path}.ttl`, ttl);
   if (prefix !== undefined && typeof prefix !== 'string') {
     throw invalidOption(`${path}.prefix`, kindOf(prefix), 'a string');

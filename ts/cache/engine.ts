@@ -178,7 +178,12 @@ export class CacheEngine {
     return this.#native.localSize as [number, number];
   }
 
-  /** The same of keys that begin with the text. */
+  /** Entries and bytes of each priority, and how many gave way, the lowest first; empty when there are no priorities. */
+  get localPriorities(): number[] {
+    return this.#native.localPriorities;
+  }
+
+  /** {@link localSize} of keys that begin with the text. */
   localSizeOf(start: string): [entries: number, bytes: number] {
     return this.#native.localSizeOf(start) as [number, number];
   }

@@ -1,5 +1,5 @@
 import { checkOptions } from '../arguments.js';
-import type { CacheStatsQuery } from '../types/cache-domain-types.js';
+import { CachePriority, type CacheStatsQuery } from '../types/cache-domain-types.js';
 import type { CacheStats } from '../types/cache-types.js';
 import { domainOf, domainPrefix, type Names } from './arguments.js';
 import type { CacheEngine } from './engine.js';
@@ -36,8 +36,25 @@ export async function statsReport(
     keyCount,
     memoryUsed,
     levels: {
-      level1: { hits: level1, misses: asked, hitRate: rate(level1, asked), keyCount: localCount, memoryUsed },
+      level1: {
+        hits: level1,
+        misses: asked,
+        hitRate: rate(level1, asked),
+        keyCount: localCount,
+        memoryUsed,
+        ...(start === '' && byPriority(engine.localPriorities)),
+      },
       level2: { hits: level2, misses, hitRate: rate(level2, misses), keyCount, complete },
     },
   };
+}
+
+function byPriority(numbers: readonly number[]): Pick<CacheStats['levels']['level1'], 'priorities'> | undefined {
+  if (numbers.length === 0) return undefined;
+  const tally = (priority: CachePriority) => {
+    const [keyCount, memoryUsed, evicted] = numbers.slice((priority - 1) * 3) as [number, number, number];
+    return { keyCount, memoryUsed, evicted };
+  };
+  const { LOW, MEDIUM, HIGH, CRITICAL } = CachePriority;
+  return { priorities: { LOW: tally(LOW), MEDIUM: tally(MEDIUM), HIGH: tally(HIGH), CRITICAL: tally(CRITICAL) } };
 }

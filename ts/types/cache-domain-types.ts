@@ -12,6 +12,15 @@ export enum CacheStrategy {
   CACHE_ASIDE = 'CACHE_ASIDE',
 }
 
+/** Which copies in this process give way to others, `LOW` first. */
+export enum CachePriority {
+  LOW = 1,
+  /** The default. */
+  MEDIUM = 2,
+  HIGH = 3,
+  CRITICAL = 4,
+}
+
 /** What made entries invalid, as `invalidate` events tell it. */
 export enum InvalidationStrategy {
   /** A time that was set with `scheduleInvalidation`. */
@@ -58,6 +67,11 @@ export interface CacheDomainOptions {
   prefix?: string;
   /** Bytes of a value as JSON. Beyond: `ERR_CACHE_VALUE_TOO_LARGE`. Default: `limits.maxValueSize`, which holds too. */
   maxSize?: number;
+  /**
+   * When level 1 is full, copies of a lower priority give way first. Default `MEDIUM`. Of all keys that begin as those of the
+   * domain do, however they are read; the same as an entry of `level1.priorities`.
+   */
+  priority?: CachePriority | keyof typeof CachePriority;
   /** Default `CACHE_ASIDE`. `READ_THROUGH` needs `load`, those that begin with `WRITE` need `write`. */
   strategy?: CacheStrategy | `${CacheStrategy}`;
   /** Loads the value of an id, for `get` and `warm`. `null` and `undefined` are not stored. */

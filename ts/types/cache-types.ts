@@ -1,4 +1,9 @@
-import type { CacheDomainOptions, CacheWriteFailure, InvalidationStrategy } from './cache-domain-types.js';
+import type {
+  CacheDomainOptions,
+  CachePriority,
+  CacheWriteFailure,
+  InvalidationStrategy,
+} from './cache-domain-types.js';
 import type { ConnectionState, RedisConfig } from './redis-config.js';
 
 /** Options of a `CacheService`. Durations are **seconds**. An option that is unknown or wrong is `ERR_INVALID_OPTION`. */
@@ -43,6 +48,11 @@ export interface CacheOptions<
     ttl?: number;
     /** What gives way when it is full: what was unused for longest (`LRU`, the default) or used least (`LFU`). */
     strategy?: 'LRU' | 'LFU';
+    /**
+     * What gives way first when it is full, by what keys begin with (the longest counts): of the lowest priority that is there,
+     * what was unused for longest. Keys that are not named have `MEDIUM`. With `LRU` only. Default: all copies are alike.
+     */
+    priorities?: Record<string, CachePriority | keyof typeof CachePriority>;
   };
   /** Redis. */
   level2?: {
@@ -211,7 +221,15 @@ export interface CacheStats {
   /** Bytes of level 1. */
   memoryUsed: number;
   levels: {
-    level1: { hits: number; misses: number; hitRate: number; keyCount: number; memoryUsed: number };
+    level1: {
+      hits: number;
+      misses: number;
+      hitRate: number;
+      keyCount: number;
+      memoryUsed: number;
+      /** With priorities, and for the whole cache only: what there is of each, and how many copies gave way to others. */
+      priorities?: Record<keyof typeof CachePriority, { keyCount: number; memoryUsed: number; evicted: number }>;
+    };
     /** `complete` is false when the database has more keys than were looked at, or could not be asked. */
     level2: { hits: number; misses: number; hitRate: number; keyCount: number; complete: boolean };
   };
