@@ -58,8 +58,8 @@ test.skipIf(inMemory)(
       Promise.all(channels.map((channel) => publisher.publish({ channel: `c${channel}`, message: sent[channel]!++ })));
 
     // More than the slow ones can hold, while all is well.
-  await publish(Array.from({ length: 200 * SLOW }, (_, n) => n % SLOW));
-  let cutting = true;
+    await publish(Array.from({ length: 200 * SLOW }, (_, n) => n % SLOW));
+    let cutting = true;
     const flood = (async () => {
       for (let at = 0; cutting; at = (at + 500) % CHANNELS) {
         await publish([...all.slice(at, at + 500), ...Array.from({ length: 200 }, (_, n) => n % SLOW)]);

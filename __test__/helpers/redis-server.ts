@@ -14,6 +14,8 @@ export interface RedisServerOptions {
   requirepass?: string;
   /** Further settings, as on the command line: `['--maxmemory', '10mb']`. */
   args?: string[];
+  /** Environment variables of the server, besides this process's. */
+  env?: Record<string, string>;
 }
 
 const running = new Set<ChildProcess>();
@@ -102,7 +104,7 @@ export class RedisServer implements AsyncDisposable {
   async restart(): Promise<void> {
     if (inMemory) throw new Error('there is no server to start: this suite needs `skipIf(inMemory)`');
     await this.kill();
-    const { appendonly = false, unixSocket = false, requirepass, args = [] } = this.options;
+    const { appendonly = false, unixSocket = false, requirepass, args = [], env = {} } = this.options;
     const child = spawn(
       process.env['OXCART_TEST_REDIS_SERVER'] || 'redis-server',
       [
@@ -114,7 +116,7 @@ export class RedisServer implements AsyncDisposable {
         requirepass ? ['--requirepass', requirepass] : [],
         args,
       ].flat(),
-      { stdio: ['ignore', 'pipe', 'pipe'] },
+      { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, ...env } },
     );
     this.#child = child;
     this.#output = '';
