@@ -66,6 +66,7 @@ module.exports = {
   RedisSerializationException: oxcart.RedisSerializationException,
   RedisTimeoutException: oxcart.RedisTimeoutException,
   RedisValueTooLargeException: oxcart.RedisValueTooLargeException,
+  RedisMonitoringService: oxcart.RedisMonitoringService,
   RedisService: oxcart.RedisService,
   ReplyError: oxcart.ReplyError,
   SchedulerService: oxcart.SchedulerService,

@@ -66,6 +66,7 @@ export const {
   RedisSerializationException,
   RedisTimeoutException,
   RedisValueTooLargeException,
+  RedisMonitoringService,
   RedisService,
   ReplyError,
   SchedulerService,

@@ -91,6 +91,15 @@ export declare class NativeLocks {
   close(): void
 }
 
+/** A monitor of servers. */
+export declare class NativeMonitor {
+  /** `servers` are the JSON texts of a `RedisConfig` each, `options` is one of the options. */
+  constructor(door: NativeDoor, servers: Array<string>, options: string)
+  get id(): number
+  /** Ends what runs, and leaves the connections at once. */
+  close(): void
+}
+
 /** A pub/sub service. */
 export declare class NativePubSub {
   /** `redis` and `options` are JSON texts. */

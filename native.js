@@ -841,6 +841,7 @@ module.exports.NativeConcurrencyLimiter = nativeBinding.NativeConcurrencyLimiter
 module.exports.NativeDoor = nativeBinding.NativeDoor
 module.exports.NativeFlowProducer = nativeBinding.NativeFlowProducer
 module.exports.NativeLocks = nativeBinding.NativeLocks
+module.exports.NativeMonitor = nativeBinding.NativeMonitor
 module.exports.NativePubSub = nativeBinding.NativePubSub
 module.exports.NativeQueue = nativeBinding.NativeQueue
 module.exports.NativeQueueEvents = nativeBinding.NativeQueueEvents

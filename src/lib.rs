@@ -6,7 +6,7 @@
 //! - [`script`]: Lua scripts, assembled by `build.rs` from `lua/`
 //! - [`embedded`]: the engine in this process, which stands in for a server
 //! - [`codec`]: bytes to values and back
-//! - [`cache`], [`queue`], [`scheduler`], [`pubsub`], [`lock`], [`rate_limit`]: the engines
+//! - [`cache`], [`queue`], [`scheduler`], [`pubsub`], [`lock`], [`rate_limit`], [`monitoring`]: the engines
 //! - [`error`], [`clock`], [`service`]: what all of them stand on
 //! - `node`: the only folder that knows Node-API
 
@@ -17,6 +17,7 @@ pub mod connection;
 pub mod embedded;
 pub mod error;
 pub mod lock;
+pub mod monitoring;
 #[cfg(feature = "node")]
 mod node;
 pub mod pubsub;

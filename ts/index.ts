@@ -110,6 +110,7 @@ export type { RedisScript, ScriptDefinition } from './redis/redis-script.js';
 export type { Transaction } from './redis/transaction.js';
 export type { WatchedRedis } from './redis/watched-redis.js';
 export { RedisService, type RedisServiceOptions } from './redis.js';
+export { type RedisMonitoringEvents, RedisMonitoringService } from './redis-monitoring-service.js';
 export { SchedulerService, type SchedulerServiceEventMap } from './scheduler-service.js';
 export {
   DelayedError,
@@ -197,6 +198,30 @@ export {
   LockStatus,
   type WithLockOptions,
 } from './types/lock-types.js';
+export type {
+  AnalyzeKeysOptions,
+  BigKey,
+  CommandLatency,
+  DatabaseMemory,
+  DatabaseMemoryFigures,
+  HealthStatus,
+  KeyAnalysis,
+  KeyGroup,
+  KeyPattern,
+  KeyType,
+  LatencyEvent,
+  MemoryUsageOptions,
+  MonitoringThresholds,
+  RedisAlert,
+  RedisAlertCode,
+  RedisHealth,
+  RedisInfo,
+  RedisLatency,
+  RedisMonitoringOptions,
+  RedisServerInfo,
+  SlowQuery,
+  TtlGroup,
+} from './types/monitoring-types.js';
 export type { PayloadOptions } from './types/payload-types.js';
 export type {
   LostSubscription,

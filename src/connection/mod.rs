@@ -29,6 +29,7 @@ mod subscriber_link;
 mod subscriptions_table;
 mod tls;
 
+pub(crate) use crate::embedded::glob_matches;
 pub use crate::embedded::{NativeCall, NativeScript};
 pub use backoff::default_delay as default_retry_delay;
 pub use command::{Batch, Command, CommandFlags, Entry, Route, key_slot, push_bulk, push_header};

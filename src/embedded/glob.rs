@@ -2,7 +2,7 @@
 
 /// Whether all of `text` matches. A star is tried again further on only for the last star met, so that a pattern takes
 /// time in proportion to its length times the text's, never more.
-pub(super) fn glob_matches(pattern: &[u8], text: &[u8], ignore_case: bool) -> bool {
+pub(crate) fn glob_matches(pattern: &[u8], text: &[u8], ignore_case: bool) -> bool {
     let (mut p, mut t) = (0, 0);
     let mut star: Option<(usize, usize)> = None;
     loop {

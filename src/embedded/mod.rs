@@ -39,6 +39,7 @@ mod usage;
 use std::{path::Path, sync::Arc};
 
 pub(crate) use file::{FileStore, Local, Place};
+pub(crate) use glob::glob_matches;
 #[cfg(feature = "testing")]
 pub use journal::load_file;
 pub use journal::{Fsync, JournalOptions, LoadReport};

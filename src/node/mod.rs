@@ -21,6 +21,7 @@ mod job_calls;
 mod job_row;
 mod link_events;
 mod lock;
+mod monitoring;
 mod pubsub;
 mod queue;
 mod queue_beyond;
