@@ -87,6 +87,7 @@ const ALLOWED: Record<string, string[]> = {
   pubsub: ['error', 'clock', 'service', 'codec', 'connection', 'script', 'testing'],
   lock: ['error', 'clock', 'service', 'codec', 'connection', 'script', 'testing'],
   rate_limit: ['error', 'clock', 'service', 'codec', 'connection', 'script', 'lock', 'testing'],
+  monitoring: ['error', 'clock', 'service', 'codec', 'connection', 'testing'],
   cache: ['error', 'clock', 'service', 'codec', 'connection', 'script', 'pubsub', 'testing'],
   queue: ['error', 'clock', 'service', 'codec', 'connection', 'script', 'testing'],
   scheduler: ['error', 'clock', 'service', 'codec', 'connection', 'script', 'queue', 'testing'],

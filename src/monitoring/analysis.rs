@@ -174,7 +174,9 @@ pub(super) async fn look(
         });
         let wanted;
         (seen, wanted) = counting.await.map_err(|_| Error::new(ErrorCode::Internal, "counting keys ended"))?;
-        wanted.into_iter().for_each(|name| scan.want(name));
+        for name in wanted {
+            scan.want(name);
+        }
     }
     if stop.is_stopped() {
         return Ok(None);

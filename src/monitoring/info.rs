@@ -191,6 +191,7 @@ pub(super) fn rate(hits: f64, misses: f64) -> f64 {
 }
 
 #[cfg(test)]
+#[expect(clippy::float_cmp, reason = "whole numbers, and quotients that are exact")]
 mod tests {
     use super::*;
 

@@ -23,10 +23,10 @@ use crate::{
 /// `COUNT` of a slice.
 const FIRST_COUNT: i64 = 200;
 const LEAST_COUNT: i64 = 50;
-const MOST_COUNT: i64 = 1_000;
+const MOST_COUNT: i64 = 500;
 /// Times of a slice from which on the next is larger, and smaller.
 const QUICK: Duration = Duration::from_millis(2);
-const SLOW: Duration = Duration::from_millis(5);
+const SLOW: Duration = Duration::from_millis(4);
 /// Keys that are measured in a slice, and drawn by chance.
 const MEASURED_AT_ONCE: usize = 100;
 const DRAWN_AT_ONCE: usize = 50;
@@ -92,6 +92,8 @@ pub(super) struct KeyScan {
     source: Source,
     wanted: VecDeque<Vec<u8>>,
     budget: Budget,
+    /// Until when the server is left alone.
+    rests_until: Instant,
     /// The server tells no sizes.
     pub lacks_sizes: bool,
 }
@@ -100,12 +102,16 @@ impl KeyScan {
     /// Through all keys.
     pub(super) fn through(link: Arc<dyn Link>, budget: Budget) -> Self {
         let source = Source::Scan { cursor: Some(b"0".to_vec()), count: FIRST_COUNT };
-        Self { link, source, wanted: VecDeque::new(), budget, lacks_sizes: false }
+        Self::new(link, source, budget)
     }
 
     /// Of `keys` ones drawn by chance.
     pub(super) fn by_chance(link: Arc<dyn Link>, keys: usize, budget: Budget) -> Self {
-        Self { link, source: Source::Chance { left: keys }, wanted: VecDeque::new(), budget, lacks_sizes: false }
+        Self::new(link, Source::Chance { left: keys }, budget)
+    }
+
+    fn new(link: Arc<dyn Link>, source: Source, budget: Budget) -> Self {
+        Self { link, source, wanted: VecDeque::new(), budget, rests_until: Instant::now(), lacks_sizes: false }
     }
 
     /// Asks for the measure of a key in one of the next slices.
@@ -128,6 +134,10 @@ impl KeyScan {
         if self.is_done() || self.budget.stop.is_stopped() {
             return Ok(None);
         }
+        let resting = tokio::time::sleep_until(self.rests_until.into());
+        if self.budget.within(resting).await.is_none() {
+            return Ok(None);
+        }
         let mut commands = Vec::new();
         // What is wanted first, so that it cannot pile up.
         if self.wanted.len() <= MEASURED_AT_ONCE {
@@ -139,6 +149,7 @@ impl KeyScan {
         let began = Instant::now();
         let Some(replies) = self.budget.within(self.link.call_many(&commands)).await else { return Ok(None) };
         let took = began.elapsed();
+        self.rests_until = Instant::now() + took.clamp(SHORTEST_PAUSE, LONGEST_PAUSE);
         let mut replies = replies.into_iter();
         let names = self.read_names(replies.by_ref().take(for_names).collect(), took)?;
         let mut measured = Vec::with_capacity(keys.len());
@@ -147,11 +158,6 @@ impl KeyScan {
             if let Some(measure) = self.read_measure(reply()?, reply()?, reply())? {
                 measured.push((key, measure));
             }
-        }
-        let pause = took.clamp(SHORTEST_PAUSE, LONGEST_PAUSE);
-        if !self.is_done() {
-            // When the time is over, the next slice is not begun.
-            self.budget.within(tokio::time::sleep(pause)).await;
         }
         Ok(Some(Slice { names, measured }))
     }

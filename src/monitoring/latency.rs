@@ -158,6 +158,7 @@ fn read_events(node: &str, reply: Value) -> Result<Vec<LatencyEvent>> {
 }
 
 #[cfg(test)]
+#[expect(clippy::float_cmp, reason = "whole numbers, and quotients that are exact")]
 mod tests {
     use super::*;
 

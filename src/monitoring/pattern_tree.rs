@@ -326,7 +326,9 @@ fn shorten(node: &mut Node, parts: usize) {
         let mut tallies = Vec::new();
         collect(child, &mut String::new(), &mut tallies);
         let here = rest.here.get_or_insert_default();
-        tallies.into_iter().for_each(|(_, tally)| here.add(tally));
+        for (_, tally) in tallies {
+            here.add(tally);
+        }
     }
 }
 
@@ -358,6 +360,7 @@ fn collect(node: Node, name: &mut String, patterns: &mut Vec<(String, Tally)>) {
 }
 
 #[cfg(test)]
+#[expect(clippy::float_cmp, reason = "whole numbers, and quotients that are exact")]
 mod tests {
     use super::*;
 
