@@ -1,4 +1,5 @@
 // What RedisService does beyond sending one command: waiting, transactions, scripts, walks, prefixes, limits, measuring.
+import { Worker } from 'node:worker_threads';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import {
   OxcartError,
@@ -16,6 +17,7 @@ import {
 } from '../ts/index.js';
 import { RedisService, type RedisServiceOptions } from '../ts/redis.js';
 import type { RedisConfig } from '../ts/types/redis-config.js';
+import { FlakyProxy } from './helpers/flaky-proxy.js';
 import { inMemory, RedisServer } from './helpers/redis-server.js';
 import { uniquePrefix } from './helpers/unique-prefix.js';
 import { waitFor } from './helpers/wait-for.js';
@@ -84,6 +86,35 @@ describe('commands that wait', () => {
     await redis.rpush(key, 'kept');
     expect(await redis.llen(key)).toBe(1);
     await expect(service.blpop(key, 0)).rejects.toMatchObject({ code: 'ERR_CLOSED' });
+  });
+
+  test.skipIf(inMemory)('close ends them soon when the server is silent', async () => {
+    await using own = await RedisServer.start();
+    await using proxy = await FlakyProxy.start({ port: own.port });
+    await using direct = new RedisService({ url: own.url });
+    const service = new RedisService({ host: '127.0.0.1', port: proxy.port, commandTimeout: 500 });
+    service.on('error', () => undefined);
+    await service.ping();
+    const waiting = Array.from({ length: 10 }, () => service.blpop('none', 0).catch((error: unknown) => error));
+    await waitFor(async () => String(await direct.client('LIST')).split('cmd=blpop').length === 11);
+    proxy.silence();
+    const started = performance.now();
+    await service.close();
+    await Promise.all(waiting);
+    // Ten deadlines one after the other would be twenty seconds.
+    expect(performance.now() - started).toBeLessThan(15_000);
+  });
+
+  test.skipIf(inMemory)('those of a thread that ends take nothing any more', async () => {
+    const key = uniquePrefix('thread');
+    const worker = new Worker(new URL('./fixtures/waiting-thread.mjs', import.meta.url), {
+      workerData: { url: server.url, key },
+    });
+    await waitFor(async () => String(await redis.client('LIST')).includes('cmd=blpop'));
+    await worker.terminate();
+    await waitFor(async () => !String(await redis.client('LIST')).includes('cmd=blpop'));
+    await redis.rpush(key, 'kept');
+    expect(await redis.lpop(key)).toBe('kept');
   });
 
   test('fifty wait at a time, and no more', async () => {
@@ -408,6 +439,10 @@ describe('measuring', () => {
     const sum = (field: 'commands' | 'errors') => told.reduce((total, metrics) => total + metrics[field], 0);
     await waitFor(() => sum('commands') === 3);
     expect(sum('errors')).toBe(1);
+    await service.pipeline().get(key).incr(key).exec();
+    await service.multi().get(key).incr(key).exec();
+    await waitFor(() => sum('commands') === 7);
+    expect(sum('errors')).toBe(3);
     expect(Math.max(...told.map(({ longestMs }) => longestMs))).toBeGreaterThan(0);
     service.off('metrics', listener);
     const count = told.length;

@@ -3,6 +3,7 @@ import { openConnection, type ServiceConnection } from './connection.js';
 import { invalidOption } from './errors.js';
 import { LockService } from './lock-service.js';
 import { type Decode, door, NativeRedis } from './native.js';
+import type { ChainSent } from './redis/command-chain.js';
 import { CLOSE } from './redis/command-method.js';
 import { CommandMonitor } from './redis/command-monitor.js';
 import type { Key } from './redis/command-types.js';
@@ -175,6 +176,10 @@ export class RedisService extends RedisCommander implements AsyncDisposable {
     const outcome = super.send(code, args, decode);
     if (this.#monitor.isOn) this.#monitor.watch(code, args, outcome);
     return outcome;
+  }
+
+  protected override sentTogether(...sent: Parameters<ChainSent>): void {
+    this.#monitor.watchAll(...sent);
   }
 
   #lockService(): LockService {

@@ -81,9 +81,9 @@ impl Redis {
     fn close(&self, reply: Responder) {
         self.flush();
         let Some(link) = self.leave() else { return reply.settle(Ok(())) };
-        let blocking = Arc::clone(&self.blocking);
+        let waits = self.blocking.close();
         reply.run(async move {
-            blocking.close().await;
+            waits.await;
             // What waits for a connection is settled without us; there is nothing to wait for then.
             if link.state() == LinkState::Ready {
                 // Replies come in the order of commands: this one means that those before have theirs. Its own outcome
@@ -159,6 +159,13 @@ fn style(op: &Op<'_>, encoded: &Encoded) -> ReplyStyle {
 /// Who gets the reply, which must come.
 fn token(op: &Op<'_>, reply: Responder, encoded: &Encoded) -> u64 {
     DoorSink::token(reply.into_slot(), style(op, encoded))
+}
+
+impl Drop for Redis {
+    /// The environment may end without a close: what waits on the server would take something for nobody.
+    fn drop(&mut self) {
+        drop(self.blocking.close());
+    }
 }
 
 impl Target for Redis {

@@ -1,10 +1,14 @@
 //! Connections for commands that wait on the server: each such command has one for itself.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::{
+    future::Future,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
 use crate::{
     connection::{BlockingLink, Link},
     error::{Error, ErrorCode, Result},
+    service,
 };
 
 /// Commands of one service that wait at the same time.
@@ -41,16 +45,20 @@ impl BlockingLinks {
         Ok(Loan { links: Arc::clone(self), link })
     }
 
-    /// Lets go of idle links, and ends the waits as if their time were over.
-    pub(super) async fn close(self: Arc<Self>) {
+    /// Lets go of idle links, and ends the waits as if their time were over; the future waits until they are. Twice is once.
+    pub(super) fn close(&self) -> impl Future<Output = ()> + Send + use<> {
         let busy = {
             let mut state = self.lock();
-            state.closed = true;
             state.idle.clear();
-            state.busy.clone()
+            if std::mem::replace(&mut state.closed, true) { Vec::new() } else { state.busy.clone() }
         };
-        for link in busy {
-            link.unblock().await;
+        // All at a time: a server that does not answer takes each of them its whole deadline.
+        let ends: Vec<_> = busy.into_iter().map(|link| service::spawn(async move { link.unblock().await })).collect();
+        async move {
+            for end in ends {
+                // One that panicked has ended, too.
+                let _ = end.await;
+            }
         }
     }
 

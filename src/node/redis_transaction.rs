@@ -29,6 +29,8 @@ impl Collected {
             push_bulk(&mut self.bytes, b"MULTI");
             self.ends.push(self.bytes.len());
         }
+        // A panic may have left half a command.
+        self.bytes.truncate(self.ends.last().copied().unwrap_or_default());
         &mut self.bytes
     }
 

@@ -4,6 +4,14 @@ import { BUFFERS, byName, commandCode, installMethods, METHODS } from './command
 import type { Key, RedisArgument, SetOptions } from './command-types.js';
 import type { ChainedCommands } from './commands/chained-commands.js';
 import type { KeyPrefix } from './key-prefix.js';
+import type { PipelineResult } from './pipeline.js';
+
+/** Hears of commands that were sent together. */
+export type ChainSent = (
+  name: 'PIPELINE' | 'TRANSACTION',
+  count: number,
+  outcome: Promise<PipelineResult[] | null>,
+) => void;
 
 /** A command that waits for `exec`. */
 export interface CollectedCommand {

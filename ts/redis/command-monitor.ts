@@ -1,9 +1,10 @@
 import { startInterval, stopInterval, systemNow } from '../system-time.js';
 import { commandName } from './command-method.js';
+import type { PipelineResult } from './pipeline.js';
 
 /** A command that took long, from its call to its reply: waiting for a connection included, waiting on purpose (`blpop`) not. */
 export interface SlowCommand {
-  /** Its name, without arguments: those may be secret. */
+  /** Its name, without arguments: those may be secret. `PIPELINE` and `TRANSACTION` for commands that are sent together. */
   command: string;
   durationMs: number;
   /** When it was called. */
@@ -18,8 +19,9 @@ export interface CommandMetrics {
   commands: number;
   /** Of those, how many failed. */
   errors: number;
-  /** Of those, how many took longer than `slowCommandThreshold`. */
+  /** How many took longer than `slowCommandThreshold`; commands that are sent together count as one here, and below. */
   slow: number;
+  /** From the call to the reply. */
   averageMs: number;
   longestMs: number;
 }
@@ -30,6 +32,7 @@ const WAITING = /^(?:B(?:LPOP|RPOP|LMOVE|LMPOP|ZPOPMIN|ZPOPMAX|ZMPOP|RPOPLPUSH)|
 /** Measures commands while somebody wants to know. */
 export class CommandMonitor {
   #commands = 0;
+  #measured = 0;
   #errors = 0;
   #slow = 0;
   #totalMs = 0;
@@ -64,21 +67,42 @@ export class CommandMonitor {
   watch(code: number, args: readonly unknown[], outcome: Promise<unknown>): void {
     const [started, startedAt] = [performance.now(), systemNow()];
     const done = (failed: boolean) => {
-      const durationMs = performance.now() - started;
       const command = commandName(code) ?? String(args[0]).toUpperCase();
-      this.#commands++;
-      if (failed) this.#errors++;
-      if (WAITING.test(command)) return;
-      this.#totalMs += durationMs;
-      this.#longestMs = Math.max(this.#longestMs, durationMs);
-      if (durationMs < this.thresholdMs) return;
-      this.#slow++;
-      this.tell.slow({ command, durationMs, startedAt: new Date(startedAt) });
+      this.#done(1, failed ? 1 : 0);
+      if (!WAITING.test(command)) this.#took(command, performance.now() - started, startedAt);
     };
     outcome.then(
       () => done(false),
       () => done(true),
     );
+  }
+
+  /** Measures commands that are sent together, as one. */
+  watchAll(name: 'PIPELINE' | 'TRANSACTION', count: number, outcome: Promise<PipelineResult[] | null>): void {
+    if (!this.isOn || count === 0) return;
+    const [started, startedAt] = [performance.now(), systemNow()];
+    const done = (errors: number) => {
+      this.#done(count, errors);
+      this.#took(name, performance.now() - started, startedAt);
+    };
+    outcome.then(
+      (results) => done(results === null ? 0 : results.filter(([error]) => error !== null).length),
+      () => done(count),
+    );
+  }
+
+  #done(commands: number, errors: number): void {
+    this.#commands += commands;
+    this.#errors += errors;
+  }
+
+  #took(command: string, durationMs: number, startedAt: number): void {
+    this.#measured++;
+    this.#totalMs += durationMs;
+    this.#longestMs = Math.max(this.#longestMs, durationMs);
+    if (durationMs < this.thresholdMs) return;
+    this.#slow++;
+    this.tell.slow({ command, durationMs, startedAt: new Date(startedAt) });
   }
 
   close(): void {
@@ -93,7 +117,7 @@ export class CommandMonitor {
       commands: this.#commands,
       errors: this.#errors,
       slow: this.#slow,
-      averageMs: this.#commands === 0 ? 0 : this.#totalMs / this.#commands,
+      averageMs: this.#measured === 0 ? 0 : this.#totalMs / this.#measured,
       longestMs: this.#longestMs,
     };
     this.#reset();
@@ -101,7 +125,8 @@ export class CommandMonitor {
   }
 
   #reset(): void {
-    [this.#commands, this.#errors, this.#slow, this.#totalMs, this.#longestMs] = [0, 0, 0, 0, 0];
+    [this.#commands, this.#measured, this.#errors, this.#slow] = [0, 0, 0, 0];
+    [this.#totalMs, this.#longestMs] = [0, 0];
     this.#from = systemNow();
   }
 }

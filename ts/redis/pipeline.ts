@@ -1,5 +1,5 @@
 import { door } from '../native.js';
-import { type CollectedCommand, CommandChain } from './command-chain.js';
+import { type ChainSent, type CollectedCommand, CommandChain } from './command-chain.js';
 import { AT_ONCE } from './command-method.js';
 import { CommandReplies } from './command-replies.js';
 import type { KeyPrefix } from './key-prefix.js';
@@ -16,21 +16,28 @@ export type PipelineResult = [error: Error | null, value: unknown];
 export class Pipeline extends CommandChain {
   readonly #target: number;
   readonly #batchSize: number;
+  readonly #sent: ChainSent;
 
   /** @internal Made by `RedisService.pipeline()`. */
-  constructor(target: number, prefix: KeyPrefix, batchSize: number) {
+  constructor(target: number, prefix: KeyPrefix, batchSize: number, sent: ChainSent) {
     super(prefix);
     this.#target = target;
     this.#batchSize = batchSize;
+    this.#sent = sent;
   }
 
   /**
    * Sends the commands and resolves, when all have their replies, to an array of `[error, value]` in their order. It does
    * not reject for commands that fail. The pipeline is empty afterwards.
    */
-  async exec(): Promise<PipelineResult[]> {
+  exec(): Promise<PipelineResult[]> {
     const commands = this.takeAll();
-    if (commands.length <= this.#batchSize) return this.#send(commands);
+    const outcome = commands.length <= this.#batchSize ? this.#send(commands) : this.#sendInBatches(commands);
+    this.#sent('PIPELINE', commands.length, outcome);
+    return outcome;
+  }
+
+  async #sendInBatches(commands: readonly CollectedCommand[]): Promise<PipelineResult[]> {
     const results: PipelineResult[] = [];
     for (let at = 0; at < commands.length; at += this.#batchSize) {
       results.push(...(await this.#send(commands.slice(at, at + this.#batchSize))));

@@ -2,6 +2,7 @@ import { type Decode, door } from '../native.js';
 import { ServiceEmitter } from '../service-emitter.js';
 import type { ConnectionState } from '../types/redis-config.js';
 import { parsedValue, plainValue, setArguments, wrongArgument } from './command-arguments.js';
+import type { ChainSent } from './command-chain.js';
 import { BUFFERS, byName, commandCode, installMethods, METHODS, toNumber } from './command-method.js';
 import type { CommandMetrics, SlowCommand } from './command-monitor.js';
 import type {
@@ -192,12 +193,12 @@ export abstract class RedisCommander extends ServiceEmitter<RedisEvents> {
 
   /** Collects commands to send together. */
   pipeline(): Pipeline {
-    return new Pipeline(this.#target, this.#prefix, this.#batchSize);
+    return new Pipeline(this.#target, this.#prefix, this.#batchSize, (...sent) => this.sentTogether(...sent));
   }
 
   /** Collects commands to run as one. */
   multi(): Transaction {
-    return new Transaction(this.#target, this.#prefix);
+    return new Transaction(this.#target, this.#prefix, (...sent) => this.sentTogether(...sent));
   }
 
   /**
@@ -212,6 +213,9 @@ export abstract class RedisCommander extends ServiceEmitter<RedisEvents> {
       this.send(commandCode(command) | (asBuffers ? BUFFERS : 0), args),
     );
   }
+
+  /** @internal Hears of a pipeline or transaction. */
+  protected sentTogether(..._sent: Parameters<ChainSent>): void {}
 
   /** @internal Sends a command. */
   protected send(code: number, args: readonly any[], decode?: Decode): Promise<any> {

@@ -1,6 +1,6 @@
 import { createError, type OxcartError } from '../errors.js';
 import { door } from '../native.js';
-import { CommandChain } from './command-chain.js';
+import { type ChainSent, type CollectedCommand, CommandChain } from './command-chain.js';
 import { EXEC, IN_TRANSACTION } from './command-method.js';
 import { CommandReplies } from './command-replies.js';
 import type { KeyPrefix } from './key-prefix.js';
@@ -14,11 +14,13 @@ import type { PipelineResult } from './pipeline.js';
  */
 export class Transaction extends CommandChain {
   readonly #target: number;
+  readonly #sent: ChainSent;
 
   /** @internal Made by `RedisService.multi()`. */
-  constructor(target: number, prefix: KeyPrefix) {
+  constructor(target: number, prefix: KeyPrefix, sent: ChainSent) {
     super(prefix);
     this.#target = target;
+    this.#sent = sent;
   }
 
   /**
@@ -28,8 +30,14 @@ export class Transaction extends CommandChain {
    * @throws `ERR_REPLY` (`details.reply` is `EXECABORT`) when the server refused a command, so that none ran (`cause` is
    * why), and the errors of any command.
    */
-  async exec(): Promise<PipelineResult[] | null> {
+  exec(): Promise<PipelineResult[] | null> {
     const commands = this.takeAll();
+    const outcome = this.#send(commands);
+    this.#sent('TRANSACTION', commands.length, outcome);
+    return outcome;
+  }
+
+  async #send(commands: readonly CollectedCommand[]): Promise<PipelineResult[] | null> {
     if (commands.length === 0) return [];
     const replies = new Promise<PipelineResult[]>((resolve) => {
       const receivers = new CommandReplies(
