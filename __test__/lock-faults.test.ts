@@ -51,7 +51,7 @@ function hold(locks: LockService, resource = 'r') {
   return { holder, told };
 }
 
-describe.skipIf(inMemory)('a lock under faults', () => {
+describe.skipIf(inMemory)('a lock under faults', { timeout: 120_000 }, () => {
   test('a process frozen past its time does not pass the fencing check beside the next holder', async () => {
     const server = await RedisServer.start();
     const store = new Store();
@@ -141,7 +141,7 @@ describe.skipIf(inMemory)('a lock under faults', () => {
   });
 });
 
-describe.skipIf(inMemory || process.platform !== 'linux')('a clock that steps', () => {
+describe.skipIf(inMemory || process.platform !== 'linux')('a clock that steps', { timeout: 120_000 }, () => {
   test('forth ends a lock early, of which the holder is told; whichever way, numbers grow', async () => {
     const directory = mkdtempSync(join(tmpdir(), 'oxcart-clock-'));
     const shim = join(directory, 'stepping-clock.so');
