@@ -32,6 +32,8 @@ export declare class NativeCache {
   get state(): string
   /** 0 while Redis is used, 1 while it is left alone because it did not answer, 2 while it is probed. */
   get circuit(): number
+  /** Writes and invalidations that Redis missed and is still to make up for. */
+  get missed(): number
   /** Whether changes by others end the copies in this process. */
   get followsChanges(): boolean
   /** The shard of the epochs that pattern deletes and flushes of this cache move. */

@@ -83,8 +83,11 @@ describe('a Redis that is killed', () => {
     expect(errors.length).toBeGreaterThan(3);
     expect(errors.length).toBeLessThan(60);
 
+    // What they were about: three keys, a tag, two patterns, and everything.
+    expect((await cache.health()).missed).toBe(7);
     await server.restart();
-    await waitFor(() => cache.state === 'READY', { timeoutMs: 5_000, what: 'the connection' });
+    const isBack = async () => (await cache.health()).status === 'healthy';
+    await waitFor(isBack, { what: 'the connection, and all that was missed' });
     await cache.set('back', 1);
     expect(await cache.getRedis('back')).toBe(1);
     expect(await cache.health()).toMatchObject({ status: 'healthy' });

@@ -98,6 +98,49 @@ describe('the soft timeout', () => {
   });
 });
 
+describe('what Redis missed', () => {
+  it('is made up for when it is back, before it is read again', async () => {
+    const prefix = `${uniquePrefix('missed')}:`;
+    await open({ prefix, redis: { commandTimeout: 500 } });
+    const other = new CacheService({ redis: { url: server.url }, prefix, level1: { enabled: false } });
+    await other.set('deleted', 'old', { ttl: 600 });
+    await other.set('tagged', 'old', { ttl: 600, tags: ['t'] });
+    await other.set('written', 'old', { ttl: 600 });
+    expect(await cache.mget(['deleted', 'tagged', 'written'])).toEqual(['old', 'old', 'old']);
+    proxy.refuse();
+    proxy.cut();
+    await waitFor(() => cache.state !== 'READY');
+    expect(await Promise.all([cache.delete('deleted'), cache.invalidateByTag('t')])).toEqual([false, 0]);
+    await cache.set('written', 'new');
+    expect(await cache.health()).toMatchObject({ status: 'degraded', missed: 3 });
+    expect(await cache.getOrSet('deleted', () => 'from the source')).toBe('from the source');
+    proxy.heal();
+    await waitFor(async () => {
+      // Until then nobody is given an old value here.
+      expect(await cache.getRedis('deleted')).toBeNull();
+      return (await cache.health()).status === 'healthy';
+    });
+    expect(await other.mget(['deleted', 'tagged', 'written'])).toEqual([null, null, null]);
+    await other.close();
+  });
+
+  it('is bounded', async () => {
+    await open({ redis: { commandTimeout: 300 }, level2: { recoveryQueue: { maxSize: 10 } } });
+    const errors: unknown[] = [];
+    cache.on('error', (error) => errors.push((error as { code?: string }).code));
+    proxy.refuse();
+    proxy.cut();
+    await waitFor(() => cache.state !== 'READY');
+    for (let round = 0; round < 3; round++) {
+      await cache.mdel(Array.from({ length: 1_000 }, (_, n) => `k${round}-${n}`));
+      expect((await cache.health()).missed).toBeLessThanOrEqual(10);
+    }
+    expect(errors).toContain('ERR_OVERLOADED');
+    proxy.heal();
+    await waitFor(async () => (await cache.health()).missed === 0);
+  });
+});
+
 describe('a cache without level 2', () => {
   const prefix = () => `${uniquePrefix('alone')}:`;
 

@@ -55,7 +55,8 @@ const IN_THIS_PROCESS = { url: 'memory://cache-agendas' } as const;
  * returns one stores nothing, and setting one deletes the key. `false`, `0` and `''` are values.
  *
  * Redis may be away at any time: reads then find nothing, at once, and factories run (their values are kept in the
- * process); writes wait for it up to `commandTimeout`. See `onError`.
+ * process); writes wait for it up to `commandTimeout`. What it then missed is made up for, by removing it, when it is back and
+ * before it is read again. See `onError` and `level2`.
  *
  * @example
  * const cache = new CacheService({ redis: { url: 'redis://127.0.0.1:6379' }, prefix: 'shop:' });
@@ -123,7 +124,7 @@ export class CacheService<
         connection,
         engineOptions({ ...engine, level1, level2: engine.level2 && level2 }),
         {
-          unreadable: (error) => this.#failures.tell(error),
+          error: (error) => this.#failures.tell(error),
           circuit: (state) => this.listenerCount('circuit') > 0 && this.fire('circuit', state),
         },
       );
@@ -537,12 +538,12 @@ export class CacheService<
     const started = performance.now();
     try {
       await this.#engine.ping();
-      const { state, circuit, followsChanges: coherent } = this.#engine;
-      const status = circuit === 'closed' ? 'healthy' : 'degraded';
-      return { status, state, circuit, coherent, latencyMs: performance.now() - started };
+      const { state, circuit, missed, followsChanges: coherent } = this.#engine;
+      const status = circuit === 'closed' && missed === 0 ? 'healthy' : 'degraded';
+      return { status, state, circuit, missed, coherent, latencyMs: performance.now() - started };
     } catch (error) {
-      const { state, circuit } = this.#engine;
-      return { status: 'degraded', state, circuit, coherent: false, error: error as Error };
+      const { state, circuit, missed } = this.#engine;
+      return { status: 'degraded', state, circuit, missed, coherent: false, error: error as Error };
     }
   }
 

@@ -15,7 +15,8 @@ const BY_CLOCK = /\bclock(\(\))?\.(sleep|sleep_until|rest)\(/;
 const ALLOWED: Record<string, string> = {
   'src/cache/bus.rs': 'when a message that may have been lost is made known',
   'src/cache/bus_listener.rs': 'a pause before a server is tried again',
-  'src/cache/unreadable.rs': 'how often an unreadable entry is told of',
+  'src/cache/recovery.rs': 'a pause before a server is tried again',
+  'src/cache/reporter.rs': 'how often an error is told of that no call had',
   'src/cache/lease.rs': 'how long another process that loads is waited for, and how often its lock is extended',
   'src/cache/remote_tier.rs':
     'how long a server that does not answer is left alone, and how long an answer is waited for',

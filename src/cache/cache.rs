@@ -17,10 +17,12 @@ use super::{
     local_tier::{Keep, LocalEntry, LocalTier},
     options::{CacheOptions, CoherenceMode},
     ranked::PriorityTally,
+    recovery::{Missed, Recovery},
     remote_tier::{RawEntry, Remaining, RemoteTier},
+    remover::Remover,
+    reporter::Reporter,
     scripts,
     tags::{self, Stored, TagLine},
-    unreadable::Unreadable,
     wakers::Wakers,
 };
 use crate::{
@@ -47,7 +49,8 @@ pub(super) struct Inner {
     pub(super) remote: Arc<RemoteTier>,
     pub(super) clock: Clock,
     pub(super) sweep: Shard,
-    pub(super) unreadable: Unreadable,
+    pub(super) reporter: Arc<Reporter>,
+    pub(super) recovery: Arc<Recovery>,
     pub(super) wakers: Arc<Wakers>,
     lock_keepers: Mutex<HashMap<String, LockKeeper>>,
 }
@@ -118,16 +121,18 @@ impl Cache {
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked to be whole and above 0")]
         let keys = Keys::new(options.prefix.clone(), options.limits.max_key_length as usize);
         let sweep = Epochs::sweep(&options.prefix);
-        let remote = Arc::new(RemoteTier::new(link, &options.level2, deadline));
+        let reporter = Arc::new(Reporter::default());
+        let recovery = Recovery::shared(Remover::new(Arc::clone(&link), keys.clone()), &reporter, bus.as_ref());
+        let remote = Arc::new(RemoteTier::new(link, &options.level2, deadline, Arc::clone(&recovery)));
         let (wakers, lock_keepers) = (Wakers::of(keys.prefix()), Mutex::default());
-        let unreadable = Unreadable::default();
-        let inner = Inner { keys, options, local, bus, remote, clock, sweep, unreadable, wakers, lock_keepers };
+        let inner = Inner { keys, options, local, bus, remote, clock, sweep, reporter, recovery, wakers, lock_keepers };
         Ok(Self { inner: Arc::new(inner) })
     }
 
-    /// Has `listener` told of stored entries that cannot be read and so count as missing, at most one a second.
-    pub fn on_unreadable(&self, listener: impl Fn(Error) + Send + Sync + 'static) {
-        self.inner.unreadable.listen(Box::new(listener));
+    /// Has `listener` told of what no call asked for, at most once a second: stored entries that cannot be read and so count
+    /// as missing, and what Redis missed while it was away and then refused, or was too much to be remembered.
+    pub fn on_error(&self, listener: impl Fn(Error) + Send + Sync + 'static) {
+        self.inner.reporter.listen(Box::new(listener));
     }
 
     /// Has `listener` told when Redis is left alone, probed and used again.
@@ -138,6 +143,11 @@ impl Cache {
     /// Whether Redis is used, left alone because it did not answer, or probed.
     pub fn circuit(&self) -> CircuitState {
         self.inner.remote.circuit_state()
+    }
+
+    /// How many writes and invalidations Redis missed and is still to make up for. It is not read until it has.
+    pub fn missed(&self) -> usize {
+        self.inner.recovery.len()
     }
 
     /// The counters that a value under `key` with `tags` depends on.
@@ -284,6 +294,20 @@ impl Cache {
 }
 
 impl Inner {
+    /// Takes entries out of Redis.
+    pub(super) fn remover(&self) -> &Remover {
+        self.recovery.remover()
+    }
+
+    /// Remembers what a call was about that failed.
+    pub(super) fn note_missed<T, I: IntoIterator<Item = Missed>>(
+        &self,
+        outcome: &Result<T>,
+        items: impl FnOnce() -> I,
+    ) {
+        self.recovery.note(outcome, self.options.most_missed(), items);
+    }
+
     pub(super) fn lock_keepers(&self) -> MutexGuard<'_, HashMap<String, LockKeeper>> {
         self.lock_keepers.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -429,7 +453,7 @@ impl Inner {
             pending.push(match text {
                 Ok(text) => Some((self.hit(text, watch, stamp, entry.remaining, line.as_ref()), line)),
                 Err(error) => {
-                    self.unreadable.tell(|| error.with("key", key.as_str()));
+                    self.reporter.tell(|| error.with("key", key.as_str()));
                     None
                 }
             });

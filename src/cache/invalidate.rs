@@ -1,19 +1,9 @@
-//! Taking values out of a cache. Every way moves the counters before it asks Redis, and once more when Redis answered.
+//! Taking values out of a cache. What Redis missed of it is remembered, and made up for when it is back.
 
 use std::sync::Arc;
 
-use super::{
-    bus::News,
-    cache::Cache,
-    epochs::{Shard, epochs},
-    gates,
-    keys::Keys,
-    scripts,
-};
-use crate::{
-    connection::Command,
-    error::{Error, Result},
-};
+use super::{bus::News, cache::Cache, keys::Keys, recovery::Missed};
+use crate::error::{Error, Result};
 
 impl Cache {
     /// Removes an entry; whether there was one.
@@ -34,26 +24,13 @@ impl Cache {
     }
 
     fn unlink(&self, keys: &[String]) -> impl Future<Output = Result<u64>> + Send + use<> {
-        let shards: Vec<_> = keys.iter().map(|key| self.inner.watch(key, &[]).key).collect();
-        let unlink = |name: fn(&Keys, &str) -> String| {
-            keys.iter().fold(Command::new("UNLINK"), |command, key| command.key(name(&self.inner.keys, key)))
-        };
-        // The leases first: between the two, nothing that was asked for before can be stored.
-        let commands = [unlink(Keys::lease).repeatable(), unlink(Keys::entry)];
-        let replies = gates::pass(shards.iter().copied(), || {
-            bump_all(&shards);
-            self.inner.remote.link().call_many(&commands)
-        });
+        let removing = self.inner.remover().unlink(keys);
         let (inner, keys) = (Arc::clone(&self.inner), keys.to_vec());
         async move {
-            let replies = replies.await;
-            bump_all(&shards);
+            let removed = removing.await;
+            inner.note_missed(&removed, || keys.iter().cloned().map(Missed::Key));
             inner.tell_keys(&keys).await;
-            let mut removed = 0;
-            for reply in replies {
-                removed = reply?.into_int()?;
-            }
-            Ok(u64::try_from(removed).unwrap_or(0))
+            removed
         }
     }
 
@@ -61,20 +38,14 @@ impl Cache {
     /// invalidated (a `HyperLogLog` estimate, exact for a few hundred keys, else within 1 %).
     pub fn invalidate_tags(&self, tags: &[String]) -> impl Future<Output = Result<u64>> + Send + use<> {
         let inner = Arc::clone(&self.inner);
-        let names: Vec<_> = tags.iter().map(|tag| Keys::tag_name(tag)).collect();
-        let sent = Keys::check_tags(tags).map(|()| {
-            (!tags.is_empty()).then(|| {
-                let shards: Vec<_> = tags.iter().map(|tag| inner.tag(tag)).collect();
-                bump_all(&shards);
-                (scripts::invalidate_tags(inner.remote.link(), &inner.keys, tags), shards)
-            })
-        });
+        let sent = Keys::check_tags(tags).map(|()| (!tags.is_empty()).then(|| inner.remover().invalidate_tags(tags)));
+        let tags = tags.to_vec();
         async move {
-            let Some((reply, shards)) = sent? else { return Ok(0) };
-            let reply = reply.await;
-            bump_all(&shards);
-            inner.tell_keys(&names).await;
-            reply
+            let Some(invalidating) = sent? else { return Ok(0) };
+            let invalidated = invalidating.await;
+            inner.note_missed(&invalidated, || tags.iter().cloned().map(Missed::Tag));
+            inner.tell(&|| News::Changed(tags.iter().map(|tag| Keys::tag_name(tag)).collect())).await;
+            invalidated
         }
     }
 
@@ -109,29 +80,15 @@ impl Cache {
     /// `records` says whether the cache's own records go too.
     fn sweep(&self, glob: String, records: bool) -> impl Future<Output = Result<u64>> + Send + use<> {
         let inner = Arc::clone(&self.inner);
-        // Alone: a fill that is on its way to Redis is found by the sweep, and one that is not sees the counter.
-        gates::pass_alone(|| epochs().bump(inner.sweep));
-        let raised = scripts::raise_sweep(inner.remote.link(), &inner.keys);
+        let sweeping = inner.remover().sweep(glob.clone(), records);
         async move {
-            let removed = match raised.await {
-                Ok(()) => {
-                    let goes_too = |key: &[u8]| records && !inner.keys.is_kept(key);
-                    inner.remote.sweep(&glob, goes_too, |key| inner.keys.is_entry(key)).await
-                }
-                Err(error) => Err(error),
-            };
-            epochs().bump(inner.sweep);
+            let removed = sweeping.await;
+            inner.note_missed(&removed, || [Missed::Sweep(glob, records)]);
             if let Some(local) = &inner.local {
                 local.clear();
             }
             inner.tell(&|| News::Swept).await;
             removed
         }
-    }
-}
-
-fn bump_all(shards: &[Shard]) {
-    for &shard in shards {
-        epochs().bump(shard);
     }
 }

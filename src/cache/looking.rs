@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::cache::Cache;
+use super::{cache::Cache, scanning::scan};
 use crate::{
     codec::resp::Value,
     connection::Command,
@@ -33,7 +33,7 @@ impl Cache {
             return Err(Error::invalid_argument("pattern", "empty", "a glob of at least one character"));
         }
         let (keys, remote) = (&self.inner.keys, &self.inner.remote);
-        let (next, mut found) = remote.scan(cursor, &keys.glob(pattern)).await?;
+        let (next, mut found) = scan(remote.link(), cursor, &keys.glob(pattern)).await?;
         found.retain(|key| keys.is_entry(key));
         let asked: Vec<_> = found.iter().map(|key| Command::new("PTTL").key(key).repeatable()).collect();
         let mut expiring = Vec::new();

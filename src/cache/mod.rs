@@ -19,11 +19,14 @@ mod looking;
 mod options;
 mod process_only;
 mod ranked;
+mod recovery;
 mod registered;
 mod remote_tier;
+mod remover;
+mod reporter;
+mod scanning;
 mod scripts;
 mod tags;
-mod unreadable;
 mod wakers;
 mod write;
 
@@ -36,7 +39,7 @@ pub use lease::{Acquire, Acquired, Lease};
 pub use local_tier::LocalEntry;
 pub use options::{
     CacheOptions, CircuitBreakerOptions, CoherenceMode, EvictionStrategy, Level1Options, Level2Options, Limits,
-    ttl_argument,
+    RecoveryQueueOptions, ttl_argument,
 };
 pub use process_only::open_process_only;
 pub use ranked::PriorityTally;

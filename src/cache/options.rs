@@ -103,6 +103,22 @@ pub struct Level2Options {
     /// than the connection's `commandTimeout`.
     pub timeout: f64,
     pub circuit_breaker: CircuitBreakerOptions,
+    pub recovery_queue: RecoveryQueueOptions,
+}
+
+/// What Redis missed while it was away.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
+pub struct RecoveryQueueOptions {
+    /// Keys, tags and patterns that are remembered; one of more than 512 bytes counts for several. When there are more, all
+    /// entries below the prefix are removed instead. 10,000 by default.
+    pub max_size: f64,
+}
+
+impl Default for RecoveryQueueOptions {
+    fn default() -> Self {
+        Self { max_size: 10_000.0 }
+    }
 }
 
 /// When Redis is left alone for a while.
@@ -169,6 +185,7 @@ impl Default for Level2Options {
             soft_timeout: None,
             timeout: 1.0,
             circuit_breaker: CircuitBreakerOptions::default(),
+            recovery_queue: RecoveryQueueOptions::default(),
         }
     }
 }
@@ -274,6 +291,7 @@ impl CacheOptions {
         self.level2.check()?;
         for (option, number) in [
             ("level1.maxSize", self.level1.max_size),
+            ("level2.recoveryQueue.maxSize", self.level2.recovery_queue.max_size),
             ("limits.maxKeyLength", self.limits.max_key_length),
             ("limits.maxValueSize", self.limits.max_value_size),
             ("limits.maxBulkKeys", self.limits.max_bulk_keys),
@@ -289,6 +307,12 @@ impl CacheOptions {
             return Err(Error::invalid_option("compression.threshold", &value, "whole bytes, 0 or more"));
         }
         Ok(())
+    }
+
+    /// What is remembered of what Redis missed, at most.
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked to be whole and above 0")]
+    pub(super) fn most_missed(&self) -> usize {
+        self.level2.recovery_queue.max_size as usize
     }
 
     /// Most bytes of one value, as it crosses.
@@ -355,6 +379,7 @@ mod tests {
             (r#"{"level1":{"priorities":{"a:":2.5}}}"#, "level1.priorities.a:"),
             (r#"{"level1":{"priorities":{"a:":4},"strategy":"LFU"}}"#, "level1.strategy"),
             (r#"{"level2":{"ttl":0}}"#, "level2.ttl"),
+            (r#"{"level2":{"recoveryQueue":{"maxSize":0}}}"#, "level2.recoveryQueue.maxSize"),
             (r#"{"level2":{"softTimeout":0}}"#, "level2.softTimeout"),
             (r#"{"level2":{"timeout":3601}}"#, "level2.timeout"),
             (r#"{"level2":{"circuitBreaker":{"threshold":0}}}"#, "level2.circuitBreaker.threshold"),

@@ -2,7 +2,8 @@
 //!
 //! Reads, and the writes that only remember what a factory just made, can be done without: they are refused at once while
 //! the connection is down, and while the [circuit](super::circuit) is open. Explicit writes and invalidations cannot be
-//! done without: they wait in the connection's offline queue until their deadline, so that a short outage loses none.
+//! done without: they wait in the connection's offline queue until their deadline, so that a short outage loses none, and
+//! what misses that is [made up for](super::recovery) before anything is read again.
 
 use std::{sync::Arc, time::Duration};
 
@@ -12,6 +13,8 @@ use super::{
     circuit::{Circuit, CircuitState},
     keys::Keys,
     options::Level2Options,
+    recovery::Recovery,
+    scanning::scan,
 };
 use crate::{
     codec::resp::Value,
@@ -19,9 +22,6 @@ use crate::{
     error::{Error, ErrorCode, Result},
     service,
 };
-
-/// Keys that one SCAN looks at, and at most about so many that one UNLINK removes.
-const SLICE: i64 = 1_000;
 
 /// A stored entry.
 #[derive(Debug)]
@@ -46,13 +46,20 @@ pub(super) struct RemoteTier {
     /// How long it is waited for where there is a source to turn to.
     patience: Option<Duration>,
     circuit: Circuit,
+    recovery: Arc<Recovery>,
 }
 
 impl RemoteTier {
     /// No call that can be done without takes longer than `longest`.
-    pub(super) fn new(link: Arc<dyn Link>, options: &Level2Options, longest: Duration) -> Self {
+    pub(super) fn new(
+        link: Arc<dyn Link>,
+        options: &Level2Options,
+        longest: Duration,
+        recovery: Arc<Recovery>,
+    ) -> Self {
         let deadline = options.timeout().min(longest);
-        Self { link, deadline, patience: options.soft_timeout(), circuit: options.circuit_breaker.circuit(deadline) }
+        let (patience, circuit) = (options.soft_timeout(), options.circuit_breaker.circuit(deadline));
+        Self { link, deadline, patience, circuit, recovery }
     }
 
     pub(super) fn link(&self) -> &Arc<dyn Link> {
@@ -75,6 +82,7 @@ impl RemoteTier {
     /// [observed](Self::observe).
     pub(super) fn available(&self) -> Result<()> {
         let down = match self.link.state() {
+            _ if self.recovery.len() > 0 => Some("is still to make up for what it missed"),
             LinkState::Connecting | LinkState::Connected | LinkState::Ready => {
                 (!self.circuit.admits(Instant::now())).then_some("does not answer")
             }
@@ -182,46 +190,6 @@ impl RemoteTier {
         reply.into_items()?.into_iter().map(Value::into_optional_text).collect()
     }
 
-    /// Removes the entries that match `glob`, as `is_entry` tells them, and of all else that matches what `goes_too`; how
-    /// many entries there were.
-    pub(super) async fn sweep(
-        &self,
-        glob: &str,
-        goes_too: impl Fn(&[u8]) -> bool + Send,
-        is_entry: impl Fn(&[u8]) -> bool + Send,
-    ) -> Result<u64> {
-        let mut removed = 0;
-        let (mut cursor, mut found) = self.scan("0", glob).await?;
-        loop {
-            let (entries, mut others): (Vec<_>, Vec<_>) = found.into_iter().partition(|key| is_entry(key));
-            others.retain(|key| goes_too(key));
-            // One slice is removed while the next is looked for.
-            let mut commands = Vec::with_capacity(3);
-            let done = cursor == "0";
-            if !done {
-                commands.push(scan_command(&cursor, glob));
-            }
-            if !entries.is_empty() {
-                commands.push(Command::new("UNLINK").args(&entries).repeatable());
-            }
-            if !others.is_empty() {
-                commands.push(Command::new("UNLINK").args(&others).repeatable());
-            }
-            let mut replies = self.link.call_many(&commands).await.into_iter();
-            let scanned = if done { None } else { replies.next() };
-            if !entries.is_empty()
-                && let Some(count) = replies.next()
-            {
-                removed += u64::try_from(count?.into_int()?).unwrap_or(0);
-            }
-            replies.try_for_each(|reply| reply.map(|_| ()))?;
-            match scanned {
-                Some(reply) => (cursor, found) = scan_reply(reply?)?,
-                None => return Ok(removed),
-            }
-        }
-    }
-
     /// Counts the keys that match `glob` and `wanted`, looking at no more than `rounds` slices of the database; whether
     /// that was all of it.
     pub(super) async fn count(&self, glob: &str, rounds: usize, wanted: impl Fn(&[u8]) -> bool) -> Result<(u64, bool)> {
@@ -230,18 +198,13 @@ impl RemoteTier {
         for _ in 0..rounds {
             self.available()?;
             let found;
-            (cursor, found) = self.observe(self.scan(&cursor, glob).await)?;
+            (cursor, found) = self.observe(scan(&self.link, &cursor, glob).await)?;
             count += found.iter().filter(|key| wanted(key)).count() as u64;
             if cursor == "0" {
                 return Ok((count, true));
             }
         }
         Ok((count, false))
-    }
-
-    /// One slice: the next cursor and what matches.
-    pub(super) async fn scan(&self, cursor: &str, glob: &str) -> Result<(String, Vec<Vec<u8>>)> {
-        scan_reply(self.link.call(scan_command(cursor, glob)).await?)
     }
 }
 
@@ -253,21 +216,4 @@ fn remaining(pttl: Option<&Result<Value>>) -> Remaining {
         }
         _ => Remaining::Unknown,
     }
-}
-
-fn scan_command(cursor: &str, glob: &str) -> Command {
-    Command::new("SCAN").arg(cursor).arg("MATCH").arg(glob).arg("COUNT").int(SLICE).repeatable()
-}
-
-/// The next cursor and the keys of a SCAN reply.
-fn scan_reply(reply: Value) -> Result<(String, Vec<Vec<u8>>)> {
-    let mut parts = reply.into_items()?.into_iter();
-    let (Some(cursor), Some(keys)) = (parts.next(), parts.next()) else {
-        return Err(Error::unexpected_reply("SCAN", "an array without cursor and keys"));
-    };
-    let keys = keys.into_items()?.into_iter().filter_map(|key| match key {
-        Value::Bulk(bytes) => Some(bytes),
-        _ => None,
-    });
-    Ok((cursor.into_text()?, keys.collect()))
 }

@@ -8,6 +8,7 @@ use super::{
     epochs::{Watch, epochs},
     format, gates,
     local_tier::Keep,
+    recovery::Missed,
     scripts::{self, Tagged, TaggedWrite},
 };
 use crate::{
@@ -34,14 +35,19 @@ impl Cache {
         let inner = Arc::clone(&self.inner);
         let sent = inner.check(&write.key, &write.tags, write.ttl).and_then(|ttl| {
             inner.check_value(&write.key, &write.text)?;
-            Ok((inner.write(&write, ttl), ttl))
+            Ok((inner.recovery.mark(), inner.write(&write, ttl), ttl))
         });
         async move {
-            let (writing, ttl) = sent?;
+            let (mark, writing, ttl) = sent?;
             let (pending, written) = writing.await;
+            // One that wants no entry leaves the one that is there as it was.
+            if write.condition != Condition::IfMissing {
+                inner.note_missed(&written, || [Missed::Key(write.key.clone())]);
+            }
             let told = (!matches!(written, Ok(false))).then(|| inner.tell_keys(slice::from_ref(&write.key)));
             let written = match written {
                 Ok(true) => {
+                    inner.recovery.forget(&write.key, mark);
                     pending.keep(&inner, &write.key, write.text, ttl);
                     Ok(true)
                 }
@@ -77,20 +83,25 @@ impl Cache {
             }
             let watches: Vec<_> = keys.iter().map(|key| inner.watch(key, &[])).collect();
             let stored: Vec<_> = keys.iter().map(|key| inner.keys.entry(key)).collect();
+            let mark = inner.recovery.mark();
             let (pending, writing) = gates::pass(watches.iter().map(|watch| watch.key), || {
                 let pending: Vec<_> = watches.iter().map(|watch| PendingWrite::begin(watch.clone())).collect();
                 (pending, inner.write_entries(commands, &stored))
             });
-            Ok((pending, writing, lives))
+            Ok((mark, pending, writing, lives))
         });
         async move {
-            let (pending, writing, lives) = sent?;
+            let (mark, pending, writing, lives) = sent?;
             let replies = writing.await;
             let told = inner.tell(&|| News::Changed(writes.iter().map(|(key, ..)| key.clone()).collect()));
             let mut outcome = Ok(());
             for (((pending, reply), (key, text, _)), ttl) in pending.into_iter().zip(replies).zip(writes).zip(lives) {
+                inner.note_missed(&reply, || [Missed::Key(key.clone())]);
                 match reply {
-                    Ok(_) => pending.keep(&inner, &key, text, ttl),
+                    Ok(_) => {
+                        inner.recovery.forget(&key, mark);
+                        pending.keep(&inner, &key, text, ttl);
+                    }
                     Err(error) => {
                         pending.end();
                         outcome = outcome.and(Err(error));

@@ -47,8 +47,8 @@ mod code {
     pub(super) const RELEASE: u16 = 18;
 }
 
-/// The event that a stored entry could not be read: its value is the error. Read by `ts/cache/engine.ts`.
-const UNREADABLE_EVENT: u16 = 1;
+/// The event of an error that no call had: its value. Read by `ts/cache/engine.ts`.
+const ERROR_EVENT: u16 = 1;
 /// The event that the circuit changed: lane a is its state, as [`circuit_number`] has it.
 const CIRCUIT_EVENT: u16 = 2;
 
@@ -78,8 +78,8 @@ impl NativeCache {
         let view = Rc::new(CacheView::new(env, cache.clone(), lanes)?);
         let mut watch = None;
         let handle = door.add(|emitter| {
-            let (unreadable, circuit) = (emitter.clone(), emitter.clone());
-            cache.on_unreadable(move |error| unreadable.emit(UNREADABLE_EVENT, 0, 0, vec![Answer::Error(error)]));
+            let (errors, circuit) = (emitter.clone(), emitter.clone());
+            cache.on_error(move |error| errors.emit(ERROR_EVENT, 0, 0, vec![Answer::Error(error)]));
             cache.on_circuit(move |state| circuit.emit(CIRCUIT_EVENT, circuit_number(state), 0, Vec::new()));
             watch = Some(link.watch_state(Arc::new(LinkEvents::new(emitter))));
             Rc::new(Behind { cache, order: CallOrder::default() })
@@ -108,6 +108,12 @@ impl NativeCache {
     #[napi(getter)]
     pub fn circuit(&self) -> i32 {
         self.view.cache.borrow().as_ref().map_or(0, |cache| circuit_number(cache.circuit()))
+    }
+
+    /// Writes and invalidations that Redis missed and is still to make up for.
+    #[napi(getter)]
+    pub fn missed(&self) -> f64 {
+        self.view.cache.borrow().as_ref().map_or(0.0, |cache| count_of(cache.missed()))
     }
 
     /// Whether changes by others end the copies in this process.

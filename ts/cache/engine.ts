@@ -29,8 +29,8 @@ const ACQUIRE = 16;
 const ACQUIRE_MANY = 17;
 const RELEASE = 18;
 
-/** The events that a stored entry could not be read, and that the circuit changed: `src/node/cache.rs`. */
-const UNREADABLE_EVENT = 1;
+/** The events of an error that no call had, and that the circuit changed: `src/node/cache.rs`. */
+const ERROR_EVENT = 1;
 const CIRCUIT_EVENT = 2;
 /** By the number that crosses. */
 const CIRCUIT: readonly CacheCircuitState[] = ['closed', 'open', 'half-open'];
@@ -108,7 +108,7 @@ export const epochs: Int32Array | undefined = cacheEpochs();
 
 /** Who hears of what no call asked for. */
 export interface EngineNews {
-  unreadable(error: Error): void;
+  error(error: Error): void;
   circuit(state: CacheCircuitState): void;
 }
 
@@ -145,7 +145,7 @@ export class CacheEngine {
     this.localBytes = bytes;
     this.defaultTtlMs = defaultTtlMs;
     connection.listen(this.#id, (event, number, _, [error]) => {
-      if (event === UNREADABLE_EVENT) news.unreadable(error as Error);
+      if (event === ERROR_EVENT) news.error(error as Error);
       else if (event === CIRCUIT_EVENT) news.circuit(CIRCUIT[number]!);
     });
   }
@@ -161,6 +161,11 @@ export class CacheEngine {
   /** Whether Redis is used, left alone, or probed. */
   get circuit(): CacheCircuitState {
     return CIRCUIT[this.#native.circuit]!;
+  }
+
+  /** Writes and invalidations that Redis missed and is still to make up for. */
+  get missed(): number {
+    return this.#native.missed;
   }
 
   /** Whether changes by others end the copies in this process. */

@@ -82,6 +82,18 @@ export interface CacheOptions<
       /** For so many seconds; then one call probes whether it answers again, while the others go on without. Default 1. */
       duration?: number;
     };
+    /**
+     * Writes and invalidations that did not reach Redis are remembered in this process. When it is back, what they were about is
+     * removed there, before any of it is read again: also what a write was about, because somebody else may have written since.
+     * What waits when the process ends is lost.
+     */
+    recoveryQueue?: {
+      /**
+       * Keys, tags and patterns; one of more than 512 bytes counts for several. When there are more, all entries below `prefix`
+       * are removed instead (with an empty prefix the oldest are forgotten), and an `error` says so. Default 10,000.
+       */
+      maxSize?: number;
+    };
     /** What the keys of a resource begin with, for `invalidateResource`. Default: its name and a colon. */
     prefixes?: Record<string, string>;
   };
@@ -239,11 +251,13 @@ export interface CacheStats {
 export type CacheCircuitState = 'closed' | 'open' | 'half-open';
 
 export interface CacheHealth {
-  /** `degraded`: Redis does not answer, or is left alone, and the cache lives on level 1 and the sources. */
+  /** `degraded`: Redis does not answer, is left alone, or has to make up for what it missed, and the cache lives on level 1 and the sources. */
   status: 'healthy' | 'degraded';
   state: ConnectionState;
   /** Of the circuit breaker, `level2.circuitBreaker`. */
   circuit: CacheCircuitState;
+  /** Keys, tags and patterns that Redis missed and is still to make up for. It is not read until it has. */
+  missed: number;
   /**
    * Whether writes by other processes end the copies in this process within milliseconds (with the bus of `coherence`: writes
    * by other caches). False while Redis is away, and where nobody tells of changes: a copy may then be as old as `level1.ttl`.

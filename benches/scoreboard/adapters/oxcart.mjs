@@ -9,7 +9,7 @@ export const oxcart = {
   /** What the scenarios need and it does not offer. */
   lacks: [],
   /** Titles of scenarios that it is known to fail; the suite leaves them out. */
-  fails: ['a delete while Redis is down: the old value does not come back'],
+  fails: [],
   /** Of the keys in Redis, those that say which tags were invalidated. */
   tagMarkers: (keys) => keys.filter((key) => key.includes('#tag')),
   async open({ port, prefix, reachable = true, patienceMs }) {

@@ -1,4 +1,4 @@
-//! Tells of stored entries that cannot be read.
+//! Tells of what no call asked for: stored entries that cannot be read, and what Redis missed and now refuses.
 
 use std::{
     sync::{Mutex, PoisonError},
@@ -9,18 +9,18 @@ use tokio::time::Instant;
 
 use crate::error::Error;
 
-/// A cache full of entries that another version wrote is told of now and then, not for each.
+/// A cache full of entries that another version wrote is told of now and then, not for each of them.
 const PAUSE: Duration = Duration::from_secs(1);
 
 type Listener = Box<dyn Fn(Error) + Send + Sync>;
 
 /// Who is told, and when it was told last.
 #[derive(Default)]
-pub(super) struct Unreadable {
+pub(super) struct Reporter {
     told: Mutex<(Option<Listener>, Option<Instant>)>,
 }
 
-impl Unreadable {
+impl Reporter {
     pub(super) fn listen(&self, listener: Listener) {
         self.told.lock().unwrap_or_else(PoisonError::into_inner).0 = Some(listener);
     }
