@@ -35,18 +35,15 @@ const prefix = `${uniquePrefix('model')}:`;
 beforeAll(async () => {
   server = await RedisServer.start();
   proxy = await FlakyProxy.start({ port: server.port });
-  players = Array.from({ length: PROCESSES }, (_, n) => startPlayer(String(n)));
-  await Promise.all(players.map(({ call }) => waitFor(() => call('coherent'), { what: 'a process' })));
 });
 afterAll(async () => {
-  for (const { child } of players) child.kill('SIGKILL');
   await proxy.stop();
   await server.stop();
 });
 
-function startPlayer(name: string): Player {
+function startPlayer(name: string, coherence: string): Player {
   const script = new URL('./fixtures/cache-model-process.mjs', import.meta.url);
-  const child = fork(script, [proxy.url, prefix, name, server.url], { serialization: 'advanced' });
+  const child = fork(script, [proxy.url, prefix, name, server.url, coherence], { serialization: 'advanced' });
   const waiting = new Map<number, [(value: unknown) => void, (error: Error) => void]>();
   let last = 0;
   child.on('message', ({ id, value, error }: { id: number; value: unknown; error?: string }) => {
@@ -63,7 +60,15 @@ function startPlayer(name: string): Player {
   return { call, child };
 }
 
-describe('four processes with one cache', () => {
+describe.each(['tracking', 'bus'])('four processes with one cache (%s)', (coherence) => {
+  beforeAll(async () => {
+    players = Array.from({ length: PROCESSES }, (_, n) => startPlayer(String(n), coherence));
+    await Promise.all(players.map(({ call }) => waitFor(() => call('coherent'), { what: 'a process' })));
+  });
+  afterAll(() => {
+    for (const { child } of players) child.kill('SIGKILL');
+  });
+
   it(`read nothing stale in ${STEPS} random steps, seed ${SEED}`, { timeout: 60_000 + STEPS * 10 }, async () => {
     const oracle = new CacheOracle(KEYS, BOUND_MS);
     const probe = openProbe(server);
