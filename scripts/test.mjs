@@ -167,6 +167,8 @@ const stages = [
         'cache-service',
         'cache-threads',
         'pubsub',
+        'pubsub-durable',
+        'pubsub-flow',
         'queue-events',
         'queue',
         'redis',

@@ -116,12 +116,12 @@ fn what_a_member_had_when_it_died_is_taken_over() {
     let link = connection::open(server.options()).unwrap();
     let (one, other) = (channels(&link), channels(&link));
     let ids = publish(&one, &["a", "b"]);
-    let dying = join(&one, options(500));
+    let dying = join(&one, options(1_500));
     assert_eq!((dying.next().id, dying.next().id), (ids[0].clone(), ids[1].clone()));
     dying.reader.settle(&ids[0], true);
-    let heir = join(&other, options(500));
+    let heir = join(&other, options(1_500));
     // Nothing is taken from a member that lives, however long it works.
-    assert!(heir.messages.recv_timeout(Duration::from_millis(1_500)).is_err());
+    assert!(heir.messages.recv_timeout(Duration::from_secs(4)).is_err());
     drop(dying);
     let taken = heir.next();
     assert_eq!((taken.id, taken.deliveries, taken.payload), (ids[1].clone(), 2, b"b".to_vec()));
@@ -143,17 +143,17 @@ fn a_member_that_leaves_gives_the_rest_at_once() {
     let link = connection::open(server.options()).unwrap();
     let (one, other) = (channels(&link), channels(&link));
     let ids = publish(&one, &["a", "b"]);
-    let leaving = join(&one, options(5_000));
+    let leaving = join(&one, options(60_000));
     leaving.next();
     leaving.next();
     leaving.reader.settle(&ids[0], true);
     let reader = Arc::clone(&leaving.reader);
     run(async move { reader.leave().await.unwrap() });
     let began = Instant::now();
-    let heir = join(&other, options(5_000));
+    let heir = join(&other, options(60_000));
     let taken = heir.next();
     assert_eq!((taken.id, taken.deliveries), (ids[1].clone(), 2));
-    assert!(began.elapsed() < Duration::from_secs(4), "{:?}", began.elapsed());
+    assert!(began.elapsed() < PATIENCE, "{:?}", began.elapsed());
     // Whoever had nothing left is forgotten.
     heir.reader.settle(&ids[1], true);
     let reader = Arc::clone(&heir.reader);
