@@ -23,8 +23,13 @@ export interface ErrorReport {
   cause?: ErrorReport;
 }
 
-/** Takes the outcome of a call that is not a promise of its own, such as a command of a pipeline. */
+/**
+ * Takes the outcome of a call that is not a promise of its own, such as a command of a pipeline. There are many of them, so
+ * it is all that the door keeps of such a call.
+ */
 export interface Receiver {
+  /** Itself. */
+  readonly receiver: Receiver;
   settled(value: unknown): void;
   /** `error` is made when it is called, so that it can be called where the waiting caller is in the stack. */
   failed(error: () => unknown): void;
@@ -88,6 +93,9 @@ interface Other {
   stack?: Error | undefined;
 }
 
+/** Stands where a promise's function does, for calls that have a receiver. */
+const toReceiver = (): void => {};
+
 // One function for all promises: a closure for each would be garbage for each.
 let captured: Resolve;
 const capture = (resolve: Resolve): void => {
@@ -150,7 +158,7 @@ export class Door {
 
   /** The same for an outcome that goes to a receiver. */
   callFor(receiver: Receiver, target: number, code: number, args: readonly Argument[]): void {
-    this.#start(target, code, args, (value) => receiver.settled(value), { receiver });
+    this.#start(target, code, args, toReceiver, receiver);
   }
 
   /** Takes the events of a target, in place of an earlier listener. */
@@ -389,7 +397,9 @@ export class Door {
       this.#free = slot;
       this.#inFlight--;
       if (other !== undefined) this.#others[slot] = undefined;
-      if (kind === ERROR) {
+      if (other?.receiver !== undefined && kind !== ERROR) {
+        other.receiver.settled(kind === JSON_TEXT ? JSON.parse(value as string) : value);
+      } else if (kind === ERROR) {
         const report = JSON.parse(value as string) as ErrorReport;
         if (other?.receiver) other.receiver.failed(() => makeError(report));
         else settleWith(resolve, () => throwing(makeError(report, other?.stack)));

@@ -1,6 +1,7 @@
 import type { Argument, Decode } from '../native.js';
 import { setArguments } from './command-arguments.js';
 import { BUFFERS, byName, commandCode, installMethods, METHODS } from './command-method.js';
+import { CollectedCommand } from './command-replies.js';
 import type { Key, RedisArgument, SetOptions } from './command-types.js';
 import type { ChainedCommands } from './commands/chained-commands.js';
 import type { KeyPrefix } from './key-prefix.js';
@@ -12,13 +13,6 @@ export type ChainSent = (
   count: number,
   outcome: Promise<PipelineResult[] | null>,
 ) => void;
-
-/** A command that waits for `exec`. */
-export interface CollectedCommand {
-  code: number;
-  args: readonly Argument[];
-  decode: Decode | undefined;
-}
 
 export interface CommandChain extends ChainedCommands {}
 
@@ -88,7 +82,7 @@ export abstract class CommandChain {
   }
 
   #add(code: number, args: readonly Argument[], decode?: Decode): this {
-    this.#commands.push({ code, args, decode: this.#prefix.decode(code, decode) });
+    this.#commands.push(new CollectedCommand(code, args, this.#prefix.decode(code, decode)));
     return this;
   }
 }

@@ -1,7 +1,7 @@
 import { door } from '../native.js';
-import { type ChainSent, type CollectedCommand, CommandChain } from './command-chain.js';
+import { type ChainSent, CommandChain } from './command-chain.js';
 import { AT_ONCE } from './command-method.js';
-import { CommandReplies } from './command-replies.js';
+import { type CollectedCommand, CommandReplies } from './command-replies.js';
 import type { KeyPrefix } from './key-prefix.js';
 
 /** The outcome of one command of a pipeline or transaction: an error, or what the method of `RedisService` gives. */
@@ -48,10 +48,10 @@ export class Pipeline extends CommandChain {
   #send(commands: readonly CollectedCommand[]): Promise<PipelineResult[]> {
     if (commands.length === 0) return Promise.resolve([]);
     return new Promise((resolve) => {
-      const replies = new CommandReplies(commands, resolve);
+      const replies = new CommandReplies(commands.length, resolve);
       for (let index = 0; index < commands.length; index++) {
-        const { code, args } = commands[index]!;
-        door.callFor(replies.receiver(index), this.#target, code | AT_ONCE, args);
+        const command = commands[index]!.expect(replies, index);
+        door.callFor(command, this.#target, command.code | AT_ONCE, command.args);
       }
     });
   }

@@ -1,8 +1,8 @@
 import { createError, type OxcartError } from '../errors.js';
 import { door } from '../native.js';
-import { type ChainSent, type CollectedCommand, CommandChain } from './command-chain.js';
+import { type ChainSent, CommandChain } from './command-chain.js';
 import { EXEC, IN_TRANSACTION } from './command-method.js';
-import { CommandReplies } from './command-replies.js';
+import { type CollectedCommand, CommandReplies } from './command-replies.js';
 import type { KeyPrefix } from './key-prefix.js';
 import type { PipelineResult } from './pipeline.js';
 
@@ -40,17 +40,10 @@ export class Transaction extends CommandChain {
   async #send(commands: readonly CollectedCommand[]): Promise<PipelineResult[] | null> {
     if (commands.length === 0) return [];
     const replies = new Promise<PipelineResult[]>((resolve) => {
-      const receivers = new CommandReplies(
-        // Replies to a transaction that did not run are no replies of its commands.
-        commands.map((command) => ({
-          ...command,
-          decode: command.decode && ((value: unknown) => (value === null ? null : command.decode!(value))),
-        })),
-        resolve,
-      );
+      const collected = new CommandReplies(commands.length, resolve);
       for (let index = 0; index < commands.length; index++) {
-        const { code, args } = commands[index]!;
-        door.callFor(receivers.receiver(index), this.#target, code | IN_TRANSACTION, args);
+        const command = commands[index]!.expect(collected, index);
+        door.callFor(command, this.#target, command.code | IN_TRANSACTION, command.args);
       }
     });
     try {
