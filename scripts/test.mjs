@@ -60,6 +60,7 @@ const stages = [
         'queue',
         'dead_letters',
         'monitoring',
+        'pubsub_durable',
         'queue_cancel',
         'queue_events',
         'queue_flows',

@@ -195,6 +195,31 @@ fn what_fails_too_often_is_dead_and_what_is_trimmed_is_told() {
 }
 
 #[test]
+fn what_is_pushed_out_before_a_group_saw_it_is_counted_once() {
+    let server = RedisServer::start();
+    let link = connection::open(server.options()).unwrap();
+    let one = channels(&link);
+    publish(&one, &["seen"]);
+    let how = || options(30_000);
+    let member = join(&one, how());
+    let seen = member.next();
+    member.reader.settle(&seen.id, true);
+    let reader = Arc::clone(&member.reader);
+    run(async move { reader.leave().await.unwrap() });
+    drop(member);
+    publish(&one, &["a", "b", "c", "d", "e"]);
+    assert_eq!(ask(&link, "XTRIM app:channel:{shop:orders} MAXLEN 2"), 4);
+    let (first, second) = (join(&one, how()), join(&channels(&link), how()));
+    let told = |member: &Member| member.events.recv_timeout(Duration::from_secs(3)).into_iter().collect::<Vec<_>>();
+    let mut events = told(&first);
+    events.extend(told(&second));
+    assert_eq!(events, ["trimmed 3"]);
+    let mut left: Vec<_> = first.messages.try_iter().chain(second.messages.try_iter()).map(|one| one.payload).collect();
+    left.sort();
+    assert_eq!(left, [b"d".to_vec(), b"e".to_vec()]);
+}
+
+#[test]
 fn a_group_that_is_deleted_is_made_again() {
     let server = RedisServer::start();
     let link = connection::open(server.options()).unwrap();

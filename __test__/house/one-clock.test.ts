@@ -31,6 +31,7 @@ const ALLOWED: Record<string, string> = {
   'src/queue/scheduled_runs.rs': 'a pause before a server is tried again',
   'src/queue/stalled_checker.rs': 'a pause before a server is tried again',
   'src/queue/worker.rs': 'how long a close waits for processors',
+  'src/queue/worker_call.rs': 'when a call was sent: after a lock duration without an answer its jobs are given up',
   'src/queue/worker_core.rs': 'how quickly jobs come back',
   'src/queue/worker_loop.rs': 'pauses before a server is tried again, and the look for markers that were lost',
 };
