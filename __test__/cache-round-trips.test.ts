@@ -46,6 +46,16 @@ describe.skipIf(inMemory)(`bulk calls with ${COUNT} keys`, () => {
     },
   );
 
+  it('a set with tags takes one, and the read after it none', async () => {
+    const set = () => cache.set('tagged', 1, { tags: ['t', 'a new one'] });
+    // The first one teaches the server the script.
+    await set();
+    expect(await counter.during(set)).toBe(1);
+    expect(await counter.during(async () => expect(await cache.get('tagged')).toBe(1))).toBe(0);
+    await cache.invalidateByTag('t');
+    expect(await cache.get('tagged')).toBeNull();
+  });
+
   it('mset, mget and mdel take one, and getOrSetMany one for what is in Redis', async () => {
     const wanted = keys('set-');
     const entries = wanted.map((key) => ({ key, value: `made ${key}` }));

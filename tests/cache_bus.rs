@@ -211,6 +211,12 @@ async fn a_broken_connection_is_a_gap() {
     let gaps = cache.gaps();
     proxy.refuse(true);
     proxy.cut();
+    let began = Instant::now();
+    while raw(&stranger, "PUBSUB NUMSUB cut:#bus").await
+        != Value::Array(vec![Value::Bulk(b"cut:#bus".to_vec()), Value::Int(0)])
+    {
+        assert!(began.elapsed() < SOON, "somebody listens");
+    }
     publish(&stranger, "cut:#bus", json!({ "from": "x", "number": 1, "changed": ["a"] })).await;
     assert!(cache.peek("a").is_some(), "it was told while nobody listened");
     proxy.refuse(false);
@@ -241,8 +247,10 @@ async fn a_message_that_could_not_be_published_is_made_known_later() {
     tokio::time::sleep(Duration::from_millis(1_500)).await;
     assert_eq!(heard.last_number(), 1);
     proxy.refuse(false);
-    eventually("the number is told", || heard.last_number() == 2).await;
-    assert_eq!(heard.news().len(), 1, "what was to be told is lost, and its number says so");
+    // By the repetition, or by what makes up for the write that was missed: whichever comes first.
+    eventually("the number is told", || heard.last_number() >= 2).await;
+    let lost = heard.news().iter().all(|message| message["number"] != json!(2));
+    assert!(lost, "what was to be told is lost, and a number says so");
 }
 
 #[tokio::test]

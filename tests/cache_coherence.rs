@@ -200,10 +200,6 @@ async fn what_was_written_here_is_kept_and_ends_with_the_next_change_elsewhere()
         raw(&stranger, "FLUSHALL").await;
         tokio::time::sleep(Duration::from_millis(50)).await;
         write(cache.clone()).await;
-        if name == "tagged" {
-            copy(&cache, "a").await;
-            copy(&cache, "b").await;
-        }
         assert!(cache.peek("a").is_some() && cache.peek("b").is_some(), "{name}");
         tokio::time::sleep(Duration::from_millis(20)).await;
         assert!(cache.peek("a").is_some() && cache.peek("b").is_some(), "{name}: its own echo ends no copy");

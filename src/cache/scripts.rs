@@ -11,8 +11,11 @@ use crate::{
     codec::resp::Value,
     connection::Link,
     error::Result,
-    script::cache::{
-        CLAIM_WORK, HOLD_WORK, INVALIDATE_TAGS, RAISE_SWEEP, READ_TAGS, SETTLE_WORK, TAGS_SINCE, WRITE_TAGGED,
+    script::{
+        ScriptCall,
+        cache::{
+            CLAIM_WORK, HOLD_WORK, INVALIDATE_TAGS, RAISE_SWEEP, READ_TAGS, SETTLE_WORK, TAGS_SINCE, WRITE_TAGGED,
+        },
     },
 };
 
@@ -61,34 +64,29 @@ pub(super) enum Tagged {
     WrittenAndChanged,
 }
 
-/// Writes an entry under the present versions of its tags.
-pub(super) fn write_tagged(
-    link: &Arc<dyn Link>,
-    keys: &Keys,
-    write: &TaggedWrite<'_>,
-) -> impl Future<Output = Result<Tagged>> + Send + use<> {
+/// Writes an entry under the present versions of its tags; [`tagged`] reads the reply.
+pub(super) fn write_tagged(keys: &Keys, write: &TaggedWrite<'_>) -> ScriptCall {
     let (ttl, keep) = (millis(write.ttl), millis(write.ttl + KEEP_BEYOND));
     let created = write.created_ms.to_string();
-    let reply = WRITE_TAGGED
-        .with(
-            [&keys.entry(write.key), &keys.lease(write.key), keys.prefix()],
-            [
-                write.value,
-                ttl.as_bytes(),
-                write.condition.word().unwrap_or_default().as_bytes(),
-                created.as_bytes(),
-                keep.as_bytes(),
-            ],
-            write.tags,
-        )
-        .start(Arc::clone(link));
-    async move {
-        Ok(match reply.await?.into_int()? {
-            0 => Tagged::Refused,
-            1 => Tagged::Written,
-            _ => Tagged::WrittenAndChanged,
-        })
-    }
+    WRITE_TAGGED.with(
+        [&keys.entry(write.key), &keys.lease(write.key), keys.prefix()],
+        [
+            write.value,
+            ttl.as_bytes(),
+            write.condition.word().unwrap_or_default().as_bytes(),
+            created.as_bytes(),
+            keep.as_bytes(),
+        ],
+        write.tags,
+    )
+}
+
+pub(super) fn tagged(reply: Value) -> Result<Tagged> {
+    Ok(match reply.into_int()? {
+        0 => Tagged::Refused,
+        1 => Tagged::Written,
+        _ => Tagged::WrittenAndChanged,
+    })
 }
 
 /// Gives `tags` new versions; about how many keys were written under them since the last time.

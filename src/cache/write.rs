@@ -15,6 +15,7 @@ use crate::{
     codec::resp::Value,
     connection::Command,
     error::{Error, ErrorCode, Result},
+    script::{ScriptCall, is_unknown_script},
 };
 
 /// A value that a caller sets.
@@ -168,6 +169,8 @@ struct PendingWrite {
     began_at: u32,
     /// Sum of the other counters when the write began.
     others: u32,
+    /// Whether a change by another process would be heard of, where such are.
+    is_heard_of: bool,
 }
 
 impl PendingWrite {
@@ -175,16 +178,14 @@ impl PendingWrite {
     fn begin(watch: Watch) -> Self {
         let began_at = epochs().bump(watch.key);
         let others = watch.stamp().wrapping_sub(began_at);
-        Self { watch, began_at, others }
+        Self { watch, began_at, others, is_heard_of: true }
     }
 
     /// Ends the write, and keeps a copy of the value if it is surely the last one, and its end would be heard of.
     fn keep(self, inner: &Inner, key: &str, text: String, ttl: Duration) {
         let now = epochs().bump(self.watch.key);
-        // The script that writes a tagged entry cannot read it so that the server would remember.
-        let heard_of = self.watch.tags.is_empty() || !inner.is_tracked();
         if now == self.began_at.wrapping_add(1)
-            && heard_of
+            && self.is_heard_of
             && let Some(local) = &inner.local
         {
             local.insert(key, text, self.watch, now.wrapping_add(self.others), Keep::for_life(ttl));
@@ -199,7 +200,7 @@ impl PendingWrite {
 /// A write on its way.
 enum Sent<A, B> {
     Plain(A),
-    Tagged(B),
+    Tagged(B, ScriptCall),
 }
 
 impl Inner {
@@ -229,17 +230,18 @@ impl Inner {
         let inner = Arc::clone(self);
         let tags = write.tags.clone();
         let value = &*self.packed(&write.text);
-        let (pending, sent) = gates::pass([watch.key], || {
+        let stored = [self.keys.entry(&write.key)];
+        let (mut pending, sent) = gates::pass([watch.key], || {
             let pending = PendingWrite::begin(watch);
-            let link = self.remote.link();
             let sent = if write.tags.is_empty() {
                 let command = self.set_command(&write.key, value, ttl, write.condition);
-                Sent::Plain(self.write_entries(vec![command], &[self.keys.entry(&write.key)]))
+                Sent::Plain(self.write_entries(vec![command], &stored))
             } else {
                 let (key, tags) = (&write.key, &write.tags);
                 let created_ms = self.clock.now_ms();
                 let write = TaggedWrite { key, value, ttl, condition: write.condition, created_ms, tags };
-                Sent::Tagged(scripts::write_tagged(link, &self.keys, &write))
+                let script = scripts::write_tagged(&self.keys, &write);
+                Sent::Tagged(self.send_writes(vec![script.by_digest()], &stored, tags), script)
             };
             (pending, sent)
         });
@@ -250,9 +252,16 @@ impl Inner {
                     let reply = writing.await.pop().unwrap_or_else(|| Err(Error::closed("connection")));
                     reply.map(|reply| !reply.is_nil())
                 }
-                Sent::Tagged(reply) => {
-                    let outcome = reply.await;
-                    if matches!(outcome, Ok(Tagged::WrittenAndChanged)) && inner.is_tracked() {
+                Sent::Tagged(writing, script) => {
+                    let mut all = writing.await;
+                    if matches!(all.replies.first(), Some(Err(error)) if is_unknown_script(error)) {
+                        all = inner.send_writes(vec![script.by_text()], &stored, &tags).await;
+                    }
+                    // The versions were read with the write: the server goes on telling of them, and of the entry.
+                    pending.is_heard_of = all.versions.is_some() || !inner.is_tracked();
+                    let reply = all.replies.pop().unwrap_or_else(|| Err(Error::closed("connection")));
+                    let outcome = reply.and_then(scripts::tagged);
+                    if matches!(outcome, Ok(Tagged::WrittenAndChanged)) && !pending.is_heard_of {
                         // Their copies are read again, and so heard of again.
                         inner.end_tags(&tags);
                     }
