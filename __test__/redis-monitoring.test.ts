@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, expectTypeOf, it } from 'vitest';
-import { type KeyAnalysis, RedisMonitoringService, RedisService } from '../ts/index.js';
+import { type KeyAnalysis, Queue, RedisMonitoringService, RedisService } from '../ts/index.js';
 import { inMemory, RedisServer } from './helpers/redis-server.js';
 
 let server: RedisServer;
@@ -113,6 +113,22 @@ describe('analyzeKeys', () => {
     expect(some.patterns.map(({ pattern, count }) => [pattern, count])).toEqual([['user:profile:{id}', 120]]);
     expect(some.biggestKeys).toEqual([]);
     expect(some.measuredKeys).toBeLessThan(120);
+  });
+
+  it('tells what a queue takes', async () => {
+    const queue = new Queue('mail', { connection: { url: server.url } });
+    try {
+      await queue.addBulk(Array.from({ length: 40 }, (_, n) => ({ name: 'welcome', data: { to: n } })));
+      const { patterns, totalSize } = await monitoring.analyzeKeys('bull:mail:*', patient);
+      const jobs = patterns[0]!;
+      expect(jobs).toMatchObject({ pattern: 'bull:mail:{id}', count: 40, measured: 40 });
+      expect(patterns.map(({ pattern }) => pattern)).toEqual(
+        expect.arrayContaining(['bull:mail:wait', 'bull:mail:events', 'bull:mail:meta']),
+      );
+      expect(totalSize).toBeGreaterThan(jobs.totalSize);
+    } finally {
+      await queue.close();
+    }
   });
 
   it('ends with its signal, and with the service', async () => {

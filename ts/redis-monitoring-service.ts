@@ -95,7 +95,7 @@ export class RedisMonitoringService extends ServiceEmitter<RedisMonitoringEvents
    * Other databases than that of the connection are asked over connections that are closed again.
    *
    * @throws `ERR_INVALID_OPTION`; `ERR_WAIT_TIMED_OUT` when the time was over before the server told anything;
-   *   `ERR_UNSUPPORTED_COMMAND` when the server does not allow `MEMORY USAGE`; the reason of `signal`.
+   *   `ERR_REPLY` or `ERR_AUTHENTICATION_FAILED` when the server does not allow `MEMORY USAGE`; the reason of `signal`.
    */
   async getMemoryUsage(options: MemoryUsageOptions = {}): Promise<DatabaseMemory[]> {
     return (await this.#long(CALL.memoryUsage, options, MEMORY_USAGE_OPTIONS, {})) as DatabaseMemory[];

@@ -182,7 +182,7 @@ pub(super) async fn look(
         return Ok(None);
     }
     seen.complete = scan.has_all_names();
-    seen.lacks_sizes = scan.lacks_sizes;
+    seen.lacks_sizes = scan.refused.is_some();
     // Keys that came while the others were counted.
     seen.total = if seen.complete { seen.scanned } else { seen.total.max(seen.scanned) };
     let ended = tokio::task::spawn_blocking(move || {

@@ -94,8 +94,8 @@ pub(super) struct KeyScan {
     budget: Budget,
     /// Until when the server is left alone.
     rests_until: Instant,
-    /// The server tells no sizes.
-    pub lacks_sizes: bool,
+    /// With what the server refused to tell of a key.
+    pub refused: Option<ErrorCode>,
 }
 
 impl KeyScan {
@@ -111,7 +111,7 @@ impl KeyScan {
     }
 
     fn new(link: Arc<dyn Link>, source: Source, budget: Budget) -> Self {
-        Self { link, source, wanted: VecDeque::new(), budget, rests_until: Instant::now(), lacks_sizes: false }
+        Self { link, source, wanted: VecDeque::new(), budget, rests_until: Instant::now(), refused: None }
     }
 
     /// Asks for the measure of a key in one of the next slices.
@@ -155,7 +155,7 @@ impl KeyScan {
         let mut measured = Vec::with_capacity(keys.len());
         for key in keys {
             let mut reply = || replies.next().unwrap_or_else(|| Err(Error::closed("connection")));
-            if let Some(measure) = self.read_measure(reply()?, reply()?, reply())? {
+            if let Some(measure) = self.read_measure(reply(), reply(), reply())? {
                 measured.push((key, measure));
             }
         }
@@ -197,25 +197,36 @@ impl KeyScan {
         }
     }
 
-    /// None for a key that is gone.
-    fn read_measure(&mut self, kind: Value, ttl: Value, size: Result<Value>) -> Result<Option<Measure>> {
+    /// None for a key that is gone, or of which the server tells nothing.
+    fn read_measure(
+        &mut self,
+        kind: Result<Value>,
+        ttl: Result<Value>,
+        size: Result<Value>,
+    ) -> Result<Option<Measure>> {
+        let (Some(kind), Some(ttl)) = (self.told(kind)?, self.told(ttl)?) else { return Ok(None) };
         let (kind, ttl) = (kind.into_text()?, ttl.into_int()?);
-        if kind == "none" || ttl == -2 {
+        let size = self.told(size)?;
+        if kind == "none" || ttl == -2 || size.as_ref().is_some_and(Value::is_nil) {
             return Ok(None);
         }
-        let size = match size {
-            Ok(Value::Nil) => return Ok(None),
-            Ok(size) => Some(size.into_int()?),
-            // Some servers do not have the command, or do not allow it to everybody.
-            Err(error) if matches!(error.code(), ErrorCode::Reply | ErrorCode::AuthenticationFailed) => {
-                self.lacks_sizes = true;
-                None
-            }
-            Err(error) => return Err(error),
-        };
+        let size = size.map(Value::into_int).transpose()?;
         let kind = TYPES.iter().position(|known| *known == kind).unwrap_or(TYPES.len() - 1);
         let size = size.map(|size| u64::try_from(size).unwrap_or_default());
         Ok(Some(Measure { kind, size, ttl_ms: (ttl >= 0).then_some(ttl) }))
+    }
+
+    /// Some servers do not have a command, or do not allow it to everybody or for every key. That is noted without the
+    /// server's words, which may name the key.
+    fn told(&mut self, reply: Result<Value>) -> Result<Option<Value>> {
+        match reply {
+            Ok(value) => Ok(Some(value)),
+            Err(error) if matches!(error.code(), ErrorCode::Reply | ErrorCode::AuthenticationFailed) => {
+                self.refused = Some(error.code());
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
     }
 }
 

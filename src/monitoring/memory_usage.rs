@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     connection::Link,
-    error::{Error, ErrorCode, Result},
+    error::{Error, Result},
 };
 
 /// A database of one server.
@@ -85,8 +85,8 @@ pub(super) async fn measure(
                 sample.ttl_sum += ms as f64;
             }
         }
-        if scan.lacks_sizes {
-            return Err(Error::new(ErrorCode::UnsupportedCommand, "the server does not allow MEMORY USAGE"));
+        if let Some(code) = scan.refused {
+            return Err(Error::new(code, "the server does not tell what its keys take: MEMORY USAGE was refused"));
         }
     }
     if stop.is_stopped() {

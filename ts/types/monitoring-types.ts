@@ -255,6 +255,6 @@ export interface KeyAnalysis {
   confidence: { level: number; scanned: number; measured: number };
   durationMs: number;
   nodes: { node: string; totalKeys: number; scannedKeys: number; measuredKeys: number; complete: boolean }[];
-  /** `sizes`: a server does not allow `MEMORY USAGE`, so every size is 0. */
+  /** `sizes`: a server refused to tell the size of some keys, or of all, such as by its access rules; those count without. */
   unavailable: 'sizes'[];
 }
