@@ -581,6 +581,26 @@ fn a_server_that_hangs_is_left_alone_for_a_second() {
     });
 }
 
+#[test]
+fn what_has_a_part_goes_in_one_walk() {
+    let server = RedisServer::builder().process().start();
+    let link = open(server.port());
+    let cache = cache_with(&link, r#"{"prefix":"parts*:"}"#);
+    run(async move {
+        for key in ["av:7:thumb", "av:data:7", "av:list:7:page", "av:7", "av:17", "av:data:70", "u:data:7"] {
+            cache.set(write(key, "1")).await.unwrap();
+        }
+        assert_eq!(cache.delete_part("av:", "7").await.unwrap(), 3);
+        for key in ["av:7", "av:17", "av:data:70", "u:data:7"] {
+            assert_eq!(read(&cache, key).await.as_deref(), Some("1"), "{key}");
+        }
+        assert_eq!(cache.delete_part("av:", "*").await.unwrap(), 0);
+        assert_eq!(cache.delete_part("av:", "").await.unwrap_err().code(), ErrorCode::InvalidArgument);
+        let stats = raw_text(&link, &["INFO", "commandstats"]).await.unwrap();
+        assert!(stats.contains("cmdstat_scan:calls=2,"), "{stats}");
+    });
+}
+
 /// Waits until the server tells of changes, which ends every copy once. The engine in this process tells of none.
 async fn coherent(caches: &[&Cache]) {
     if std::env::var("OXCART_TEST_ENGINE").is_err() {

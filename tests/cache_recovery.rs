@@ -76,12 +76,13 @@ async fn what_a_server_missed_while_it_was_dead_is_gone_before_it_is_read_again(
     let mut server = RedisServer::builder().process().persistent().args(["--appendfsync", "always"]).start();
     let link = link(server.port());
     let cache = cache(&link, r#"{"prefix":"d:","level1":{"enabled":false}}"#);
-    let changes = ["delete", "many", "tag", "pattern", "clear:k", "set", "set many", "set xx"];
+    let changes = ["delete", "many", "tag", "pattern", "clear:k", "res:x:7", "set", "set many", "set xx"];
     for key in changes {
         put(&cache, key, "\"old\"", if key == "tag" { &["t"] } else { &[] }).await;
     }
     put(&cache, "other", "\"stays\"", &["other"]).await;
     put(&cache, "nx", "\"stays\"", &[]).await;
+    put(&cache, "res:x:17", "\"stays\"", &[]).await;
     server.kill();
     eventually("the loss is seen", || link.state() != connection::LinkState::Ready).await;
 
@@ -90,6 +91,7 @@ async fn what_a_server_missed_while_it_was_dead_is_gone_before_it_is_read_again(
     assert!(cache.invalidate_tags(&["t".to_owned()]).await.is_err());
     assert!(cache.delete_pattern("patt*").await.is_err());
     assert!(cache.clear("clear").await.is_err());
+    assert!(cache.delete_part("res:", "7").await.is_err());
     assert!(cache.set(write("set", "\"new\"", &[])).await.is_err());
     assert!(cache.set_many(vec![("set many".to_owned(), "\"new\"".to_owned(), None)]).await.is_err());
     assert!(cache.set(Write { condition: Condition::IfExists, ..write("set xx", "1", &[]) }).await.is_err());
@@ -105,8 +107,9 @@ async fn what_a_server_missed_while_it_was_dead_is_gone_before_it_is_read_again(
         assert_eq!(read(&cache, key).await, None, "{key}");
     }
     assert_eq!(cache.missed(), 0);
-    assert_eq!(read(&cache, "other").await.as_deref(), Some("\"stays\""));
-    assert_eq!(read(&cache, "nx").await.as_deref(), Some("\"stays\""));
+    for key in ["other", "nx", "res:x:17"] {
+        assert_eq!(read(&cache, key).await.as_deref(), Some("\"stays\""), "{key}");
+    }
 }
 
 #[tokio::test]

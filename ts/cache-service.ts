@@ -464,8 +464,8 @@ export class CacheService<
   /**
    * Invalidates all that belongs to a resource: what carries the tag `resource:id`, the key made of the resource's prefix
    * (`level2.prefixes`, else its domain's, else its name and a colon) and the id, and below that prefix every key that has
-   * the id as one of its parts, as in `user:profile:7:settings`. That walks the whole database in slices, three times; the tag
-   * alone is cheaper.
+   * the id as one of its parts, as in `user:profile:7:settings`. That walks the whole database in slices, once; the tag alone
+   * is cheaper.
    */
   async invalidateResource(params: { resource: string; id: string | number }): Promise<void> {
     checkOptions(params, ['resource', 'id']);

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{bus::News, cache::Cache, keys::Keys, recovery::Missed};
+use super::{bus::News, cache::Cache, keys::Keys, recovery::Missed, remover::Swept};
 use crate::error::{Error, Result};
 
 impl Cache {
@@ -55,7 +55,19 @@ impl Cache {
         let removed = if pattern.is_empty() {
             Err(Error::invalid_argument("pattern", "empty", "a glob of at least one character"))
         } else {
-            Ok(self.sweep(self.inner.keys.glob(pattern), false))
+            Ok(self.sweep(self.inner.keys.glob(pattern), Swept::Entries))
+        };
+        async move { removed?.await }
+    }
+
+    /// Removes every entry whose key begins with `start` and has `part` between colons, or a colon and an end, in what
+    /// follows; how many there were. One walk through the database.
+    pub fn delete_part(&self, start: &str, part: &str) -> impl Future<Output = Result<u64>> + Send + use<> {
+        let removed = if part.is_empty() {
+            Err(Error::invalid_argument("part", "empty", "a string of at least one character"))
+        } else {
+            let of = Swept::Having { start: start.to_owned(), part: part.to_owned() };
+            Ok(self.sweep(self.inner.keys.containing_glob(start, part), of))
         };
         async move { removed?.await }
     }
@@ -63,7 +75,7 @@ impl Cache {
     /// Removes every entry whose key begins with `namespace:`; how many there were.
     pub fn clear(&self, namespace: &str) -> impl Future<Output = Result<u64>> + Send + use<> {
         let checked = self.inner.keys.check(namespace);
-        let removed = checked.map(|()| self.sweep(self.inner.keys.namespace_glob(namespace), false));
+        let removed = checked.map(|()| self.sweep(self.inner.keys.namespace_glob(namespace), Swept::Entries));
         async move { removed?.await }
     }
 
@@ -72,18 +84,17 @@ impl Cache {
         let removed = if self.inner.keys.prefix().is_empty() {
             Err(Error::invalid_option("prefix", "empty", "a prefix, because flush would empty the whole database"))
         } else {
-            Ok(self.sweep(self.inner.keys.glob("*"), true))
+            Ok(self.sweep(self.inner.keys.glob("*"), Swept::Everything))
         };
         async move { removed?.await }
     }
 
-    /// `records` says whether the cache's own records go too.
-    fn sweep(&self, glob: String, records: bool) -> impl Future<Output = Result<u64>> + Send + use<> {
+    fn sweep(&self, glob: String, of: Swept) -> impl Future<Output = Result<u64>> + Send + use<> {
         let inner = Arc::clone(&self.inner);
-        let sweeping = inner.remover().sweep(glob.clone(), records);
+        let sweeping = inner.remover().sweep(glob.clone(), of.clone());
         async move {
             let removed = sweeping.await;
-            inner.note_missed(&removed, || [Missed::Sweep(glob, records)]);
+            inner.note_missed(&removed, || [Missed::Sweep(glob, of)]);
             if let Some(local) = &inner.local {
                 local.clear();
             }

@@ -120,6 +120,13 @@ impl Keys {
         glob
     }
 
+    /// A glob for every key that begins with `start` and has `part` later on.
+    pub(super) fn containing_glob(&self, start: &str, part: &str) -> String {
+        let mut glob = self.starting_glob(start);
+        let _ = write!(glob, "{}*", escape(part));
+        glob
+    }
+
     /// A glob for every key that begins with `namespace:`.
     pub(super) fn namespace_glob(&self, namespace: &str) -> String {
         let mut glob = escape(&self.prefix);

@@ -34,7 +34,7 @@ use tokio::{sync::Notify, time::sleep};
 use super::{
     bus::{Bus, News},
     keys::{Keys, MAX_TAGS},
-    remover::Remover,
+    remover::{Remover, Swept},
     reporter::Reporter,
 };
 use crate::{
@@ -55,8 +55,8 @@ const ITEM: usize = 512;
 pub(super) enum Missed {
     Key(String),
     Tag(String),
-    /// A glob of stored keys, and whether the cache's own records go, too.
-    Sweep(String, bool),
+    /// A glob of stored keys, and what goes of them.
+    Sweep(String, Swept),
 }
 
 impl Missed {
@@ -70,7 +70,7 @@ impl Missed {
 enum Batch {
     Keys(Vec<String>),
     Tags(Vec<String>),
-    Sweep(String, bool),
+    Sweep(String, Swept),
 }
 
 /// Items in the order in which they were last missed.
@@ -127,7 +127,7 @@ impl Queue {
         let batch = match first {
             Missed::Key(_) => Batch::Keys(names().collect()),
             Missed::Tag(_) => Batch::Tags(names().collect()),
-            Missed::Sweep(glob, records) => Batch::Sweep(glob.clone(), *records),
+            Missed::Sweep(glob, of) => Batch::Sweep(glob.clone(), of.clone()),
         };
         Some((places, batch))
     }
@@ -260,9 +260,11 @@ impl Recovery {
             }
         } else {
             let everything = keys.glob("*");
-            let records = queue.places.contains_key(&Missed::Sweep(everything.clone(), true));
+            let flushed = Missed::Sweep(everything.clone(), Swept::Everything);
+            let instead =
+                if queue.places.contains_key(&flushed) { flushed } else { Missed::Sweep(everything, Swept::Entries) };
             queue.clear();
-            queue.put(Missed::Sweep(everything, records));
+            queue.put(instead);
         }
     }
 
@@ -289,7 +291,7 @@ impl Recovery {
                 let names = tags.iter().map(|tag| Keys::tag_name(tag)).collect();
                 (self.remover.invalidate_tags(&tags).await, News::Changed(names))
             }
-            Batch::Sweep(glob, records) => (self.remover.sweep(glob, records).await, News::Swept),
+            Batch::Sweep(glob, of) => (self.remover.sweep(glob, of).await, News::Swept),
         };
         if outcome.as_ref().is_err_and(is_missed) {
             return Next::Later;
@@ -415,7 +417,7 @@ mod tests {
     fn long_names_count_for_several() {
         let mut queue = Queue::default();
         queue.put(key(&"k".repeat(3 * ITEM)));
-        queue.put(Missed::Sweep("*".repeat(ITEM - 1), false));
+        queue.put(Missed::Sweep("*".repeat(ITEM - 1), Swept::Entries));
         assert_eq!(queue.weight, 5);
     }
 }

@@ -13,6 +13,19 @@ use crate::{
     error::Result,
 };
 
+/// What goes of that which a glob matches.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Swept {
+    Entries,
+    /// And the cache's own records, but those that are kept.
+    Everything,
+    /// Entries whose names have this among the parts that colons make of what follows `start`.
+    Having {
+        start: String,
+        part: String,
+    },
+}
+
 /// Takes entries out of one cache on one server.
 #[derive(Clone)]
 pub(super) struct Remover {
@@ -69,9 +82,8 @@ impl Remover {
         }
     }
 
-    /// Removes the entries that match a glob of stored keys, and with `records` all else there, but what is kept; how many
-    /// entries there were.
-    pub(super) fn sweep(&self, glob: String, records: bool) -> impl Future<Output = Result<u64>> + Send + use<> {
+    /// Removes entries that match a glob of stored keys; how many there were.
+    pub(super) fn sweep(&self, glob: String, of: Swept) -> impl Future<Output = Result<u64>> + Send + use<> {
         let sweep = Epochs::sweep(self.keys.prefix());
         // Alone: a fill that is on its way to Redis is found by the sweep, and one that is not sees the counter.
         gates::pass_alone(|| epochs().bump(sweep));
@@ -80,8 +92,12 @@ impl Remover {
         async move {
             let removed = match raised.await {
                 Ok(()) => {
-                    let goes_too = |key: &[u8]| records && !keys.is_kept(key);
-                    scanning::sweep(&link, &glob, goes_too, |key| keys.is_entry(key)).await
+                    let goes_too = |key: &[u8]| of == Swept::Everything && !keys.is_kept(key);
+                    let is_meant = |key: &[u8]| match &of {
+                        Swept::Entries | Swept::Everything => true,
+                        Swept::Having { start, part } => keys.name(key).is_some_and(|name| has_part(name, start, part)),
+                    };
+                    scanning::sweep(&link, &glob, goes_too, |key| keys.is_entry(key) && is_meant(key)).await
                 }
                 Err(error) => Err(error),
             };
@@ -91,8 +107,31 @@ impl Remover {
     }
 }
 
+/// Whether a key begins with `start`, and has `part` between colons, or a colon and an end, in what follows; that is not
+/// `part` alone.
+fn has_part(key: &str, start: &str, part: &str) -> bool {
+    key.strip_prefix(start).is_some_and(|rest| rest != part && format!(":{rest}:").contains(&format!(":{part}:")))
+}
+
 fn bump_all(shards: &[Shard]) {
     for &shard in shards {
         epochs().bump(shard);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_part_stands_between_colons() {
+        for key in ["av:7:thumb", "av:data:7", "av:list:7:page", "av:17:7", "av:7:7"] {
+            assert!(has_part(key, "av:", "7"), "{key}");
+        }
+        for key in ["av:7", "av:17", "av:data:70", "av:list:71:7x", "u:data:7", "av:"] {
+            assert!(!has_part(key, "av:", "7"), "{key}");
+        }
+        assert!(has_part("av:a:b:c", "av:", "b:c") && !has_part("av:ab:c", "av:", "b:c"));
+        assert!(has_part("av:ba:a:a", "av:", "a:a"));
     }
 }

@@ -45,6 +45,7 @@ mod code {
     pub(super) const ACQUIRE: u16 = 16;
     pub(super) const ACQUIRE_MANY: u16 = 17;
     pub(super) const RELEASE: u16 = 18;
+    pub(super) const DELETE_PART: u16 = 19;
 }
 
 /// The event of an error that no call had: its value. Read by `ts/cache/engine.ts`.
@@ -245,6 +246,10 @@ impl Behind {
             }
             code::INVALIDATE_TAGS => self.texts(op, |cache, tags| counting(cache.invalidate_tags(&tags)))?,
             code::DELETE_PATTERN => self.text(op, |cache, pattern| counting(cache.delete_pattern(&pattern)))?,
+            code::DELETE_PART => {
+                let (start, part) = (op.text()?, op.text()?);
+                self.order.next(cache, move |cache| counting(cache.delete_part(&start, &part)))
+            }
             code::CLEAR => self.text(op, |cache, namespace| counting(cache.clear(&namespace)))?,
             code::FLUSH => self.order.next(cache, |cache| counting(cache.flush())),
             code::COUNT => self.count(op)?,

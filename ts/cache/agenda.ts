@@ -1,8 +1,8 @@
 import { openConnection, type ServiceConnection } from '../connection.js';
-import { createError } from '../errors.js';
 import { door, NativeAgenda } from '../native.js';
 import { onConnection } from '../split-connection.js';
 import type { RedisConfig } from '../types/redis-config.js';
+import { cacheClosed } from './exceptions.js';
 
 /** Calls and events; the numbers are those of `src/node/cache_agenda.rs`. */
 const CALL = { put: 0, peek: 1, settle: 2, count: 3, hurry: 4 } as const;
@@ -116,7 +116,7 @@ export class Agenda {
 
   #call(code: number, args: readonly (string | number)[]): Promise<any> {
     if (this.#closing) {
-      return Promise.reject(createError({ code: 'ERR_CLOSED', message: 'this CacheService is closed' }));
+      return Promise.reject(cacheClosed());
     }
     return door.call(this.#native.id, code, args);
   }

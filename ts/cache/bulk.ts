@@ -1,8 +1,11 @@
 import { invalidArgument } from '../errors.js';
 import { kindOf } from '../kind-of.js';
-import type { Acquired, CacheEngine, Lease, Peeked } from './engine.js';
+import type { Acquired, CacheEngine, Peeked } from './engine.js';
 import type { Desk, Flight, Flights } from './flights.js';
 import type { Making } from './making.js';
+import { store } from './storing.js';
+
+const NO_TAGS: readonly string[] = [];
 
 /** Loads the keys that are missing. */
 export type Loader = (keys: readonly string[]) => unknown;
@@ -118,7 +121,10 @@ export class BulkReader {
           return;
         }
         try {
-          one.settle(await this.#store(one, text, values[index] == null, making, acquired?.lease));
+          const { key, validity } = one;
+          const nothing = values[index] == null;
+          const made = { key, text, nothing, late: NO_TAGS, loadMs: 0, validity, lease: acquired?.lease };
+          one.settle(await store(this.#engine, this.#desk, made, making));
         } catch (error) {
           one.settle(rejected(error));
         }
@@ -129,28 +135,6 @@ export class BulkReader {
   #textOf(key: string, value: unknown, making: Making): string | undefined {
     const nothing = value === undefined || value === null;
     return nothing && making.negativeTtl === undefined ? undefined : this.#desk.encode(key, value ?? null);
-  }
-
-  async #store(
-    { key, validity }: Missing,
-    text: string,
-    nothing: boolean,
-    making: Making,
-    lease: Lease | undefined,
-  ): Promise<unknown> {
-    let ttl = nothing ? making.negativeTtl : making.ttl;
-    if (making.jitter > 0) {
-      ttl = Math.max(0.001, (ttl ?? this.#engine.defaultTtlMs / 1000) * (1 - making.jitter * Math.random()));
-    }
-    const { stamp, gaps } = validity;
-    const stale = nothing ? 0 : making.staleMs / 1000;
-    const { tags } = making;
-    const fill = this.#engine.fill({ key, text, ttl, tags, late: [], stamp, gaps, lease, stale, loadMs: 0 });
-    const stored = this.#engine.closed ? await fill.catch(() => false) : await this.#desk.attempt(fill);
-    if (stored === false) return this.#desk.decoded(key, text);
-    if (stored === true) this.#desk.stored(key);
-    const ttlMs = ttl === undefined ? this.#engine.defaultTtlMs : ttl * 1000;
-    return this.#desk.keep(key, text, validity, Math.min(ttlMs, this.#engine.localLifeMs));
   }
 }
 

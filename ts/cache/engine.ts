@@ -1,10 +1,10 @@
 import type { ServiceConnection } from '../connection.js';
-import { createError } from '../errors.js';
 import { type Argument, cacheEpochs, door, NativeCache } from '../native.js';
 import { systemNow } from '../system-time.js';
 import type { CacheCircuitState } from '../types/cache-types.js';
 import type { ConnectionState } from '../types/redis-config.js';
 import { coarseClock } from './coarse-clock.js';
+import { cacheClosed } from './exceptions.js';
 import type { Validity } from './hot-view.js';
 
 /** What is asked of the target: `mod code` of `src/node/cache.rs`. */
@@ -28,6 +28,7 @@ const EXPIRING = 32;
 const ACQUIRE = 16;
 const ACQUIRE_MANY = 17;
 const RELEASE = 18;
+const DELETE_PART = 19;
 
 /** The events of an error that no call had, and that the circuit changed: `src/node/cache.rs`. */
 const ERROR_EVENT = 1;
@@ -345,6 +346,12 @@ export class CacheEngine {
     return this.#call(DELETE_PATTERN, [pattern]);
   }
 
+  /** Removes keys that begin with `start` and have `part` between colons in what follows. */
+  deletePart(start: string, part: string): Promise<number> {
+    this.#sweep();
+    return this.#call(DELETE_PART, [start, part]);
+  }
+
   clear(namespace: string): Promise<number> {
     this.#sweep();
     return this.#call(CLEAR, [namespace]);
@@ -381,7 +388,7 @@ export class CacheEngine {
 
   #call(code: number, args: readonly Argument[]): Promise<any> {
     if (this.closed) {
-      return Promise.reject(createError({ code: 'ERR_CLOSED', message: 'this CacheService is closed' }));
+      return Promise.reject(cacheClosed());
     }
     const answer = door.call(this.#id, code, args);
     this.#pending++;

@@ -49,3 +49,8 @@ export function tooLargeForDomain(key: string, domain: string, bytes: number, li
     details: { key: key.slice(0, 512), limit },
   });
 }
+
+/** A call after `close`. */
+export function cacheClosed(): OxcartError {
+  return createError({ code: 'ERR_CLOSED', message: 'this CacheService is closed' });
+}

@@ -6,6 +6,7 @@ import { checkKeys, checkSeconds } from './arguments.js';
 import { type CacheEngine, type Found, generation, type Lease, type Peeked } from './engine.js';
 import type { Validity } from './hot-view.js';
 import type { Making } from './making.js';
+import { store } from './storing.js';
 
 /** Keys whose sources rest after a failure, at most: the oldest give way. */
 const MOST_RESTING = 10_000;
@@ -389,31 +390,14 @@ export class Flights {
       return made;
     }
     const nothing = made === undefined || made === null;
-    let ttl = nothing ? making.negativeTtl : (context.ttl ?? making.ttl);
-    if (making.jitter > 0) ttl = (ttl ?? this.#engine.defaultTtlMs / 1000) * (1 - making.jitter * Math.random());
-    if (ttl !== undefined) ttl = Math.max(0.001, ttl);
     const loadMs = making.beta === 0 ? 0 : Math.max(1, Math.round((performance.now() - started) * making.beta));
     const late = (context.tags ?? NO_TAGS).filter((tag) => !making.tags.includes(tag));
-    const fill = this.#engine.fill({
-      key,
-      text,
-      ttl,
-      tags: making.tags,
-      late,
-      stamp: validity.stamp,
-      gaps: validity.gaps,
-      lease,
-      // Nothing stands in for nothing.
-      stale: nothing ? 0 : making.staleMs / 1000,
-      loadMs,
-    });
-    const stored = this.#engine.closed ? await fill.catch(() => false) : await this.#desk.attempt(fill);
-    if (stored === true) this.#desk.stored(key);
-    // Level 1 has the counters of tags that came late.
-    if (stored === false || late.length > 0) return this.#desk.decoded(key, text);
-    const ttlMs = ttl === undefined ? this.#engine.defaultTtlMs : ttl * 1000;
-    const lifeMs = Math.min(hotLife(ttlMs, loadMs), this.#engine.localLifeMs);
-    return this.#desk.keep(key, text, validity, lifeMs);
+    return store(
+      this.#engine,
+      this.#desk,
+      { key, text, nothing, ttl: context.ttl, late, loadMs, validity, lease },
+      making,
+    );
   }
 
   /** Runs a factory where it can be told which flight asks for another key. */
@@ -456,11 +440,6 @@ export class Flights {
     }
     this.#resting.set(key, { until, generation: generation(validity.stamp, validity.gaps), error, stale });
   }
-}
-
-/** How long the hot view may hold a value: near its end every read draws lots whether to refresh it. */
-export function hotLife(freshMs: number, loadMs: number): number {
-  return loadMs === 0 ? freshMs : Math.max(0, freshMs - 10 * loadMs);
 }
 
 /**

@@ -12,6 +12,8 @@ export interface Invalidated {
   keys: readonly string[];
   tags: readonly string[];
   patterns: readonly string[];
+  /** Keys that begin with `start` and have `part` between colons in what follows. */
+  having?: { readonly start: string; readonly part: string };
   strategy: InvalidationStrategy;
 }
 
@@ -45,21 +47,23 @@ export function resolveInvalidation(given: CacheInvalidation, names: Names): Inv
 
 /** Everything that belongs to a resource: its tag, its key, and the keys that have its id as a part. */
 export function resourceInvalidation(prefix: string, resource: string, id: string): Invalidated {
-  const [start, part] = [literal(prefix), literal(id)];
   return {
     keys: [`${prefix}${id}`],
     tags: [`${resource}:${id}`],
-    patterns: [`${start}${part}:*`, `${start}*:${part}`, `${start}*:${part}:*`],
+    patterns: [],
+    having: { start: prefix, part: id },
     strategy: InvalidationStrategy.MANUAL,
   };
 }
 
 /** Does it; how many entries there were. Rejects when Redis fails. */
-export async function invalidateAll(engine: CacheEngine, { keys, tags, patterns }: Invalidated): Promise<number> {
+export async function invalidateAll(engine: CacheEngine, all: Invalidated): Promise<number> {
+  const { keys, tags, patterns, having } = all;
   const counts = await Promise.all([
     keys.length === 0 ? 0 : engine.deleteMany(keys),
     tags.length === 0 ? 0 : engine.invalidateTags(tags),
     ...patterns.map((pattern) => engine.deletePattern(pattern)),
+    having === undefined ? 0 : engine.deletePart(having.start, having.part),
   ]);
   return counts.reduce((sum, count) => sum + count, 0);
 }

@@ -2,9 +2,10 @@ import { createError } from '../errors.js';
 import { nextTurn } from '../system-time.js';
 import { BulkReader, type Loader } from './bulk.js';
 import { type CacheEngine, epochs, type Found, generation } from './engine.js';
-import { type Desk, type Factory, Flights, hotLife, isDue } from './flights.js';
+import { type Desk, type Factory, Flights, isDue } from './flights.js';
 import { type HotEntry, HotView, type Validity } from './hot-view.js';
 import type { Making } from './making.js';
+import { hotLife } from './storing.js';
 import { copy, decode, encode, freeze, isBinary, type Serializer } from './values.js';
 
 /** Values that one thread keeps decoded, at most; and the part of `level1.maxSize` that they may take. */
