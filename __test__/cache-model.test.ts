@@ -30,7 +30,7 @@ interface Player {
 let server: RedisServer;
 let proxy: FlakyProxy;
 let players: Player[];
-const prefix = `${uniquePrefix('model')}:`;
+let prefix: string;
 
 beforeAll(async () => {
   server = await RedisServer.start();
@@ -62,6 +62,8 @@ function startPlayer(name: string, coherence: string): Player {
 
 describe.each(['tracking', 'bus'])('four processes with one cache (%s)', (coherence) => {
   beforeAll(async () => {
+    // What others left would be a value that nobody wrote.
+    prefix = `${uniquePrefix('model')}:`;
     players = Array.from({ length: PROCESSES }, (_, n) => startPlayer(String(n), coherence));
     await Promise.all(players.map(({ call }) => waitFor(() => call('coherent'), { what: 'a process' })));
   });
