@@ -364,14 +364,14 @@ mod tests {
         }
     }
 
-    fn subscriber_with(options: PubSubOptions) -> (Subscriber, Arc<Heard>) {
+    fn subscriber_with(options: &PubSubOptions) -> (Subscriber, Arc<Heard>) {
         let heard = Arc::new(Heard::default());
-        let options = PubSubOptions { channel_prefix: "shop".to_owned(), ..options };
+        let options = PubSubOptions { channel_prefix: "shop".to_owned(), ..options.clone() };
         (Subscriber::over(Arc::new(NoServer), &options, Arc::<Heard>::clone(&heard)), heard)
     }
 
     fn subscriber(max_pending_messages: usize, max_pending_bytes: usize) -> (Subscriber, Arc<Heard>) {
-        subscriber_with(PubSubOptions { max_pending_messages, max_pending_bytes, ..PubSubOptions::default() })
+        subscriber_with(&PubSubOptions { max_pending_messages, max_pending_bytes, ..PubSubOptions::default() })
     }
 
     async fn subscribe(subscriber: &Subscriber, channel: &str, number: u32) -> Result<()> {
@@ -452,7 +452,7 @@ mod tests {
     #[tokio::test]
     async fn the_oldest_can_be_dropped_instead() {
         let (subscriber, listener) =
-            subscriber_with(PubSubOptions { max_pending_messages: 8, ..PubSubOptions::default() });
+            subscriber_with(&PubSubOptions { max_pending_messages: 8, ..PubSubOptions::default() });
         let oldest = FlowOptions { overflow: Some(Overflow::DropOldest), ..FlowOptions::default() };
         subscriber.subscribe(SubscriptionKind::Channel, "orders", 1, oldest).await.unwrap();
         for bytes in 1..=20 {
@@ -497,7 +497,7 @@ mod tests {
     #[tokio::test]
     async fn all_subscriptions_together_are_bounded() {
         let options = PubSubOptions { max_total_pending_bytes: 100, ..PubSubOptions::default() };
-        let (subscriber, listener) = subscriber_with(options);
+        let (subscriber, listener) = subscriber_with(&options);
         for (number, channel) in (1..).zip(["a", "b", "c"]) {
             subscribe(&subscriber, channel, number).await.unwrap();
             send(&subscriber, &format!("shop:{channel}"), 50);
