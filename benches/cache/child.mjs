@@ -1,9 +1,9 @@
-// Awaited getOrSet hits of one contender. Prints nanoseconds per hit as JSON.
+// getOrSet hits of one contender, so many in flight. Prints nanoseconds per hit as JSON.
 import { createRequire } from 'node:module';
 import { measure } from '../harness/cpu.mjs';
 
 const require = createRequire(import.meta.url);
-const { contender, port, hits, keys } = JSON.parse(process.argv[2]);
+const { contender, port, hits, keys, inFlight } = JSON.parse(process.argv[2]);
 
 const user = (id) => ({
   id,
@@ -38,6 +38,42 @@ const caches = {
     const cache = new LRUCache({ max: 10_000, ttl: 3_600_000, fetchMethod: (_key, _stale, { context }) => context() });
     return { getOrSet: (key, factory) => cache.fetch(key, { context: factory }), close() {} };
   },
+  async 'oxcart, Redis only'() {
+    const { CacheService } = require('../../index.js');
+    const redis = { host: '127.0.0.1', port };
+    const cache = new CacheService({ redis, prefix: 'bench:', level1: { enabled: false } });
+    return { getOrSet: (key, factory) => cache.getOrSet(key, factory, 3600), close: () => cache.close() };
+  },
+  async 'bentocache, Redis only'() {
+    const { BentoCache, bentostore } = await import('bentocache');
+    const { redisDriver } = await import('bentocache/drivers/redis');
+    const store = bentostore().useL2Layer(redisDriver({ connection: { host: '127.0.0.1', port } }));
+    const bento = new BentoCache({ default: 'store', stores: { store } });
+    return {
+      getOrSet: (key, factory) => bento.getOrSet({ key, factory, ttl: '1h' }),
+      close: () => bento.disconnectAll(),
+    };
+  },
+  async cacheable() {
+    const { Cacheable } = await import('cacheable');
+    const { default: KeyvRedis } = await import('@keyv/redis');
+    const cache = new Cacheable({ secondary: new KeyvRedis(`redis://127.0.0.1:${port}`) });
+    return {
+      getOrSet: (key, factory) => cache.getOrSet(key, factory, { ttl: 3_600_000 }),
+      close: () => cache.disconnect(),
+    };
+  },
+  async 'cache-manager'() {
+    const { createCache } = await import('cache-manager');
+    const { Keyv } = await import('keyv');
+    const { default: KeyvRedis } = await import('@keyv/redis');
+    const stores = [new Keyv(), new Keyv({ store: new KeyvRedis(`redis://127.0.0.1:${port}`) })];
+    const cache = createCache({ stores });
+    return {
+      getOrSet: (key, factory) => cache.wrap(key, factory, 3_600_000),
+      close: () => cache.disconnect(),
+    };
+  },
   bentocache: () => bentocache(port, true),
   'bentocache, memory only, not serialized': () => bentocache(port, false),
 };
@@ -67,13 +103,20 @@ const factory = async () => {
   missed += 1;
   return null;
 };
-async function hit(count) {
+/** Hits one after the other: every `inFlight`th key from `start` on. */
+async function lane(start, count) {
   let sum = 0;
-  for (let turn = 0; turn < count; turn += 1) {
+  for (let turn = start; turn < count; turn += inFlight) {
     const value = await cache.getOrSet(names[turn % keys], factory);
     sum += value.id;
   }
   return sum;
+}
+
+async function hit(count) {
+  if (inFlight === 1) return lane(0, count);
+  const sums = await Promise.all(Array.from({ length: inFlight }, (_, start) => lane(start, count)));
+  return sums.reduce((all, sum) => all + sum, 0);
 }
 
 await hit(hits / 5);
