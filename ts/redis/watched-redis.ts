@@ -21,23 +21,21 @@ const UNWATCH = commandCode('UNWATCH');
 class OwnConnection {
   readonly native: NativeRedis;
   readonly #connection: ServiceConnection;
+  #hasWatched = false;
 
   constructor(config: RedisConfig, limits: readonly (number | undefined)[]) {
     const given = config.retryStrategy;
-    let wasReady = false;
     this.#connection = openConnection(
       {
         ...config,
         connectionName: `${config.connectionName ?? 'oxcart'}-watch-${randomUUID()}`,
         retryStrategy: (times) => {
-          if (wasReady) return null;
+          if (this.#hasWatched) return null;
           return given ? given(times) : Math.min(50 * 2 ** times, LONGEST_PAUSE_MS);
         },
       },
       {
-        state: (state) => {
-          wasReady ||= state === 'READY';
-        },
+        state: () => undefined,
         // Whoever uses the connection is told by its commands.
         error: () => undefined,
       },
@@ -45,6 +43,17 @@ class OwnConnection {
     this.native = new NativeRedis(door.native, this.#connection.json, limits[0], limits[1]);
     this.#connection.listen(this.native.id);
   }
+
+  /** Whether the next one can have it. */
+  get isAlive(): boolean {
+    return this.native.state === 'READY';
+  }
+
+  /** Keys are watched: called while the reply is delivered, before any news of the connection that come after it. */
+  readonly watched = (reply: unknown): unknown => {
+    this.#hasWatched = true;
+    return reply;
+  };
 
   close(): void {
     this.native.close();
@@ -58,19 +67,21 @@ class OwnConnection {
  */
 export class WatchedRedis extends RedisCommander {
   readonly #target: number;
+  readonly #watched: Decode;
   #isOver = false;
 
   /** @internal Made by `RedisService.watch()`. */
-  constructor(target: number, prefix: string, batchSize: number) {
+  constructor(target: number, prefix: string, batchSize: number, watched: Decode) {
     super(target, prefix, batchSize);
     this.#target = target;
+    this.#watched = watched;
   }
 
   /** Watches further keys. */
   async watch(...keys: (Key | readonly Key[])[]): Promise<'OK'> {
     const args: any[] = [];
     pushValues(args, 'keys', keys);
-    return await this.send(WATCH, args);
+    return await this.send(WATCH, args, this.#watched);
   }
 
   /** Watches none any more. */
@@ -112,9 +123,10 @@ export class WatchConnections {
       const message = `${MOST} transactions of this service already watch keys`;
       throw createError({ code: 'ERR_OVERLOADED', message, retryable: true });
     }
-    const connection = this.#idle.pop() ?? new OwnConnection(this.config, this.limits);
+    const connection = this.#take();
     this.#busy.add(connection);
-    const redis = new WatchedRedis(connection.native.id, this.config.keyPrefix ?? '', this.batchSize);
+    const { native, watched } = connection;
+    const redis = new WatchedRedis(native.id, this.config.keyPrefix ?? '', this.batchSize, watched);
     let isUsable = false;
     try {
       await redis.watch(keys);
@@ -128,6 +140,14 @@ export class WatchConnections {
       if (isUsable && !this.#isClosed && this.#idle.length < MOST_IDLE) this.#idle.push(connection);
       else connection.close();
     }
+  }
+
+  #take(): OwnConnection {
+    for (let idle = this.#idle.pop(); idle !== undefined; idle = this.#idle.pop()) {
+      if (idle.isAlive) return idle;
+      idle.close();
+    }
+    return new OwnConnection(this.config, this.limits);
   }
 
   /** Transactions that are under way end as they would. */
