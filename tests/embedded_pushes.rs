@@ -215,7 +215,8 @@ fn messages_go_to_channels_patterns_and_shards() {
          4: PUBLISH s m
          4: SPUBLISH a m
          4: SPUBLISH b m
-         4: PUBSUB CHANNELS
+         4: PUBSUB CHANNELS a
+         4: PUBSUB CHANNELS [b-z]
          4: PUBSUB NUMSUB a b c
          4: PUBSUB NUMPAT
          4: PUBSUB SHARDCHANNELS s*
