@@ -45,6 +45,11 @@ export declare class NativeCache {
   get limits(): Array<number>
   /** Entries and bytes held in this process now. */
   get localSize(): Array<number>
+  /**
+   * Of level 3: rows and bytes as of the last write, what failed, values that were not stored, and 1 while it is closed.
+   * Empty where it is off.
+   */
+  get databaseFigures(): Array<number>
   /** Entries and bytes of each priority, and how many gave way, the lowest first; empty where no prefix has one. */
   get localPriorities(): Array<number>
   /** `localSize` of the entries whose keys begin with `start`. */

@@ -223,7 +223,7 @@ describe('bad input', () => {
   }
 
   const options: [option: string, options: object][] = [
-    ['level3', { level3: { url: 'sqlite:x' } }],
+    ['level3.url', { level3: { enabled: true } }],
     ['serialiser', { serialiser: 'msgpack' }],
     ['serializer', { serializer: () => 1 }],
     ['prefix', { prefix: 5 }],

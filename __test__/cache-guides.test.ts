@@ -1,8 +1,9 @@
 // The guides of the cache, run: all blocks of each as one program, on the engine in this process.
-import { readFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import ts from 'typescript';
-import { afterEach, beforeEach, expect, it, vi } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, expect, it, vi } from 'vitest';
 import * as oxcart from '../ts/index.js';
 
 const folder = join(import.meta.dirname, '..', 'docs', 'learning');
@@ -25,6 +26,12 @@ const program = {
   },
 };
 
+let scratch: string;
+beforeAll(async () => {
+  scratch = await mkdtemp(join(tmpdir(), 'oxcart-guides-'));
+});
+afterAll(() => rm(scratch, { recursive: true, force: true, maxRetries: 5 }));
+
 let said: string[];
 beforeEach(() => {
   vi.stubEnv('REDIS_URL', 'memory://cache-guides');
@@ -40,7 +47,7 @@ async function run(guide: string, show: string): Promise<any> {
   const text = await readFile(join(folder, guide), 'utf8');
   const blocks = [...text.matchAll(/^```ts\n([\s\S]*?)^```/gm)].map(([, code]) => code as string);
   const { outputText } = ts.transpileModule(
-    blocks.join('\n').replaceAll('redis://localhost', 'memory://cache-guides'),
+    blocks.join('\n').replaceAll('redis://localhost', 'memory://cache-guides').replaceAll('/tmp/', `${scratch}/`),
     {
       compilerOptions: { target: ts.ScriptTarget.ES2022, module: ts.ModuleKind.CommonJS },
     },
@@ -61,6 +68,13 @@ it('cache.md', async () => {
   expect(user).toEqual({ id: 1, name: 'user 1' });
   expect(asked).toEqual(['user 1', 'user 2']);
   expect(said).toEqual(['400 ERR_CACHE_KEY_TOO_LONG']);
+  await cache.close();
+});
+
+it('cache-database.md', async () => {
+  const { cache, user } = await run('cache-database.md', 'cache, user');
+  expect(user).toEqual({ id: 1, name: 'user 1' });
+  expect(said).toEqual(['0 errors']);
   await cache.close();
 });
 

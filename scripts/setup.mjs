@@ -12,13 +12,13 @@ export const root = fileURLToPath(new URL('..', import.meta.url));
 export class SetupError extends Error {}
 
 /**
- * Makes everything ready and says what it does; `redis: false` does without a redis-server. Returns false, having said
- * nothing, when there was nothing to do.
+ * Makes everything ready and says what it does; `redis` and `postgres` say whether these servers are needed. Returns false, having
+ * said nothing, when there was nothing to do.
  */
-export function setup({ redis = true } = {}) {
+export function setup({ redis = true, postgres = false } = {}) {
   requireTools();
   const started = performance.now();
-  const did = [redis && installRedisServer(), installPackages(), build()].includes(true);
+  const did = [redis && installRedisServer(), postgres && installPostgres(), installPackages(), build()].includes(true);
   if (did) say(`ready after ${Math.round((performance.now() - started) / 1000)} s`);
   return did;
 }
@@ -56,34 +56,49 @@ function requireTools() {
   }
 }
 
-// ---------------------------------------------------------------------------------------------- redis-server
+// ---------------------------------------------------------------------------------------------- servers
 
 function installRedisServer() {
   if (process.env.OXCART_TEST_REDIS_SERVER || onPath('redis-server') || process.platform === 'win32') return false;
+  install('redis-server', 'redis');
+  return true;
+}
+
+/** For the tests of the cache's level 3, which make a cluster of their own. */
+function installPostgres() {
+  if (process.env.OXCART_TEST_POSTGRES_BIN || process.platform === 'win32') return false;
+  const versions = '/usr/lib/postgresql';
+  const has = (version) => existsSync(join(versions, version, 'bin', 'initdb'));
+  if (existsSync(versions) && readdirSync(versions).some(has)) return false;
+  install('postgresql', 'postgresql', ', and say where with OXCART_TEST_POSTGRES_BIN');
+  return true;
+}
+
+function install(name, brewName, more = '') {
   if (!onPath('apt-get')) {
-    throw new SetupError('redis-server is missing; install it (for example `brew install redis`), then run this again');
+    throw new SetupError(
+      `${name} is missing; install it (for example \`brew install ${brewName}\`)${more}, then run this again`,
+    );
   }
   const isRoot = process.getuid() === 0;
   if (!isRoot && !onPath('sudo')) {
-    throw new SetupError('redis-server is missing; run `apt-get install redis-server` as root, then run this again');
+    throw new SetupError(`${name} is missing; run \`apt-get install ${name}\` as root, then run this again`);
   }
-  say('installing redis-server with apt');
+  say(`installing ${name} with apt`);
   const apt = (...args) =>
     isRoot
       ? run('apt-get', args, { env: { DEBIAN_FRONTEND: 'noninteractive' }, quiet: true })
       : run('sudo', ['DEBIAN_FRONTEND=noninteractive', 'apt-get', ...args], { quiet: true });
-  const install = () =>
-    apt('install', '-y', '-o', 'DPkg::Lock::Timeout=120', '--no-install-recommends', 'redis-server');
+  const get = () => apt('install', '-y', '-o', 'DPkg::Lock::Timeout=120', '--no-install-recommends', name);
   withoutServiceStart(isRoot, () => {
     try {
-      install();
+      get();
     } catch {
       // Package lists that are missing (a fresh image) or too old.
       apt('update');
-      install();
+      get();
     }
   });
-  return true;
 }
 
 /**
@@ -187,7 +202,7 @@ function digest(names) {
 
 if (process.argv[1] && import.meta.url === pathToFileURL(process.argv[1]).href) {
   try {
-    if (!setup()) say('nothing to do');
+    if (!setup({ postgres: true })) say('nothing to do');
   } catch (error) {
     if (!(error instanceof SetupError)) throw error;
     console.error(`setup: ${error.message}`);

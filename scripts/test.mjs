@@ -56,6 +56,7 @@ const stages = [
         'cache',
         'cache_bus',
         'cache_coherence',
+        'cache_database',
         'cache_leases',
         'queue',
         'dead_letters',
@@ -107,6 +108,7 @@ const stages = [
       ...[
         ...[
           'batch',
+          'cache-database',
           'cache-decorators',
           'cache-documents',
           'cache-domains',
@@ -186,7 +188,7 @@ const stages = [
 ];
 
 function setupIsDone() {
-  if (setup()) throw new Error('a second setup found something to do again');
+  if (setup({ postgres: true })) throw new Error('a second setup found something to do again');
 }
 
 function countRustTests(output) {
@@ -314,7 +316,7 @@ async function runStage(stage) {
 
 const results = [];
 try {
-  setup();
+  setup({ postgres: true });
 } catch (error) {
   console.error(error instanceof SetupError ? `setup: ${error.message}` : error);
   console.log('\n0 passed, 1 failed');

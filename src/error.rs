@@ -79,6 +79,8 @@ codes! {
     CacheValueTooLarge = "ERR_CACHE_VALUE_TOO_LARGE",
     /// A stored cache entry is in an unknown form, damaged or too large. It counts as missing; told as an event.
     CacheEntryUnreadable = "ERR_CACHE_ENTRY_UNREADABLE",
+    /// The database of level 3 is away, slow or refuses.
+    CacheDatabaseFailed = "ERR_CACHE_DATABASE_FAILED",
     /// A bulk call names more keys than `limits.maxBulkKeys`.
     CacheBulkTooLarge = "ERR_CACHE_BULK_TOO_LARGE",
     /// A call of the cache names a domain that its options do not have.
@@ -272,6 +274,7 @@ impl Error {
         matches!(
             self.code(),
             ErrorCode::ConnectionLost
+                | ErrorCode::CacheDatabaseFailed
                 | ErrorCode::ConnectionFailed
                 | ErrorCode::CommandTimedOut
                 | ErrorCode::MaxRetriesReached

@@ -147,7 +147,10 @@ export class CacheService<
     this.#hot = this.#reader.hot;
     this.#statistics = new Statistics(
       Object.keys(domains),
-      () => ({ level1: this.#reader.level1Hits, level2: this.#reader.level2Hits, misses: this.#reader.misses }),
+      () => {
+        const { level1Hits: level1, level2Hits: level2, level3Hits: level3, misses } = this.#reader;
+        return { level1, level2, level3, misses };
+      },
       connection.now,
     );
     const prefix = engine.prefix ?? 'cache:';
@@ -604,7 +607,7 @@ export class CacheService<
     });
   }
 
-  #hit(key: string, level: 1 | 2): void {
+  #hit(key: string, level: 1 | 2 | 3): void {
     if (this.listenerCount('hit') > 0) this.fire('hit', { key, level });
     else this.#hearsHits = false;
   }

@@ -200,6 +200,7 @@ export const ERROR_CLASSES = {
   ERR_CACHE_KEY_TOO_LONG: CacheKeyTooLongException,
   ERR_CACHE_VALUE_TOO_LARGE: CacheValueTooLargeException,
   ERR_CACHE_ENTRY_UNREADABLE: CacheDeserializationException,
+  ERR_CACHE_DATABASE_FAILED: ConnectionError,
   ERR_CACHE_BULK_TOO_LARGE: ArgumentError,
   ERR_INVALID_CACHE_DOMAIN: InvalidCacheDomainException,
   ERR_QUEUE_NOT_FOUND: JobStateError,

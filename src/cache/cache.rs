@@ -10,10 +10,11 @@ use std::{
 use super::{
     bus::{Bus, News},
     circuit::CircuitState,
+    database::{DatabaseFigures, DatabaseTier},
     epochs::{Epochs, Shard, Watch, epochs},
     format,
     keys::Keys,
-    lease::LockKeeper,
+    lease::{Acquire, Acquired, LockKeeper},
     local_tier::{Keep, LocalEntry, LocalTier},
     options::{CacheOptions, CoherenceMode},
     ranked::PriorityTally,
@@ -30,6 +31,7 @@ use crate::{
     codec::resp::Value,
     connection::{Command, Link},
     error::{Error, ErrorCode, Result},
+    service::spawn,
 };
 
 /// Values in this process and in Redis under one prefix. Cheap to clone.
@@ -52,6 +54,7 @@ pub(super) struct Inner {
     pub(super) reporter: Arc<Reporter>,
     pub(super) recovery: Arc<Recovery>,
     pub(super) wakers: Arc<Wakers>,
+    pub(super) database: Option<Arc<DatabaseTier>>,
     lock_keepers: Mutex<HashMap<String, LockKeeper>>,
 }
 
@@ -93,6 +96,8 @@ pub struct Hit {
     pub stale_for: Duration,
     /// How long it took to load, in milliseconds, where it is to be refreshed early; else 0.
     pub load_ms: u32,
+    /// Where it was found: 2 in Redis, 3 in the database.
+    pub level: u8,
 }
 
 impl Hit {
@@ -121,11 +126,27 @@ impl Cache {
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked to be whole and above 0")]
         let keys = Keys::new(options.prefix.clone(), options.limits.max_key_length as usize);
         let sweep = Epochs::sweep(&options.prefix);
+        let database = options.level3.checked()?;
+        let database =
+            database.map(|chosen| DatabaseTier::shared(chosen, &options.prefix, clock.clone())).transpose()?;
         let reporter = Arc::new(Reporter::default());
         let recovery = Recovery::shared(Remover::new(Arc::clone(&link), keys.clone()), &reporter, bus.as_ref());
         let remote = Arc::new(RemoteTier::new(link, &options.level2, deadline, Arc::clone(&recovery)));
         let (wakers, lock_keepers) = (Wakers::of(keys.prefix()), Mutex::default());
-        let inner = Inner { keys, options, local, bus, remote, clock, sweep, reporter, recovery, wakers, lock_keepers };
+        let inner = Inner {
+            keys,
+            options,
+            local,
+            bus,
+            remote,
+            clock,
+            sweep,
+            reporter,
+            recovery,
+            wakers,
+            database,
+            lock_keepers,
+        };
         Ok(Self { inner: Arc::new(inner) })
     }
 
@@ -195,11 +216,20 @@ impl Cache {
     ) -> impl Future<Output = Result<Loaded>> + Send + use<> {
         let inner = Arc::clone(&self.inner);
         let key = key.to_owned();
+        let named = ttl;
         let sent = inner.check(&key, &tags, ttl).map(|ttl| (inner.begin(slice::from_ref(&key)), ttl));
         async move {
             let (reading, ttl) = sent?;
-            if let Some(hit) = inner.finish(vec![key], reading.await?).await?.pop().flatten() {
+            let read = async { inner.finish(vec![key.clone()], reading.await?).await };
+            let found = read.await.map(|mut hits| hits.pop().flatten());
+            let found = inner.or_database(&key, found, |hit| hit.is_fresh().then_some(Some(hit))).await?;
+            if let Some(hit) = found {
                 return Ok(Loaded::Hit(hit));
+            }
+            if inner.database.is_some() {
+                let cache = Self { inner };
+                let acquire = Acquire { key, tags, ttl: named, ..Acquire::default() };
+                return Box::pin(cache.load_through(acquire)).await;
             }
             if tags.is_empty() {
                 return Ok(Loaded::Miss(Vec::new()));
@@ -218,19 +248,85 @@ impl Cache {
     pub fn load_many(&self, keys: Vec<String>) -> impl Future<Output = Result<Vec<Option<Hit>>>> + Send + use<> {
         let inner = Arc::clone(&self.inner);
         let sent = inner.check_bulk(&keys).map(|()| inner.begin(&keys));
-        async move { inner.finish(keys, sent?.await?).await }
+        async move {
+            let sent = sent?;
+            if inner.database.is_none() {
+                return inner.finish(keys, sent.await?).await;
+            }
+            let read = async { inner.finish(keys.clone(), sent.await?).await };
+            let read = read.await;
+            Box::pin(Self { inner }.load_many_through(keys, read)).await
+        }
+    }
+
+    /// Reads an entry that Redis has not, through level 3.
+    async fn load_through(&self, acquire: Acquire) -> Result<Loaded> {
+        let key = acquire.key.clone();
+        match self.acquire(acquire).await? {
+            Acquired::Hit(hit) => Ok(Loaded::Hit(hit)),
+            Acquired::Miss(_, lease) | Acquired::Busy(_, lease) => {
+                drop(spawn(self.release(&key, &lease)));
+                Ok(Loaded::Miss(lease.versions))
+            }
+            // Redis said already that it has none.
+            Acquired::Unanswered => Ok(Loaded::Miss(Vec::new())),
+        }
+    }
+
+    /// The same for what is missing of many.
+    async fn load_many_through(&self, keys: Vec<String>, read: Result<Vec<Option<Hit>>>) -> Result<Vec<Option<Hit>>> {
+        let fresh = |hit: Option<Hit>| hit.filter(Hit::is_fresh);
+        let mut hits = match read {
+            Ok(hits) => hits,
+            Err(error) if error.is_retryable() => {
+                let hits: Vec<_> = self.inner.lift(&keys, None).await.1.into_iter().map(fresh).collect();
+                return if hits.iter().any(Option::is_some) { Ok(hits) } else { Err(error) };
+            }
+            Err(error) => return Err(error),
+        };
+        let missing: Vec<_> = (0..keys.len()).filter(|&at| hits[at].is_none()).collect();
+        let wanted = missing.iter().map(|&at| keys[at].clone()).collect();
+        for (at, outcome) in missing.into_iter().zip(self.acquire_many(wanted, Vec::new(), None).await?) {
+            match outcome {
+                Acquired::Hit(hit) => hits[at] = Some(hit),
+                Acquired::Unanswered => {}
+                Acquired::Miss(_, lease) | Acquired::Busy(_, lease) => drop(spawn(self.release(&keys[at], &lease))),
+            }
+        }
+        Ok(hits)
     }
 
     /// Whether there is a live entry.
     pub fn exists(&self, key: &str) -> impl Future<Output = Result<bool>> + Send + use<> {
         let probed = self.probe_now(key, Command::new("EXISTS").key(self.inner.keys.entry(key)));
-        async move { Ok(probed.await?.map_or(Ok(0), Value::into_int)? == 1) }
+        let (cache, key) = (self.clone(), key.to_owned());
+        async move {
+            let is_there = probed.await?.map_or(Ok(0), Value::into_int)? == 1;
+            Ok(is_there || cache.in_database(key).await?.is_some())
+        }
     }
 
     /// Seconds until an entry expires: -1 when it never does, -2 when there is none.
     pub fn ttl(&self, key: &str) -> impl Future<Output = Result<i64>> + Send + use<> {
         let probed = self.probe_now(key, Command::new("TTL").key(self.inner.keys.entry(key)));
-        async move { probed.await?.map_or(Ok(-2), Value::into_int) }
+        let (cache, key) = (self.clone(), key.to_owned());
+        async move {
+            let left = probed.await?.map_or(Ok(-2), Value::into_int)?;
+            let hit = if left == -2 { cache.in_database(key).await? } else { None };
+            let seconds = |left: Duration| i64::try_from(left.as_secs()).unwrap_or(i64::MAX);
+            Ok(hit.map_or(left, |hit| hit.fresh_for.map_or(-1, seconds)))
+        }
+    }
+
+    /// What level 3 has of a key that Redis has no entry of.
+    async fn in_database(&self, key: String) -> Result<Option<Hit>> {
+        if self.inner.database.is_none() {
+            return Ok(None);
+        }
+        match Box::pin(self.load_through(Acquire { key, ..Acquire::default() })).await? {
+            Loaded::Hit(hit) => Ok(Some(hit)),
+            Loaded::Miss(_) => Ok(None),
+        }
     }
 
     /// Like [`probe`](Self::probe), for what can be done without.
@@ -284,6 +380,11 @@ impl Cache {
     /// What there is in this process of each priority, the lowest first; empty where no prefix has one.
     pub fn local_priorities(&self) -> Vec<PriorityTally> {
         self.inner.local.as_ref().and_then(|local| local.priorities()).map_or_else(Vec::new, Vec::from)
+    }
+
+    /// What level 3 tells of itself, where it is on.
+    pub fn database_figures(&self) -> Option<DatabaseFigures> {
+        self.inner.database.as_ref().map(|tier| tier.figures())
     }
 
     /// Asks the server for a sign of life.
@@ -490,7 +591,14 @@ impl Inner {
     }
 
     /// What is known of an entry that was read.
-    fn hit(&self, text: String, watch: Watch, stamp: u32, remaining: Remaining, line: Option<&TagLine>) -> Hit {
+    pub(super) fn hit(
+        &self,
+        text: String,
+        watch: Watch,
+        stamp: u32,
+        remaining: Remaining,
+        line: Option<&TagLine>,
+    ) -> Hit {
         let stale = Duration::from_millis(line.map_or(0, |line| line.stale_ms));
         let (fresh_for, stale_for) = match remaining {
             Remaining::For(left) => (Some(left.saturating_sub(stale)), stale.min(left)),
@@ -499,7 +607,7 @@ impl Inner {
         };
         let usable = fresh_for.map_or_else(|| self.life(remaining), |left| self.life(Remaining::For(left)));
         let load_ms = line.map_or(0, |line| u32::try_from(line.load_ms).unwrap_or(u32::MAX));
-        Hit { text, watch, stamp, life: usable, fresh_for, stale_for, load_ms }
+        Hit { text, watch, stamp, life: usable, fresh_for, stale_for, load_ms, level: 2 }
     }
 
     /// How long a copy of an entry may live here.

@@ -4,9 +4,11 @@ use std::{borrow::Cow, collections::BTreeMap, slice, time::Duration};
 
 use super::{
     cache::{Cache, Condition, Inner},
+    database::Seen,
     gates,
     keys::Keys,
     lease::Lease,
+    lifting::row_value,
     local_tier::Keep,
     registered::Written,
     scripts,
@@ -18,6 +20,7 @@ use crate::{
     connection::Command,
     error::{Error, Result},
     script::{ScriptCall, cache::FILL, is_unknown_script},
+    service::spawn,
 };
 
 /// A value that a factory made after [`Cache::load`] found none.
@@ -62,6 +65,9 @@ impl Cache {
                 inner.lose_lock(&lease.lock);
             }
             let filled = inner.try_fill(&mut fill, &value).await;
+            if matches!(filled, Ok(true)) {
+                inner.store_filled(&fill, &value);
+            }
             if !matches!(filled, Ok(true))
                 && let Some(lease) = &fill.lease
             {
@@ -73,7 +79,17 @@ impl Cache {
 }
 
 impl Inner {
-    async fn try_fill(&self, fill: &mut Fill, value: &[u8]) -> Result<bool> {
+    /// Stores the row as well, when there is time.
+    fn store_filled(&self, fill: &Fill, value: &[u8]) {
+        let seen = fill.lease.as_ref().and_then(|lease| Seen::from_text(&lease.seen));
+        let (Some(tier), Some(seen)) = (&self.database, seen) else { return };
+        let stale = Duration::try_from_secs_f64(fill.stale).unwrap_or_default();
+        let head = self.row_line(&fill.tags, &fill.versions, stale, fill.load_ms);
+        let life = self.row_life(tier, fill.ttl) + stale;
+        drop(spawn(self.store_row(tier, &fill.key, row_value(&head, value), fill.tags.clone(), life, seen)));
+    }
+
+    pub(super) async fn try_fill(&self, fill: &mut Fill, value: &[u8]) -> Result<bool> {
         let ttl = self.check(&fill.key, &fill.tags, fill.ttl)?;
         Keys::check_tags(&fill.late_tags)?;
         self.check_value(&fill.key, &fill.text)?;

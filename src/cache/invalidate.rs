@@ -2,24 +2,34 @@
 
 use std::sync::Arc;
 
-use super::{bus::News, cache::Cache, keys::Keys, recovery::Missed, remover::Swept};
+use super::{bus::News, cache::Cache, database::Change, keys::Keys, recovery::Missed, remover::Swept};
 use crate::error::{Error, Result};
 
 impl Cache {
     /// Removes an entry; whether there was one.
     pub fn delete(&self, key: &str) -> impl Future<Output = Result<bool>> + Send + use<> {
-        let removed = self.inner.keys.check(key).map(|()| self.unlink(&[key.to_owned()]));
+        let removed = self.inner.keys.check(key).map(|()| self.end_keys(&[key.to_owned()]));
         async move { Ok(removed?.await? > 0) }
     }
 
     /// Removes entries in one round trip; how many there were.
     pub fn delete_many(&self, keys: &[String]) -> impl Future<Output = Result<u64>> + Send + use<> {
-        let removed = self.inner.check_bulk(keys).map(|()| (!keys.is_empty()).then(|| self.unlink(keys)));
+        let removed = self.inner.check_bulk(keys).map(|()| (!keys.is_empty()).then(|| self.end_keys(keys)));
         async move {
             match removed? {
                 Some(removed) => removed.await,
                 None => Ok(0),
             }
+        }
+    }
+
+    fn end_keys(&self, keys: &[String]) -> impl Future<Output = Result<u64>> + Send + use<> {
+        let ending = self.inner.begin_ending(|| Change::EndKeys(keys.to_vec()));
+        let (inner, sent) = (Arc::clone(&self.inner), self.unlink(keys));
+        async move {
+            let (removed, ended) = inner.ended(ending, sent.await).await?;
+            // An entry may be in one of the levels, or in both.
+            Ok(removed.max(ended.count))
         }
     }
 
@@ -38,14 +48,17 @@ impl Cache {
     /// invalidated (a `HyperLogLog` estimate, exact for a few hundred keys, else within 1 %).
     pub fn invalidate_tags(&self, tags: &[String]) -> impl Future<Output = Result<u64>> + Send + use<> {
         let inner = Arc::clone(&self.inner);
-        let sent = Keys::check_tags(tags).map(|()| (!tags.is_empty()).then(|| inner.remover().invalidate_tags(tags)));
+        let sent = Keys::check_tags(tags).map(|()| {
+            (!tags.is_empty())
+                .then(|| (inner.begin_ending(|| Change::EndTags(tags.to_vec())), inner.remover().invalidate_tags(tags)))
+        });
         let tags = tags.to_vec();
         async move {
-            let Some(invalidating) = sent? else { return Ok(0) };
+            let Some((ending, invalidating)) = sent? else { return Ok(0) };
             let invalidated = invalidating.await;
             inner.note_missed(&invalidated, || tags.iter().cloned().map(Missed::Tag));
             inner.tell(&|| News::Changed(tags.iter().map(|tag| Keys::tag_name(tag)).collect())).await;
-            invalidated
+            Ok(inner.ended(ending, invalidated).await?.0)
         }
     }
 
@@ -91,15 +104,21 @@ impl Cache {
 
     fn sweep(&self, glob: String, of: Swept) -> impl Future<Output = Result<u64>> + Send + use<> {
         let inner = Arc::clone(&self.inner);
-        let sweeping = inner.remover().sweep(glob.clone(), of.clone());
+        let first = inner.database.is_none().then(|| inner.remover().sweep(glob.clone(), of.clone()));
         async move {
-            let removed = sweeping.await;
+            let (removed, ended) = if let Some(sweeping) = first {
+                (sweeping.await, Ok(0))
+            } else {
+                // Rows first: who reads one before it goes has a lease that the sweep of Redis ends.
+                let ended = Box::pin(inner.sweep_database(&glob, &of)).await;
+                (inner.remover().sweep(glob.clone(), of.clone()).await, ended)
+            };
             inner.note_missed(&removed, || [Missed::Sweep(glob, of)]);
             if let Some(local) = &inner.local {
                 local.clear();
             }
             inner.tell(&|| News::Swept).await;
-            removed
+            Ok(removed?.max(ended?))
         }
     }
 }

@@ -13,10 +13,11 @@ pub const MAX_TAGS: usize = 64;
 /// What agendas begin with, before any prefix of a cache. They stand outside of it, unless it is empty: then they are told
 /// from entries by this, and left alone.
 pub(super) const KEPT: &str = "#cache:";
-const RESERVED: [&str; 5] = ["#tag", KEPT, LEASE, LOCK, SWEEP];
+const RESERVED: [&str; 6] = ["#tag", KEPT, LEASE, LOCK, SWEEP, DATABASE];
 const LEASE: &str = "#lease:";
 const LOCK: &str = "#lock:";
 const SWEEP: &str = "#sweep";
+const DATABASE: &str = "#l3";
 const TAG: &str = "#tag:";
 const TAGGED: &str = "#tagged:";
 
@@ -57,11 +58,11 @@ impl Keys {
     }
 
     /// Whether a stored key below the prefix is work that is still to be done, which no flush takes away; or the version of
-    /// a sweep, which ends the leases that were taken before it, and itself in time.
+    /// a sweep, which ends the leases that were taken before it, and itself in time; or what keeps others from rows of level 3.
     pub(super) fn is_kept(&self, stored: &[u8]) -> bool {
-        stored
-            .strip_prefix(self.prefix.as_bytes())
-            .is_some_and(|key| key.starts_with(KEPT.as_bytes()) || key == SWEEP.as_bytes())
+        stored.strip_prefix(self.prefix.as_bytes()).is_some_and(|key| {
+            key.starts_with(KEPT.as_bytes()) || key.starts_with(DATABASE.as_bytes()) || key == SWEEP.as_bytes()
+        })
     }
 
     /// The key that holds the token of those who load an entry that is missing.
@@ -84,6 +85,16 @@ impl Keys {
         [&self.prefix, SWEEP].concat()
     }
 
+    /// The key that is there while a row of level 3 may not have ended that should.
+    pub(super) fn ending(&self, name: &str) -> String {
+        [&self.prefix, DATABASE, ":", name].concat()
+    }
+
+    /// The key that is there when rows of level 3 did not end that should have.
+    pub(super) fn database_closed(&self) -> String {
+        [&self.prefix, DATABASE, "closed"].concat()
+    }
+
     /// Whether a key begins like one of the cache's own records.
     fn is_reserved(key: &[u8]) -> bool {
         RESERVED.iter().any(|reserved| key.starts_with(reserved.as_bytes()))
@@ -98,7 +109,8 @@ impl Keys {
     /// the lease on it ended, or the version of a tag.
     pub(super) fn dependent(name: &[u8]) -> Option<&str> {
         let name = std::str::from_utf8(name).ok()?;
-        Some(name.strip_prefix(LEASE).unwrap_or(name)).filter(|name| !name.starts_with(TAGGED))
+        Some(name.strip_prefix(LEASE).unwrap_or(name))
+            .filter(|name| !name.starts_with(TAGGED) && !name.starts_with(DATABASE))
     }
 
     /// A glob for SCAN that matches what `pattern` matches below the prefix.
@@ -176,7 +188,7 @@ impl Keys {
 }
 
 /// Takes the special meaning from the characters of a Redis glob.
-fn escape(text: &str) -> String {
+pub(super) fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for character in text.chars() {
         if matches!(character, '*' | '?' | '[' | ']' | '\\' | '^') {
@@ -198,7 +210,7 @@ mod tests {
     #[test]
     fn a_prefix_has_no_glob_characters_in_a_pattern() {
         assert_eq!(keys("a*[b]?\\:").glob("user:*"), "a\\*\\[b\\]\\?\\\\:user:*");
-        assert_eq!(keys("c:").namespace_glob("u*"), "c:u\\*:*");
+        assert_eq!(keys("c:").starting_glob("u*:"), "c:u\\*:*");
     }
 
     #[test]

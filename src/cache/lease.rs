@@ -23,6 +23,7 @@ use uuid::Uuid;
 
 use super::{
     cache::{Cache, Hit, Inner},
+    database::Seen,
     scripts,
 };
 use crate::{
@@ -33,7 +34,7 @@ use crate::{
         cache::{LEASE_MISSING, RELEASE},
         lock::EXTEND_LOCK,
     },
-    service::Duty,
+    service::{Duty, spawn},
 };
 
 /// Longest time between a load's begin and its fill. A later fill is refused.
@@ -56,6 +57,8 @@ pub struct Lease {
     pub lock: String,
     /// Whether there was no entry at all, not even a stale or dead one.
     pub absent: bool,
+    /// How far the table of level 3 had come, which says what a row may replace; empty where it was not read.
+    pub seen: String,
     /// Versions of the tags.
     pub versions: Vec<String>,
 }
@@ -95,6 +98,17 @@ impl Cache {
     /// Reads an entry; where there is no fresh one, takes a lease on it. The lease ends with the [`Fill`](super::Fill)
     /// that names it, or with [`release`](Self::release).
     pub async fn acquire(&self, acquire: Acquire) -> Result<Acquired> {
+        let key = acquire.key.clone();
+        let acquired = self.acquire_from_redis(acquire).await;
+        let fresh = |hit: Hit| hit.is_fresh().then_some(Acquired::Hit(hit));
+        if self.inner.database.is_some() && matches!(acquired, Ok(Acquired::Unanswered)) {
+            let (_, mut hits) = Box::pin(self.inner.lift(&[key], None)).await;
+            return Ok(hits.pop().flatten().and_then(fresh).unwrap_or(Acquired::Unanswered));
+        }
+        self.inner.or_database(&key, acquired, fresh).await
+    }
+
+    async fn acquire_from_redis(&self, acquire: Acquire) -> Result<Acquired> {
         let inner = &self.inner;
         let ttl = inner.check(&acquire.key, &acquire.tags, acquire.ttl)?;
         let newer = |hit: &Hit| match (acquire.refresh, hit.fresh_for) {
@@ -112,18 +126,35 @@ impl Cache {
         }
         let give_up = acquire.exclusive.map(|wait| Instant::now() + wait);
         let mut look = FIRST_LOOK;
+        let mut database = None;
         loop {
             let taking = {
                 let (inner, acquire) = (Arc::clone(inner), acquire.clone());
                 async move { inner.take(&acquire).await }
             };
             // One that is taken too late is in nobody's way: its lock runs out, and its token is the next one's, too.
-            let Some((mut lease, stale)) = inner.remote.softly(taking).await? else {
+            let Some((mut lease, mut stale)) = inner.remote.softly(taking).await? else {
                 return Ok(Acquired::Unanswered);
             };
             if let Some(hit) = stale.as_ref().filter(|hit| newer(hit)) {
                 inner.give_back(key, &lease).await;
                 return Ok(Acquired::Hit(hit.clone()));
+            }
+            if inner.database.is_some() {
+                let (seen, older) = if let Some(looked) = database {
+                    looked
+                } else {
+                    let (seen, mut hits) = Box::pin(inner.lift(slice::from_ref(key), Some(&[&lease]))).await;
+                    let hit = hits.pop().flatten();
+                    if let Some(hit) = hit.as_ref().filter(|hit| newer(hit)) {
+                        inner.give_back(key, &lease).await;
+                        return Ok(Acquired::Hit(hit.clone()));
+                    }
+                    (seen, hit)
+                };
+                lease.seen = seen.map(Seen::to_text).unwrap_or_default();
+                stale = stale.or_else(|| older.clone());
+                database = Some((seen, older));
             }
             if lease.versions.len() != acquire.tags.len() {
                 lease.versions = inner.versions(&acquire.tags, ttl).await?;
@@ -193,6 +224,7 @@ impl Inner {
         more.extend((!tags.is_empty()).then(|| super::remote_tier::RemoteTier::versions_command(&inner.keys, &tags)));
         let more: Vec<_> = more.into_iter().map(|command| command.deadline(remote.deadline()).repeatable()).collect();
         let more = remote.link().call_many(&more);
+        let all = keys.clone();
         let hits = reading.await?;
         let tokens = remote.observe(leasing.await)?.into_items()?;
         let mut more = remote.observe(more.await.into_iter().collect::<Result<Vec<_>>>())?.into_iter();
@@ -216,11 +248,49 @@ impl Inner {
                 }
                 stale => {
                     let (swept, began, versions) = (swept.clone(), began.clone(), versions.clone());
-                    Acquired::Miss(stale, Lease { token, swept, began, versions, absent: true, lock: String::new() })
+                    Acquired::Miss(
+                        stale,
+                        Lease { token, swept, began, versions, absent: true, seen: String::new(), lock: String::new() },
+                    )
                 }
             });
         }
+        if inner.database.is_some() {
+            Box::pin(inner.lift_missing(&all, &mut outcomes)).await;
+        }
         Ok(outcomes)
+    }
+
+    /// Gives the keys that are missing in Redis what level 3 has.
+    async fn lift_missing(self: &Arc<Self>, keys: &[String], outcomes: &mut [Acquired]) {
+        let missing = |outcome: &Acquired| matches!(outcome, Acquired::Miss(..));
+        let at: Vec<_> = (0..keys.len()).filter(|&at| missing(&outcomes[at])).collect();
+        if at.is_empty() {
+            return;
+        }
+        let wanted: Vec<_> = at.iter().map(|&at| keys[at].clone()).collect();
+        let leases: Vec<Lease> = at
+            .iter()
+            .filter_map(|&at| if let Acquired::Miss(_, lease) = &outcomes[at] { Some(lease.clone()) } else { None })
+            .collect();
+        let (seen, hits) = self.lift(&wanted, Some(&leases.iter().collect::<Vec<_>>())).await;
+        for (at, hit) in at.into_iter().zip(hits) {
+            let fresh = hit.as_ref().is_some_and(Hit::is_fresh);
+            match (&mut outcomes[at], hit) {
+                (outcome, Some(hit)) if fresh => {
+                    if let Acquired::Miss(_, lease) = outcome {
+                        let (inner, key, lease) = (Arc::clone(self), keys[at].clone(), lease.clone());
+                        drop(spawn(async move { inner.give_back(&key, &lease).await }));
+                    }
+                    *outcome = Acquired::Hit(hit);
+                }
+                (Acquired::Miss(stale, lease), hit) => {
+                    lease.seen = seen.map(Seen::to_text).unwrap_or_default();
+                    *stale = stale.take().or(hit);
+                }
+                _ => {}
+            }
+        }
     }
 
     /// Takes a lease, and the lock if nobody holds it; with the entry, read once more afterwards.
@@ -262,11 +332,26 @@ impl Inner {
         let stale = self.finish_all(vec![key.clone()], read).await?.pop().flatten();
         let lock = if locked { token } else { String::new() };
         let versions = versions.into_iter().collect::<Option<Vec<_>>>().unwrap_or_default();
-        Ok((Lease { token: shared, swept, began, lock, absent, versions }, stale))
+        Ok((Lease { token: shared, swept, began, lock, absent, seen: String::new(), versions }, stale))
+    }
+
+    /// The outcome; where Redis is away, what level 3 has instead of the error.
+    pub(super) async fn or_database<T>(
+        self: &Arc<Self>,
+        key: &str,
+        outcome: Result<T>,
+        answer: impl FnOnce(Hit) -> Option<T>,
+    ) -> Result<T> {
+        let error = match outcome {
+            Err(error) if self.database.is_some() && error.is_retryable() => error,
+            outcome => return outcome,
+        };
+        let (_, mut hits) = Box::pin(self.lift(&[key.to_owned()], None)).await;
+        hits.pop().flatten().and_then(answer).ok_or(error)
     }
 
     /// The versions of tags, which get one where they have none.
-    async fn versions(&self, tags: &[String], ttl: Duration) -> Result<Vec<String>> {
+    pub(super) async fn versions(&self, tags: &[String], ttl: Duration) -> Result<Vec<String>> {
         if tags.is_empty() {
             return Ok(Vec::new());
         }

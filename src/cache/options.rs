@@ -6,6 +6,7 @@ use serde::Deserialize;
 
 use super::{
     circuit::Circuit,
+    database::Level3Options,
     format::{Compression, Serializer},
     ranked::{PRIORITIES, Priorities},
 };
@@ -31,6 +32,7 @@ pub struct CacheOptions {
     pub default_ttl: Option<f64>,
     pub level1: Level1Options,
     pub level2: Level2Options,
+    pub level3: Level3Options,
     pub limits: Limits,
     /// How copies in this process end when another process changes their entries.
     pub coherence: CoherenceMode,
@@ -157,6 +159,7 @@ impl Default for CacheOptions {
             default_ttl: None,
             level1: Level1Options::default(),
             level2: Level2Options::default(),
+            level3: Level3Options::default(),
             limits: Limits::default(),
             coherence: CoherenceMode::default(),
             serializer: Serializer::default(),
@@ -300,6 +303,7 @@ impl CacheOptions {
                 return Err(Error::invalid_option(option, &number.to_string(), "a whole number above 0"));
             }
         }
+        self.level3.checked()?;
         if let Some(Compression { threshold, .. }) = self.compression
             && (threshold.fract() != 0.0 || !(0.0..=1e15).contains(&threshold))
         {
@@ -393,7 +397,7 @@ mod tests {
             assert!(error.message().contains(&format!("`{option}`")), "{text}: {error}");
         }
         for text in [
-            r#"{"level3":{}}"#,
+            r#"{"level3":{"size":1}}"#,
             r#"{"level2":{"enable":true}}"#,
             r#"{"level1":{"strategy":"FIFO"}}"#,
             r#"{"coherence":"always"}"#,

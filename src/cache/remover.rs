@@ -109,7 +109,7 @@ impl Remover {
 
 /// Whether a key begins with `start`, and has `part` between colons, or a colon and an end, in what follows; that is not
 /// `part` alone.
-fn has_part(key: &str, start: &str, part: &str) -> bool {
+pub(super) fn has_part(key: &str, start: &str, part: &str) -> bool {
     key.strip_prefix(start).is_some_and(|rest| rest != part && format!(":{rest}:").contains(&format!(":{part}:")))
 }
 

@@ -5,8 +5,10 @@ use std::{borrow::Cow, slice, sync::Arc, time::Duration};
 use super::{
     bus::News,
     cache::{Cache, Condition, Inner, Loaded},
+    database::{Change, Outcome},
     epochs::{Watch, epochs},
     format, gates,
+    lifting::row_value,
     local_tier::Keep,
     recovery::Missed,
     scripts::{self, Tagged, TaggedWrite},
@@ -33,6 +35,25 @@ pub struct Write {
 impl Cache {
     /// Stores a value; false when the condition did not hold.
     pub fn set(&self, write: Write) -> impl Future<Output = Result<bool>> + Send + use<> {
+        let inner = Arc::clone(&self.inner);
+        let checked =
+            inner.check(&write.key, &write.tags, write.ttl).and_then(|_| inner.check_value(&write.key, &write.text));
+        let row = inner.database.is_some().then(|| write.clone());
+        let sent = checked.map(|()| {
+            let ending = inner.begin_ending(|| Change::EndKeys(vec![write.key.clone()]));
+            (ending, self.set_in_redis(write))
+        });
+        async move {
+            let (ending, sent) = sent?;
+            let (written, ended) = inner.ended(ending, sent.await).await?;
+            if let Some(row) = row.filter(|_| written) {
+                Box::pin(inner.store_written(vec![(row.key, row.text, row.ttl, row.tags)], ended)).await?;
+            }
+            Ok(written)
+        }
+    }
+
+    fn set_in_redis(&self, write: Write) -> impl Future<Output = Result<bool>> + Send + use<> {
         let inner = Arc::clone(&self.inner);
         let sent = inner.check(&write.key, &write.tags, write.ttl).and_then(|ttl| {
             inner.check_value(&write.key, &write.text)?;
@@ -68,6 +89,31 @@ impl Cache {
 
     /// Stores values in one round trip.
     pub fn set_many(
+        &self,
+        writes: Vec<(String, String, Option<f64>)>,
+    ) -> impl Future<Output = Result<()>> + Send + use<> {
+        let inner = Arc::clone(&self.inner);
+        let keys: Vec<String> = writes.iter().map(|(key, ..)| key.clone()).collect();
+        let rows = inner.database.is_some().then(|| writes.clone());
+        let checked = inner.check_bulk(&keys).and_then(|()| {
+            writes.iter().try_for_each(|(key, text, ttl)| {
+                inner.check(key, &[], *ttl)?;
+                inner.check_value(key, text)
+            })
+        });
+        let sent = checked.map(|()| {
+            let ending = inner.begin_ending(|| Change::EndKeys(keys));
+            (ending, self.set_many_in_redis(writes))
+        });
+        async move {
+            let (ending, sent) = sent?;
+            let ((), ended) = inner.ended(ending, sent.await).await?;
+            let rows = rows.unwrap_or_default().into_iter().map(|(key, text, ttl)| (key, text, ttl, Vec::new()));
+            Box::pin(inner.store_written(rows.collect(), ended)).await
+        }
+    }
+
+    fn set_many_in_redis(
         &self,
         writes: Vec<(String, String, Option<f64>)>,
     ) -> impl Future<Output = Result<()>> + Send + use<> {
@@ -116,6 +162,18 @@ impl Cache {
 
     /// Adds to a number, which begins at 0, and keeps its expiry; the new number.
     pub fn increment(&self, key: &str, by: i64) -> impl Future<Output = Result<i64>> + Send + use<> {
+        let checked = self.inner.keys.check(key);
+        let sent = checked.map(|()| {
+            let ending = self.inner.begin_ending(|| Change::EndKeys(vec![key.to_owned()]));
+            (Arc::clone(&self.inner), ending, self.increment_in_redis(key, by))
+        });
+        async move {
+            let (inner, ending, sent) = sent?;
+            Ok(inner.ended(ending, sent.await).await?.0)
+        }
+    }
+
+    fn increment_in_redis(&self, key: &str, by: i64) -> impl Future<Output = Result<i64>> + Send + use<> {
         let (inner, name) = (Arc::clone(&self.inner), key.to_owned());
         let sent = inner.keys.check(key).map(|()| {
             let shard = inner.watch(key, &[]).key;
@@ -140,6 +198,18 @@ impl Cache {
 
     /// Gives an entry a new life in seconds; whether there was one.
     pub fn expire(&self, key: &str, seconds: f64) -> impl Future<Output = Result<bool>> + Send + use<> {
+        let checked = super::ttl_argument(seconds).and_then(|_| self.inner.keys.check(key));
+        let sent = checked.map(|()| {
+            let ending = self.inner.begin_ending(|| Change::EndKeys(vec![key.to_owned()]));
+            (Arc::clone(&self.inner), ending, self.expire_in_redis(key, seconds))
+        });
+        async move {
+            let (inner, ending, sent) = sent?;
+            Ok(inner.ended(ending, sent.await).await?.0)
+        }
+    }
+
+    fn expire_in_redis(&self, key: &str, seconds: f64) -> impl Future<Output = Result<bool>> + Send + use<> {
         let (inner, name) = (Arc::clone(&self.inner), key.to_owned());
         let sent = super::ttl_argument(seconds).and_then(|ttl| {
             self.inner.keys.check(key)?;
@@ -204,6 +274,38 @@ enum Sent<A, B> {
 }
 
 impl Inner {
+    /// Stores rows of what was written to Redis. `ended` is how their keys ended in the table before. Where somebody else
+    /// ended a key since, nobody knows whose value Redis has, and so the table gets none.
+    async fn store_written(
+        self: &Arc<Self>,
+        rows: Vec<(String, String, Option<f64>, Vec<String>)>,
+        ended: Outcome,
+    ) -> Result<()> {
+        let Some(tier) = self.database.clone().filter(|_| ended != Outcome::default()) else { return Ok(()) };
+        let storing: Vec<_> = rows
+            .into_iter()
+            .map(|(key, text, ttl, tags)| {
+                let head = self.row_line(&tags, &[], Duration::ZERO, 0);
+                let value = row_value(&head, &self.packed(&text));
+                let life = self.row_life(&tier, ttl);
+                let stored = self.store_row(&tier, &key, value, tags, life, ended.seen);
+                (key, stored)
+            })
+            .collect();
+        let mut overtaken = Vec::new();
+        for (key, stored) in storing {
+            // What failed or found no room stored nothing, but nobody knows that it never will.
+            if stored.await.is_none_or(|stored| stored.count == 0) {
+                overtaken.push(key);
+            }
+        }
+        if overtaken.is_empty() {
+            return Ok(());
+        }
+        let ending = self.begin_ending(|| Change::EndKeys(overtaken));
+        self.ended(ending, Ok(())).await.map(|_| ())
+    }
+
     #[expect(clippy::cast_precision_loss, reason = "no text has 2^53 bytes")]
     pub(super) fn check_value(&self, key: &str, text: &str) -> Result<()> {
         let limit = self.options.limits.max_value_size;

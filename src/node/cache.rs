@@ -147,6 +147,15 @@ impl NativeCache {
         numbers(self.view.cache.borrow().as_ref().map_or((0, 0), Cache::local_size))
     }
 
+    /// Of level 3: rows and bytes as of the last write, what failed, values that were not stored, and 1 while it is closed.
+    /// Empty where it is off.
+    #[napi(getter)]
+    pub fn database_figures(&self) -> Vec<f64> {
+        let view = self.view.cache.borrow();
+        let Some(figures) = view.as_ref().and_then(Cache::database_figures) else { return Vec::new() };
+        [figures.rows, figures.bytes, figures.errors, figures.dropped, u64::from(figures.closed)].map(count).to_vec()
+    }
+
     /// Entries and bytes of each priority, and how many gave way, the lowest first; empty where no prefix has one.
     #[napi(getter)]
     pub fn local_priorities(&self) -> Vec<f64> {
@@ -334,7 +343,7 @@ impl Behind {
         }))
     }
 
-    /// `key, text, ttl, stamp, gaps, seconds that it may be stale, milliseconds of its load, local only, lease in six parts
+    /// `key, text, ttl, stamp, gaps, seconds that it may be stale, milliseconds of its load, local only, lease in seven parts
     /// and its versions, number of tags, ...tags, ...late tags`.
     fn fill(&self, op: &mut Op<'_>) -> Result<Work> {
         let (key, text, ttl) = (op.text()?, op.text()?, op.optional_number()?);
@@ -441,12 +450,12 @@ fn millis(op: &mut Op<'_>) -> Result<Option<Duration>> {
     Ok(op.optional_integer()?.map(|ms| Duration::from_millis(u64::try_from(ms).unwrap_or(0))))
 }
 
-/// `token, swept, began, lock, absent, number of versions, ...versions`; without one, a null.
+/// `token, swept, began, lock, absent, seen in level 3, number of versions, ...versions`; without one, a null.
 fn lease(op: &mut Op<'_>) -> Result<Option<Lease>> {
     let Some(token) = op.optional_text()? else { return Ok(None) };
-    let (swept, began, lock, absent) = (op.text()?, op.text()?, op.text()?, op.flag()?);
+    let (swept, began, lock, absent, seen) = (op.text()?, op.text()?, op.text()?, op.flag()?, op.text()?);
     let versions = (0..op.integer()?).map(|_| op.text()).collect::<Result<_>>()?;
-    Ok(Some(Lease { token, swept, began, lock, absent, versions }))
+    Ok(Some(Lease { token, swept, began, lock, absent, seen, versions }))
 }
 
 fn acquired(outcome: Acquired) -> Answer {
@@ -461,20 +470,21 @@ fn acquired_parts(outcome: Acquired) -> Vec<Answer> {
         Acquired::Miss(stale, lease) => (false, stale, lease),
         Acquired::Busy(stale, lease) => (true, stale, lease),
     };
-    let Lease { token, swept, began, lock, absent, versions } = lease;
+    let Lease { token, swept, began, lock, absent, seen, versions } = lease;
     let mut parts = vec![busy.into(), stale.as_ref().map(told).into(), token.into(), swept.into(), began.into()];
-    parts.extend([lock.into(), absent.into(), count_of(versions.len()).into()]);
+    parts.extend([lock.into(), absent.into(), seen.into(), count_of(versions.len()).into()]);
     parts.extend(versions.into_iter().map(Answer::from));
     parts
 }
 
-/// A hit in one string: `stamp,life in ms,fresh for ms or -1,stale for ms,load ms,shards of tags` on the first line, then
+/// A hit in one string: `stamp,life in ms,fresh for ms or -1,stale for ms,load ms,level,shards of tags` on the first line, then
 /// its text.
 fn told(hit: &Hit) -> String {
     let number = |duration: Duration| duration.as_millis().min(1 << 53);
     let life = hit.life.as_millis().min(i32::MAX as u128);
     let fresh = hit.fresh_for.map_or_else(|| "-1".to_owned(), |left| number(left).to_string());
-    let mut told = format!("{},{life},{fresh},{},{}", hit.stamp.cast_signed(), number(hit.stale_for), hit.load_ms);
+    let mut told =
+        format!("{},{life},{fresh},{},{},{}", hit.stamp.cast_signed(), number(hit.stale_for), hit.load_ms, hit.level);
     for shard in &hit.watch.tags {
         told.push(',');
         told.push_str(itoa::Buffer::new().format(*shard));

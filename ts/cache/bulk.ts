@@ -81,7 +81,7 @@ export class BulkReader {
       const acquired = found?.[index];
       const hit = acquired !== undefined && 'hit' in acquired ? acquired.hit : undefined;
       const kept = hit && this.#desk.keepFound(one.key, hit);
-      this.#desk.count(one.key, kept === undefined ? undefined : 2);
+      this.#desk.count(one.key, kept === undefined ? undefined : hit?.level);
       if (kept !== undefined) one.settle(kept);
       else absent.push({ one, acquired: acquired === undefined || 'hit' in acquired ? undefined : acquired });
     }

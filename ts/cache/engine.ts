@@ -40,6 +40,18 @@ const CIRCUIT: readonly CacheCircuitState[] = ['closed', 'open', 'half-open'];
 const MAX_TAGS = 64;
 const LANES = 7 + MAX_TAGS;
 
+/** This process, Redis, a database. */
+export type CacheLevel = 1 | 2 | 3;
+
+/** What level 3 tells of itself; see `database_figures` of `src/node/cache.rs`. */
+export interface DatabaseFigures {
+  rows: number;
+  bytes: number;
+  errors: number;
+  dropped: number;
+  closed: boolean;
+}
+
 /** A value that was found, as text. */
 export interface Found extends Validity {
   readonly text: string;
@@ -51,6 +63,8 @@ export interface Found extends Validity {
   readonly staleMs: number;
   /** Milliseconds that it took to load, where it is to be refreshed early; else 0. */
   readonly loadMs: number;
+  /** Where it was found. */
+  readonly level: CacheLevel;
 }
 
 /** Leave to store what a source will give: `Lease` of `src/cache/lease.rs`, in its parts. */
@@ -184,6 +198,14 @@ export class CacheEngine {
     return this.#native.localSize as [number, number];
   }
 
+  /** Undefined without level 3. */
+  get database(): DatabaseFigures | undefined {
+    const figures = this.#native.databaseFigures;
+    if (figures.length === 0) return undefined;
+    const [rows, bytes, errors, dropped, closed] = figures as [number, number, number, number, number];
+    return { rows, bytes, errors, dropped, closed: closed === 1 };
+  }
+
   /** Entries and bytes of each priority, and how many gave way, the lowest first; empty when there are no priorities. */
   get localPriorities(): number[] {
     return this.#native.localPriorities;
@@ -239,7 +261,8 @@ export class CacheEngine {
     const text = this.#functions.peekStale(key);
     if (text === undefined) return undefined;
     const { stamp, tags } = this.peeked;
-    return { text, shard: validity.shard, stamp, tags, lifeMs: 0, freshMs: 0, staleMs: this.peekedLife, loadMs: 0 };
+    const staleMs = this.peekedLife;
+    return { text, shard: validity.shard, stamp, tags, lifeMs: 0, freshMs: 0, staleMs, loadMs: 0, level: 1 };
   }
 
   /** The entry in Redis; without a fresh one, a lease to make it; undefined when Redis let the soft timeout pass. */
@@ -419,10 +442,17 @@ export class CacheEngine {
 function found(answer: string, shard: number): Found {
   const end = answer.indexOf('\n');
   const numbers = answer.slice(0, end).split(',').map(Number);
-  const [stamp, lifeMs, fresh, staleMs, loadMs] = numbers as [number, number, number, number, number];
-  const tags = numbers.length === 5 ? undefined : numbers.slice(5);
+  const [stamp, lifeMs, fresh, staleMs, loadMs, level] = numbers as [
+    number,
+    number,
+    number,
+    number,
+    number,
+    CacheLevel,
+  ];
+  const tags = numbers.length === 6 ? undefined : numbers.slice(6);
   const freshMs = fresh === -1 ? Number.POSITIVE_INFINITY : fresh;
-  return { text: answer.slice(end + 1), shard, stamp, lifeMs, freshMs, staleMs, loadMs, tags };
+  return { text: answer.slice(end + 1), shard, stamp, lifeMs, freshMs, staleMs, loadMs, level, tags };
 }
 
 function acquired(parts: readonly any[], shard: number): Acquired | undefined {

@@ -3,7 +3,7 @@ import { createError } from '../errors.js';
 import { nextTurn, startTimeout, stopTimeout, systemNow } from '../system-time.js';
 import type { CacheFactoryContext } from '../types/cache-types.js';
 import { checkKeys, checkSeconds } from './arguments.js';
-import { type CacheEngine, type Found, generation, type Lease, type Peeked } from './engine.js';
+import { type CacheEngine, type CacheLevel, type Found, generation, type Lease, type Peeked } from './engine.js';
 import type { Validity } from './hot-view.js';
 import type { Making } from './making.js';
 import { store } from './storing.js';
@@ -25,7 +25,7 @@ export type Factory = (context: CacheFactoryContext<any>) => unknown;
 /** What a flight needs of the reader around it. */
 export interface Desk {
   attempt<T>(outcome: Promise<T>): Promise<T | undefined>;
-  count(key: string, level: 1 | 2 | undefined): void;
+  count(key: string, level: CacheLevel | undefined): void;
   encode(key: string, value: unknown): string;
   decoded(key: string, text: string): unknown;
   keep(key: string, text: string, validity: Validity, lifeMs: number): unknown;
@@ -329,7 +329,7 @@ export class Flights {
     const kept = hit && this.#desk.keepFound(key, hit);
     if (hit !== undefined && kept !== undefined) {
       flight.found = hit;
-      if (freshMs === undefined) this.#desk.count(key, 2);
+      if (freshMs === undefined) this.#desk.count(key, hit.level);
       if (isDue(hit.freshMs, hit.loadMs, making.beta)) {
         nextTurn(() => this.refresh(key, factory, making, validity, hit.freshMs));
       }

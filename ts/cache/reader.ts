@@ -1,7 +1,7 @@
 import { createError } from '../errors.js';
 import { nextTurn } from '../system-time.js';
 import { BulkReader, type Loader } from './bulk.js';
-import { type CacheEngine, epochs, type Found, generation } from './engine.js';
+import { type CacheEngine, type CacheLevel, epochs, type Found, generation } from './engine.js';
 import { type Desk, type Factory, Flights, isDue } from './flights.js';
 import { type HotEntry, HotView, type Validity } from './hot-view.js';
 import type { Making } from './making.js';
@@ -16,7 +16,7 @@ const NO_TAGS: readonly string[] = [];
 
 /** What the service does with what happens here. */
 export interface ReaderEvents {
-  hit(key: string, level: 1 | 2): void;
+  hit(key: string, level: CacheLevel): void;
   miss(key: string): void;
   stored(key: string): void;
   /** A stored value could not be read, and counts as missing. */
@@ -41,7 +41,7 @@ interface Load {
 }
 
 /**
- * Reads through the levels: the hot view of this thread, level 1 of the process, Redis, the caller's factory.
+ * Reads through the levels: the hot view of this thread, level 1 of the process, Redis and level 3, the caller's factory.
  *
  * One load and one factory run for a key at a time, and whoever asks meanwhile shares the outcome, an error too. But a
  * flight that began before the key was invalidated is joined by nobody who asks after: its value may be the old one.
@@ -49,6 +49,7 @@ interface Load {
 export class CacheReader {
   readonly hot: HotView;
   level2Hits = 0;
+  level3Hits = 0;
   misses = 0;
   /** Hits of level 1 that passed the hot view by. */
   #peeked = 0;
@@ -120,7 +121,7 @@ export class CacheReader {
     return this.#own(this.#join(key));
   }
 
-  /** The value of a key in Redis, past level 1. */
+  /** The value of a key, past level 1. */
   async getRemote(key: string): Promise<unknown> {
     this.#engine.peek(key, NO_TAGS);
     return this.#own(this.#load(key, this.#engine.peekedShard));
@@ -129,10 +130,10 @@ export class CacheReader {
   /** The stored text of a key. */
   async getText(key: string): Promise<string | null> {
     let text = this.#engine.peek(key, NO_TAGS);
-    const level = text === undefined ? 2 : 1;
+    let level: CacheLevel = 1;
     if (text === undefined) {
       const found = await this.#attempt(this.#engine.load(key, this.#engine.peekedShard, undefined, NO_TAGS));
-      text = found !== undefined && 'text' in found ? found.text : undefined;
+      if (found !== undefined && 'text' in found) ({ text, level } = found);
     }
     this.#count(key, text === undefined ? undefined : level);
     if (text !== undefined && isBinary(text)) {
@@ -208,7 +209,7 @@ export class CacheReader {
     for (const [at, index] of missing.entries()) {
       const one = found[at];
       if (one !== undefined) values[index] = this.#keepFound(keys[index]!, one) ?? null;
-      this.#count(keys[index]!, one === undefined ? undefined : 2);
+      this.#count(keys[index]!, one?.level);
     }
     return values;
   }
@@ -244,7 +245,7 @@ export class CacheReader {
       this.#count(key, undefined);
       return null;
     }
-    this.#count(key, 2);
+    this.#count(key, found.level);
     if (load !== undefined) load.found = found;
     return this.#keepFound(key, found) ?? null;
   }
@@ -259,14 +260,15 @@ export class CacheReader {
     }
   }
 
-  #count(key: string, level: 1 | 2 | undefined): void {
+  #count(key: string, level: CacheLevel | undefined): void {
     if (level === undefined) {
       this.misses++;
       this.#events.miss(key);
       return;
     }
     if (level === 1) this.#peeked++;
-    else this.level2Hits++;
+    else if (level === 2) this.level2Hits++;
+    else this.level3Hits++;
     this.#events.hit(key, level);
   }
 

@@ -10,12 +10,13 @@ const MINUTE_MS = 60_000;
 export interface Reads {
   level1: number;
   level2: number;
+  level3: number;
   misses: number;
 }
 
-type Row = [level1: number, level2: number, misses: number];
+type Row = [level1: number, level2: number, level3: number, misses: number];
 
-const ROW = 3;
+const ROW = 4;
 
 /**
  * Reads by domain, and by the minute for one day: a ring of fixed size for the service and each domain. Counters only grow; a
@@ -36,17 +37,17 @@ export class Statistics {
   constructor(domains: Iterable<string>, whole: () => Reads, now: () => number) {
     this.#now = now;
     this.#whole = whole;
-    for (const domain of domains) this.#domains.set(domain, [0, 0, 0]);
+    for (const domain of domains) this.#domains.set(domain, [0, 0, 0, 0]);
     for (const name of ['', ...this.#domains.keys()]) this.#rings.set(name, new Float64Array(MINUTES * ROW));
     this.#firstMinute = minuteOf(now());
     this.#recorded = this.#firstMinute - 1;
     this.#wait();
   }
 
-  /** A read of a domain: the level that had the value, undefined for none. */
+  /** A read of a domain: 1 for this process, 2 for what is beyond it, undefined for none. */
   count(domain: string, level: 1 | 2 | undefined): void {
     const row = this.#domains.get(domain);
-    if (row !== undefined) row[level === undefined ? 2 : level - 1]!++;
+    if (row !== undefined) row[level === undefined ? 3 : level - 1]!++;
   }
 
   /** Reads of a domain, or of the service, from the minute of `from` up to that of `to`, which counts too. */
@@ -55,9 +56,9 @@ export class Statistics {
     const name = domain ?? '';
     const until = to === undefined ? undefined : minuteOf(to);
     const end = until === undefined || until > this.#recorded ? this.#current(name) : this.#at(name, until);
-    const begin = from === undefined ? [0, 0, 0] : this.#at(name, minuteOf(from) - 1);
-    const [level1, level2, misses] = end.map((count, at) => Math.max(0, count - begin[at]!)) as Row;
-    return { level1, level2, misses };
+    const begin = from === undefined ? [0, 0, 0, 0] : this.#at(name, minuteOf(from) - 1);
+    const [level1, level2, level3, misses] = end.map((count, at) => Math.max(0, count - begin[at]!)) as Row;
+    return { level1, level2, level3, misses };
   }
 
   close(): void {
@@ -78,19 +79,19 @@ export class Statistics {
 
   #current(name: string): Row {
     if (name !== '') return [...this.#domains.get(name)!] as Row;
-    const { level1, level2, misses } = this.#whole();
-    return [level1, level2, misses];
+    const { level1, level2, level3, misses } = this.#whole();
+    return [level1, level2, level3, misses];
   }
 
   /** Counters at the end of a minute. */
   #at(name: string, minute: number): Row {
-    if (minute < this.#firstMinute) return [0, 0, 0];
+    if (minute < this.#firstMinute) return [0, 0, 0, 0];
     if (minute > this.#recorded) return this.#current(name);
     // Of what is forgotten, the oldest that is known.
     const kept = Math.max(minute, this.#recorded - MINUTES + 1);
     const at = (kept % MINUTES) * ROW;
     const ring = this.#rings.get(name)!;
-    return [ring[at]!, ring[at + 1]!, ring[at + 2]!];
+    return [ring[at]!, ring[at + 1]!, ring[at + 2]!, ring[at + 3]!];
   }
 
   /** Writes down the minutes that are over, before what is read now is counted. Time that passed unseen, while the process slept, saw no reads. */

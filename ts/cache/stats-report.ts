@@ -24,15 +24,18 @@ export async function statsReport(
   { domain, start, from, to }: ReturnType<typeof statsQuery>,
   counting: Promise<[keys: number, complete: boolean]>,
 ): Promise<CacheStats> {
-  const { level1, level2, misses } = statistics.reads(domain, from, to);
+  const { level1, level2, level3, misses } = statistics.reads(domain, from, to);
   const [keyCount, complete] = await counting;
   const [localCount, memoryUsed] = start === '' ? engine.localSize : engine.localSizeOf(start);
   const rate = (hits: number, missed: number) => (hits === 0 ? 0 : hits / (hits + missed));
-  const asked = level2 + misses;
+  const beyond = level3 + misses;
+  const asked = level2 + beyond;
+  const hits = level1 + level2 + level3;
+  const database = engine.database;
   return {
-    hits: level1 + level2,
+    hits,
     misses,
-    hitRate: rate(level1 + level2, misses),
+    hitRate: rate(hits, misses),
     keyCount,
     memoryUsed,
     levels: {
@@ -44,7 +47,10 @@ export async function statsReport(
         memoryUsed,
         ...(start === '' && byPriority(engine.localPriorities)),
       },
-      level2: { hits: level2, misses, hitRate: rate(level2, misses), keyCount, complete },
+      level2: { hits: level2, misses: beyond, hitRate: rate(level2, beyond), keyCount, complete },
+      ...(database !== undefined && domain === undefined
+        ? { level3: { hits: level3, misses, hitRate: rate(level3, misses), ...database } }
+        : undefined),
     },
   };
 }

@@ -112,6 +112,26 @@ export interface CacheOptions<
    */
   coherence?: 'auto' | 'tracking' | 'bus' | 'none';
   /**
+   * A table in a database, which keeps values when Redis loses them or is away. Off by default. Every process that has the
+   * cache must have it, or none: what ends an entry ends its row.
+   */
+  level3?: {
+    /** Default false. */
+    enabled?: boolean;
+    /** `sqlite:<path>`, or `postgres://user:password@host:port/database`. Connected on first use. */
+    url?: string;
+    /** The table, made on first use, `UNLOGGED` in PostgreSQL; so is a second one, named the same and `_state`. Default `oxcart_cache`. */
+    table?: string;
+    /** Longest life of a row. An entry whose writer names a life has none longer here. Default 86400. */
+    ttl?: number;
+    /** Rows of this cache, with the marks of what was invalidated. What ends first gives way. Default 100,000. */
+    maxRows?: number;
+    /** Bytes of their keys and values, with 64 for each row. Default 1 GB. */
+    maxBytes?: number;
+    /** How long a read or a write may take, at most 5. A read that takes longer is a miss. Default 0.5. */
+    timeout?: number;
+  };
+  /**
    * How values are written. `json`, the default, is read by anything. `msgpack` gives back `Date`, `Map`, `Set`, `BigInt`,
    * `Buffer`, typed arrays and `undefined` inside objects as they went in, and is smaller. Either reads what the other wrote.
    */
@@ -223,7 +243,7 @@ export interface CacheGetOptions {
 }
 
 export interface CacheStats {
-  /** Reads of this service that found a value, in either level, and those that did not. A bulk read counts each key. */
+  /** Reads of this service that found a value, in any level, and those that did not. A bulk read counts each key. */
   hits: number;
   misses: number;
   /** Hits by all reads, 0 to 1; 0 before the first. */
@@ -244,6 +264,22 @@ export interface CacheStats {
     };
     /** `complete` is false when the database has more keys than were looked at, or could not be asked. */
     level2: { hits: number; misses: number; hitRate: number; keyCount: number; complete: boolean };
+    /**
+     * Of the whole service, where level 3 is on; in a domain, its hits count with those of level 2. `rows` (with marks of what
+     * was invalidated) and `bytes` are those of this cache as of the last write of this process. `errors` counts reads and writes
+     * that failed, `dropped` values that were not stored. `closed`: an invalidation did not reach the table, and it is not read
+     * until all its rows are ended.
+     */
+    level3?: {
+      hits: number;
+      misses: number;
+      hitRate: number;
+      rows: number;
+      bytes: number;
+      errors: number;
+      dropped: number;
+      closed: boolean;
+    };
   };
 }
 
@@ -270,8 +306,8 @@ export interface CacheHealth {
 
 /** What a cache reports. */
 export interface CacheEvents {
-  /** A read found a value: in this process (level 1) or in Redis (level 2). */
-  hit: [event: { key: string; level: 1 | 2 }];
+  /** A read found a value: in this process (level 1), in Redis (level 2) or in the database (level 3). */
+  hit: [event: { key: string; level: 1 | 2 | 3 }];
   /** A read found none. */
   miss: [event: { key: string }];
   /** A value was stored. */
