@@ -79,6 +79,13 @@ pub(super) struct Counters {
     pub declined: u64,
 }
 
+/// What `TIME` answered last.
+#[derive(Debug, Default)]
+pub(super) struct ToldTime {
+    pub us: i64,
+    pub by_this_command: bool,
+}
+
 /// Everything.
 pub(super) struct State {
     pub dbs: Vec<Db>,
@@ -89,8 +96,7 @@ pub(super) struct State {
     pub pending: Vec<Pending>,
     pub clock: Clock,
     pub started_ms: i64,
-    /// What `TIME` answered last, in microseconds.
-    pub told_us: i64,
+    pub told: ToldTime,
     pub counters: Counters,
     /// Where messages are noted, in an engine of a test.
     pub published: Option<Arc<Published>>,
@@ -121,7 +127,7 @@ impl State {
             sessions: BTreeMap::new(),
             pending: Vec::new(),
             started_ms: clock.now_ms(),
-            told_us: 0,
+            told: ToldTime::default(),
             clock,
             counters: Counters::default(),
             published: None,
@@ -200,6 +206,7 @@ impl State {
     pub(super) fn command(&mut self, session: &mut Session, args: Args<'_>, native: Option<NativeScript>) -> Step {
         let now = self.clock.now_ms();
         self.counters.commands += 1;
+        self.told.by_this_command = false;
         self.acting = Some(session.id);
         session.active_ms = now;
         self.dbs[session.db].set_now(now);

@@ -111,7 +111,7 @@ fn same(call: &Call, ours: &Value, theirs: &Value) -> bool {
     }
     // Versions of tags, holders of locks, rests of groups and events are numbered by the clock.
     let by_clock = |arg: &Vec<u8>| {
-        [&b"cache:"[..], b"lock:", b"limit:", b"bull:q:groups:", b"bull:q:marker"]
+        [&b"cache:"[..], b"lock:", b"limit:", b"stream:", b"bull:q:groups:", b"bull:q:marker"]
             .iter()
             .any(|prefix| arg.starts_with(prefix))
             || arg.ends_with(b":events")

@@ -15,16 +15,18 @@ pub(crate) enum Engine {
     Cache,
     Lock,
     RateLimit,
+    PubSub,
 }
 
 impl Engine {
-    pub(crate) const ALL: [Self; 4] = [Self::Queue, Self::Cache, Self::Lock, Self::RateLimit];
+    pub(crate) const ALL: [Self; 5] = [Self::Queue, Self::Cache, Self::Lock, Self::RateLimit, Self::PubSub];
 
     fn scripts(self) -> Vec<&'static ScriptInfo> {
         let of = |script: &&ScriptInfo| match script.name.split('/').next() {
             Some("cache") => Self::Cache,
             Some("lock") => Self::Lock,
             Some("rate_limit") => Self::RateLimit,
+            Some("pubsub") => Self::PubSub,
             _ => Self::Queue,
         };
         ALL.iter().filter(|script| of(script) == self).collect()
@@ -37,12 +39,23 @@ impl Engine {
             Self::Cache => &["cache/write_tagged", "cache/lease_missing", "cache/hold_work"],
             Self::Lock => &["lock/acquire_lock"],
             Self::RateLimit => &["rate_limit/acquire_slot"],
+            Self::PubSub => &["pubsub/append_message"],
         }
     }
 }
 
+/// What the scripts of groups find something to do after.
+const OF_GROUPS: [&str; 3] = [
+    "XGROUP CREATE stream:a g1 0 MKSTREAM",
+    "XREADGROUP GROUP g1 c1 COUNT 2 STREAMS stream:a >",
+    "XREADGROUP GROUP g1 c2 COUNT 1 STREAMS stream:a >",
+];
+
 /// A call of one of the scripts of an engine. `now` is the time that it is told.
 pub(crate) fn script_call(random: &mut Rng, engine: Engine, now: i64) -> Call {
+    if engine == Engine::PubSub && random.bool() {
+        return OF_GROUPS[random.usize(..OF_GROUPS.len())].split(' ').map(|word| word.as_bytes().to_vec()).collect();
+    }
     let scripts = engine.scripts();
     let script = if random.u8(..3) == 0 {
         let name = engine.usual()[random.usize(..engine.usual().len())];
@@ -179,6 +192,8 @@ fn key(random: &mut Rng, script: &str, name: &str) -> Option<String> {
         "counter" if script.starts_with("rate_limit/") => {
             format!("limit:{}:{}", &script["rate_limit/".len()..], pick(random, &["a", "b"]))
         }
+        "stream" => "stream:a".to_owned(),
+        "dead" => "stream:a:dead".to_owned(),
         // One that nobody used: it fills by the clock.
         "bucket" => format!("limit:{}", random.u64(..)),
         "slots" => format!("limit:slots:{}", pick(random, &["a", "b"])),
@@ -216,6 +231,7 @@ fn argument(random: &mut Rng, script: &str, name: &str, now: i64) -> Option<Stri
         "id" | "taken" => return Some(id(random)),
         "token" => &["t1", "t2"],
         "queue" => &["q"],
+        "group" if script.starts_with("pubsub/") => &["g1", "g1", "g2"],
         "group" => &["", "g1", "g2"],
         "concurrency" | "max" => &["", "-", "1", "2"],
         "ms" => &["", "-", "1000"],
@@ -224,8 +240,9 @@ fn argument(random: &mut Rng, script: &str, name: &str, now: i64) -> Option<Stri
         "policy" => &["", "dropOldest"],
         "first" | "last" => &["0", "1", "5"],
         "worker_id" => &["w1", "w2"],
+        "rest_ms" => &["0", "0", "3600000"],
         // Longer than a run on a busy machine: two servers do not notice an end in the same call.
-        "lock_ms" | "interval_ms" | "keep_ms" | "lease_ms" | "window_ms" => &["3600000"],
+        "lock_ms" | "gone_ms" | "interval_ms" | "keep_ms" | "lease_ms" | "window_ms" => &["3600000"],
         "ttl_ms" => &["3600000", "7200000"],
         // Never reached: what is left of its time is told by two clocks.
         "limiter_max" => &["", "1000000"],
@@ -235,6 +252,11 @@ fn argument(random: &mut Rng, script: &str, name: &str, now: i64) -> Option<Stri
             &["0", "1", "2", "50"]
         }
         "keep" => &["", "0", "1", "3"],
+        // Never reached: how many more than about so many stay is each server's own matter.
+        "max_length" | "max_dead" => &["1000"],
+        "max_deliveries" => &["1", "2", "5"],
+        "message" => &["{}", "m"],
+        "consumer" => &["c1", "c2"],
         "burst" => &["2", "50"],
         "cost" => &["0", "1", "2"],
         // One: two are ordered by the clock.
@@ -275,6 +297,7 @@ fn rest(random: &mut Rng, script: &str, now: i64) -> Option<Vec<String>> {
         "cache/write_tagged" | "cache/read_tags" | "cache/invalidate_tags" | "cache/tags_since" => {
             repeat(rounds, &|random| vec![tag(random)])
         }
+        "pubsub/claim_messages" => repeat(rounds - 1, &|random| vec![pick(random, &["1-1", "2-1"])]),
         "queue/remove_orphaned_jobs" => repeat(rounds, &|random| vec![id(random)]),
         "queue/add_jobs" => {
             let profiles = repeat(PROFILES, &|random| {

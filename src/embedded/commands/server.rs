@@ -117,16 +117,18 @@ fn keyspace(context: &Context<'_>) -> String {
     lines
 }
 
-/// The clock counts milliseconds, so the microseconds count who asked within one: scripts make numbers of them that must
-/// grow.
+/// The clock counts milliseconds, so the microseconds count the commands that asked within one: scripts make numbers of
+/// them that must grow. Time stands still within a script and a transaction.
 fn time(context: &mut Context<'_>, _: Args<'_>) -> Answer {
     const MICROS: i64 = 1_000_000;
     let begins = context.now * 1_000;
-    let told = &mut context.state.told_us;
-    *told = (*told + 1).clamp(begins, begins + 999);
+    let told = &mut context.state.told;
+    if !std::mem::replace(&mut told.by_this_command, true) {
+        told.us = (told.us + 1).clamp(begins, begins + 999);
+    }
     let mut digits = itoa::Buffer::new();
-    let seconds = bulk(digits.format(told.div_euclid(MICROS)));
-    Ok(Value::Array(vec![seconds, bulk(digits.format(told.rem_euclid(MICROS)))]))
+    let seconds = bulk(digits.format(told.us.div_euclid(MICROS)));
+    Ok(Value::Array(vec![seconds, bulk(digits.format(told.us.rem_euclid(MICROS)))]))
 }
 
 /// No replica ever acknowledges; there is none to wait for.
