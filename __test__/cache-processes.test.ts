@@ -70,16 +70,19 @@ describe.each<Coherence>(['tracking', 'bus'])('caches of two processes (%s)', (c
     await here.close();
   });
 
-  it.skipIf(coherence === 'bus')('hear of writers that know nothing of caches', async () => {
-    const [here, there, prefix] = await caches(coherence);
-    const redis = new RedisService({ url: server.url });
-    await here.set('k', 1);
-    expect(await there('get', 'k')).toBe(1);
-    await redis.set(`${prefix}k`, '2');
-    await waitFor(async () => (await here.get('k')) === 2 && (await there('get', 'k')) === 2, { intervalMs: 1 });
-    await redis.close();
-    await here.close();
-  });
+  // What the bus cannot tell.
+  if (coherence !== 'bus') {
+    it('hear of writers that know nothing of caches', async () => {
+      const [here, there, prefix] = await caches(coherence);
+      const redis = new RedisService({ url: server.url });
+      await here.set('k', 1);
+      expect(await there('get', 'k')).toBe(1);
+      await redis.set(`${prefix}k`, '2');
+      await waitFor(async () => (await here.get('k')) === 2 && (await there('get', 'k')) === 2, { intervalMs: 1 });
+      await redis.close();
+      await here.close();
+    });
+  }
 
   it('hear of what a source gave', async () => {
     const [here, there] = await caches(coherence);

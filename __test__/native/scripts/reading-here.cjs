@@ -1,7 +1,7 @@
 // Processes and threads that read answers themselves when they end, or when something is thrown.
 const { isMainThread, Worker, parentPort, workerData } = require('node:worker_threads');
 const { door, NativeRedis } = require('../../../dist/native.js');
-const { commandCode } = require('../../../dist/redis-commands.js');
+const { commandCode } = require('../../../dist/redis/command-method.js');
 
 const [GET, SET, CLIENT] = ['GET', 'SET', 'CLIENT'].map(commandCode);
 
